@@ -1,0 +1,83 @@
+//! Chains: a full set and the incrementals that follow it, linked by time.
+
+use super::set::{BackupSet, StoredFile};
+use crate::engine::format::SetId;
+use crate::engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A full set and its incrementals, oldest first, each building on the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BackupChain {
+    /// The full set.
+    pub full: BackupSet,
+    /// The incrementals, oldest first.
+    pub incrementals: Vec<BackupSet>,
+    /// Complete sets a later one took the place of: same basis, later time. Restores ignore them.
+    #[serde(default)]
+    pub replaced: Vec<BackupSet>,
+}
+
+impl BackupChain {
+    /// Time of the full set.
+    pub fn start(&self) -> Timestamp {
+        self.full.id.time()
+    }
+
+    /// Time of the newest set.
+    pub fn end(&self) -> Timestamp {
+        self.incrementals.last().unwrap_or(&self.full).id.time()
+    }
+
+    /// The sets, oldest first.
+    pub fn sets(&self) -> impl DoubleEndedIterator<Item = &BackupSet> {
+        std::iter::once(&self.full).chain(&self.incrementals)
+    }
+
+    /// The sets that make up the state at `time`: the full one and every incremental made by then.
+    pub fn sets_at(&self, time: Timestamp) -> impl Iterator<Item = &BackupSet> {
+        std::iter::once(&self.full).chain(self.incrementals.iter().take_while(move |s| s.id.time() <= time))
+    }
+
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.sets().chain(&self.replaced).map(BackupSet::bytes).sum()
+    }
+}
+
+/// The sigtars that belong to a chain, oldest first, as far as they are there without a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureChain {
+    /// One file per set.
+    pub files: Vec<StoredFile>,
+}
+
+/// Links complete sets by time; what fits nowhere is orphaned.
+///
+/// An incremental with the basis of the last one and a later time replaces it: duplicity makes such sets after it
+/// lost a sigtar.
+pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSet>) {
+    sets.sort_by_key(|s| (s.id.time(), s.id));
+    let mut chains: Vec<BackupChain> = Vec::new();
+    let mut orphans = Vec::new();
+    for set in sets {
+        let SetId::Incremental { start, end } = set.id else {
+            chains.push(BackupChain { full: set, incrementals: Vec::new(), replaced: Vec::new() });
+            continue;
+        };
+        if let Some(chain) = chains.iter_mut().find(|c| c.end() == start && end > start) {
+            chain.incrementals.push(set);
+        } else if let Some(chain) = chains.iter_mut().find(|c| {
+            c.incrementals.last().is_some_and(|last| last.id.basis() == Some(start) && end > last.id.time())
+        }) {
+            if let Some(old) = chain.incrementals.pop() {
+                chain.replaced.push(old);
+            }
+            chain.incrementals.push(set);
+        } else {
+            orphans.push(set);
+        }
+    }
+    chains.sort_by_key(BackupChain::start);
+    (chains, orphans)
+}

@@ -1,0 +1,131 @@
+//! How the engine tells what it is doing. It never prints; listeners do.
+
+use super::error::Error;
+use std::fmt;
+
+/// Something that is counted while an operation runs. Units are in the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Counter {
+    /// Entries of the source looked at.
+    SourceEntries,
+    /// Bytes of file content read from the source.
+    SourceBytes,
+    /// Bytes of sealed data stored at the target.
+    StoredBytes,
+    /// Volumes committed.
+    Volumes,
+    /// Entries restored, compared or listed.
+    Entries,
+    /// Bytes of file content restored or compared.
+    ContentBytes,
+    /// Bytes fetched from the target.
+    FetchedBytes,
+}
+
+/// Why one entry could not be handled as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// Could not be opened or read; it is not in this set, and nothing was marked as deleted for it.
+    Unreadable,
+    /// Was there in the listing and gone when it was opened.
+    Vanished,
+    /// Changed while it was read; a consistent but possibly mixed content was stored.
+    ChangedWhileRead,
+    /// A kind of object the format cannot hold.
+    Unsupported,
+    /// An attribute the format cannot hold, or that could not be set.
+    Metadata,
+    /// Stored data of this entry is damaged or missing; it was not restored.
+    Lost,
+    /// An entry of the archive that would lead out of the restore directory.
+    Refused,
+    /// Could not be written at its destination.
+    Unwritable,
+}
+
+/// Trouble with one entry; the run goes on. It is counted and makes the run end with exit code 3.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Problem {
+    /// What happened.
+    pub kind: ProblemKind,
+    /// The entry, relative to the source or destination, printable.
+    pub path: String,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
+/// Weight of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// For finding faults.
+    Debug,
+    /// For the curious.
+    Info,
+    /// Worth a line in every run.
+    Notice,
+    /// Needs a look; the run still does its job.
+    Warning,
+}
+
+/// How an entry entered a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryChange {
+    /// Stored whole, did not exist before.
+    Added,
+    /// Stored whole or as a delta, existed before.
+    Modified,
+    /// Recorded as gone.
+    Deleted,
+}
+
+/// A listener. Called from several threads. Every method may do nothing.
+pub trait Monitor: Send + Sync {
+    /// `n` more of `counter`.
+    fn count(&self, counter: Counter, n: u64) {
+        let _ = (counter, n);
+    }
+    /// Trouble with one entry.
+    fn problem(&self, problem: Problem) {
+        let _ = problem;
+    }
+    /// Something worth saying, in one line.
+    fn note(&self, level: Level, text: &str) {
+        let _ = (level, text);
+    }
+    /// The entry being handled now, in order; `change` is set when it enters a set.
+    fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
+        let _ = (path, change);
+    }
+    /// An expected total for `counter`, when it becomes known.
+    fn expect(&self, counter: Counter, total: u64) {
+        let _ = (counter, total);
+    }
+}
+
+/// Listens to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Monitor for Silent {}
+
+impl Problem {
+    /// A problem with `path` and its reason.
+    pub fn new(kind: ProblemKind, path: &super::path::PathIndex, reason: impl fmt::Display) -> Self {
+        Self { kind, path: path.to_string(), reason: reason.to_string() }
+    }
+
+    /// A problem caused by an [`Error`].
+    pub fn of(kind: ProblemKind, path: &super::path::PathIndex, error: &Error) -> Self {
+        Self::new(kind, path, error)
+    }
+}

@@ -1,0 +1,61 @@
+//! Compress, encrypt, sign; and the reverse. Knows neither where bytes come from nor where they go.
+
+use super::error::Result;
+use std::io::{Read, Write};
+
+/// How a stored file is sealed. The end of its name tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// gzip: `.gz`.
+    Gzip,
+    /// One OpenPGP message, binary: `.gpg`.
+    Gpg,
+}
+
+/// Where a sealed file is being written.
+///
+/// Bytes written are the plain content. [`finish`](SealWriter::finish) must be called: without it the file is torn.
+pub trait SealWriter: Write + Send {
+    /// Best knowledge of how many bytes the sealed file has when it is finished after what was written so far.
+    ///
+    /// Depends only on the bytes written, never on the speed of threads, so that volumes are cut at the same
+    /// place in every run.
+    fn estimated_bytes(&self) -> u64;
+
+    /// Ends the stream, and flushes and drops the output.
+    ///
+    /// # Errors
+    /// Whatever the output or the encryption reports; the file is then worthless.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// The seal of one target: how new files are sealed and with which keys old ones open.
+pub trait Seal: Send + Sync {
+    /// Form of new volumes and sigtars.
+    fn form(&self) -> Form;
+
+    /// Form of new manifests: they are never gzipped.
+    fn manifest_form(&self) -> Form {
+        if self.form() == Form::Gpg { Form::Gpg } else { Form::Plain }
+    }
+
+    /// Starts a sealed file of `form` on `out`.
+    ///
+    /// # Errors
+    /// No usable key, or the first write failed.
+    fn seal(&self, form: Form, out: Box<dyn Write + Send>) -> Result<Box<dyn SealWriter>>;
+
+    /// Opens a sealed file. Errors that show up while reading are [`Error`](super::Error)s inside `io::Error`.
+    ///
+    /// # Errors
+    /// `WrongKey` if no key or passphrase opens it, `Corrupt` if it is not what `form` says.
+    fn unseal(&self, form: Form, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>>;
+
+    /// Whether files sealed today can be read back on this machine (not so with a public key alone).
+    fn can_read_back(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,62 @@
+//! Moves named bytes to and from a target. Knows nothing of volumes, sets or manifests.
+//!
+//! Callers are a handful of threads, so the trait blocks; `async` stays inside this room. Around any service the
+//! same wrappers: [`open`] returns `Checked(Retry(Throttle(service)))`.
+
+use super::error::Result;
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+/// A named object at a target, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// Its name: one component, no `/`.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// Where a target lies, without secrets: printable anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Location(String);
+
+impl Location {
+    /// Takes a URL that was already masked.
+    pub fn masked(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A place that keeps named objects.
+///
+/// # Contract (checked by the contract suite for every service)
+/// - An object becomes visible under its name only when it is whole and durable.
+/// - A later `list` shows every finished `put` and no finished `delete`, to the last page.
+/// - Errors carry their kind: `NotFound`, `Denied`, `Full`, `RateLimited`, `Unreachable`, …
+/// - Calls may come from several threads at once.
+pub trait Storage: Send + Sync {
+    /// Printable place, no secrets.
+    fn location(&self) -> &Location;
+
+    /// All objects directly in the target, in any order. A target that does not exist yet lists as empty.
+    fn list(&self) -> Result<Vec<Object>>;
+
+    /// One object, or `None` if there is none of that name.
+    fn stat(&self, name: &str) -> Result<Option<Object>>;
+
+    /// Copies an object's bytes to `to` and returns their number. After an error `to` holds a prefix: start anew.
+    fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64>;
+
+    /// Uploads the file `from` as `name`, replacing an object of that name. Creates the target if needed.
+    fn put(&self, name: &str, from: &Path) -> Result<()>;
+
+    /// Removes an object; one that is absent is a success.
+    fn delete(&self, name: &str) -> Result<()>;
+}

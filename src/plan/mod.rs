@@ -1,0 +1,198 @@
+//! What will be done, in which order, and why. Pure: no file, process, clock or environment is touched here.
+//!
+//! `plan(profile, batch, state) -> Plan`; the same value is printed by `--plan` and executed by `run`.
+
+use crate::engine::format::SetId;
+use crate::engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// All steps of one invocation for one profile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Plan {
+    /// Version of this document; raised when a reader of an older one would misunderstand it.
+    pub schema: u32,
+    /// Name of the profile.
+    pub profile: String,
+    /// The batch as typed, or the profile's default.
+    pub batch: String,
+    /// The time the plan was made for.
+    pub now: Timestamp,
+    /// Where backups go, printable.
+    pub target: String,
+    /// What will be done, in order.
+    pub nodes: Vec<Node>,
+}
+
+/// A step or a group, and the condition under which it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Node {
+    /// When it runs.
+    pub when: When,
+    /// What it is.
+    pub item: Item,
+}
+
+/// A single step, or several that share one condition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Item {
+    /// One step.
+    Step(Step),
+    /// A bracket group. It has no status of its own: what counts is the last command that ran inside.
+    Group(Vec<Node>),
+}
+
+/// A condition on the last command that really ran (duply's rule).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Regardless.
+    Always,
+    /// Only if it succeeded (`+`).
+    IfOk,
+    /// Only if it failed (`-`).
+    IfFailed,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Step {
+    /// Position in the plan, from 1.
+    pub id: u32,
+    /// The word of the batch that asked for it: `bkp`, `purge`, `pre` …
+    pub command: String,
+    /// What it does.
+    pub action: Action,
+    /// Why it is done, or done this way; one phrase.
+    pub why: String,
+}
+
+/// Everything a step needs to act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Runs a hook of the profile.
+    Hook(HookAction),
+    /// Makes a set.
+    Backup(BackupAction),
+    /// Restores a tree, a folder or a file.
+    Restore {
+        /// What to restore, relative to the source; empty for all.
+        path: PathBuf,
+        /// Where to.
+        destination: PathBuf,
+        /// The state at this time; the newest if absent.
+        time: Option<Timestamp>,
+    },
+    /// Reads a state back, and compares it with a local tree if `compare` says so.
+    Verify {
+        /// What to verify, relative to the source; empty for all.
+        path: PathBuf,
+        /// The local tree to compare with.
+        local: PathBuf,
+        /// The state at this time; the newest if absent.
+        time: Option<Timestamp>,
+        /// Whether contents and attributes are compared with the local tree.
+        compare: bool,
+    },
+    /// Lists the entries of a state.
+    List {
+        /// The state at this time; the newest if absent.
+        time: Option<Timestamp>,
+    },
+    /// Shows chains and sets.
+    Status,
+    /// Deletes sets.
+    Remove(RemoveAction),
+    /// Deletes leftovers of interrupted runs.
+    Cleanup {
+        /// Whether to delete; otherwise only list.
+        force: bool,
+    },
+    /// Makes the archive dir equal to the target.
+    Sync,
+}
+
+/// A hook to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HookAction {
+    /// The moment it belongs to: `before`, `after`, `success`, `warning`, `error`, `finally`, `undo`, `pre`, `post`.
+    pub moment: String,
+    /// Program and arguments; never given to a shell.
+    pub exec: Vec<String>,
+    /// Seconds until it is ended.
+    pub timeout: Option<u64>,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+    /// Runs this once the hook has run, on signals too.
+    pub undo: Option<Vec<String>>,
+}
+
+/// What the failure of a hook means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The commands it precedes do not run, and the run fails.
+    #[default]
+    Abort,
+    /// The run goes on and ends with a warning.
+    Warn,
+    /// Nothing.
+    Ignore,
+}
+
+/// A set to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BackupAction {
+    /// Full, incremental, or going on with an interrupted one.
+    pub mode: BackupMode,
+}
+
+/// Which set a backup makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupMode {
+    /// A new full set.
+    Full,
+    /// A set on top of the newest one.
+    Incremental,
+    /// Goes on with an interrupted set.
+    Resume {
+        /// The set it belongs to.
+        set: SetId,
+        /// The next volume to write.
+        volume: u32,
+    },
+}
+
+/// Sets to delete, each with its reason. Checked again just before it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RemoveAction {
+    /// The rule that asked: `max-age 2Y`, `keep-fulls 12` …
+    pub rule: String,
+    /// The sets to delete, newest first within a chain.
+    pub sets: Vec<Removal>,
+    /// The sets that stay, with the reason.
+    pub kept: Vec<Removal>,
+    /// Whether to delete; otherwise only list.
+    pub force: bool,
+}
+
+/// A set and why it goes or stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Removal {
+    /// The set.
+    pub set: SetId,
+    /// Bytes of its files at the target.
+    pub bytes: u64,
+    /// Why, in one phrase.
+    pub reason: String,
+}
