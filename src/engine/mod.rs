@@ -3,6 +3,7 @@
 
 pub mod collection;
 pub mod context;
+pub mod delta;
 pub mod entry;
 pub mod error;
 pub mod format;
