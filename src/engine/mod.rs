@@ -10,9 +10,12 @@ pub mod monitor;
 pub mod path;
 pub mod seal;
 pub mod secret;
+pub mod select;
 pub mod stats;
 pub mod storage;
+pub mod stream;
 pub mod time;
+pub mod tree;
 
 pub use context::{Cancel, Context};
 pub use entry::{Entry, FileStamp, Kind, Metadata};
