@@ -15,7 +15,7 @@ use crate::engine::ops::verify::VerifyOptions;
 use crate::engine::path::PathIndex;
 use crate::engine::select::canonical;
 use crate::engine::time::Timestamp;
-use crate::engine::tree::write::WriteOptions;
+use crate::engine::tree::WriteOptions;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -172,7 +172,7 @@ fn restore(args: &Args, destination: &OsStr, engine: &Engine, cx: &Context) -> R
         path: wanted(args)?,
         write: WriteOptions {
             numeric_owner: args.has("numeric-owner"),
-            restore_ownership: !args.has("no-restore-ownership"),
+            restore_ownership: WriteOptions::default().restore_ownership && !args.has("no-restore-ownership"),
             ..WriteOptions::default()
         },
     };

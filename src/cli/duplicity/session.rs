@@ -12,7 +12,7 @@ use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonic
 use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
 use crate::engine::time::Timestamp;
 use crate::engine::time_text::parse_time;
-use crate::engine::tree::walk::Source;
+use crate::engine::tree::Source;
 use md5::{Digest, Md5};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -222,8 +222,9 @@ pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source
     }
     let root = canonical(path.as_bytes());
     let select = Selection::builder(&root).extend(rules).null_separated(args.has("null-separator")).build()?;
-    let root = PathBuf::from(OsStr::from_bytes(&root));
-    Ok(Source { root, select, follow_symlinks: args.has("copy-links") })
+    Ok(Source::new(Path::new(OsStr::from_bytes(&root)))
+        .with_selection(select)
+        .following_symlinks(args.has("copy-links")))
 }
 
 /// The context of an operation.

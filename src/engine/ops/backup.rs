@@ -12,10 +12,11 @@ use crate::engine::format::sigtar::SigtarReader;
 use crate::engine::monitor::{Counted, Counter, Level};
 use crate::engine::pipeline::{self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits};
 use crate::engine::stats::BackupStats;
-use crate::engine::stream::change::changes;
+use crate::engine::stream::WalkItem;
+use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
 use crate::engine::stream::overlay::Overlay;
 use crate::engine::time::Timestamp;
-use crate::engine::tree::walk::{Source, Walk, WalkItem};
+use crate::engine::tree::{Source, Walk};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -165,7 +166,8 @@ impl Engine {
         options: &BackupOptions,
         cx: &Context,
     ) -> Result<()> {
-        if options.allow_empty || !source.is_empty()? {
+        let is_empty = std::fs::read_dir(source.root()).is_ok_and(|mut d| d.next().is_none());
+        if options.allow_empty || !is_empty {
             return Ok(());
         }
         let Some(chain) = collection.latest_chain() else { return Ok(()) };
@@ -175,7 +177,7 @@ impl Engine {
             if !manifest.is_ok_and(|m| m.volumes.values().all(|v| v.end.path.is_root())) {
                 return Err(Error::new(
                     ErrorKind::Source,
-                    format!("the source {} is empty, and was not in the last backup", source.root.display()),
+                    format!("the source {} is empty, and was not in the last backup", source.root().display()),
                 )
                 .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
             }
@@ -256,7 +258,8 @@ impl Engine {
         let seen = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
         let walk = count(Walk::new(source, cx)?, Arc::clone(&seen), cx);
         let point = resumed.point.clone();
-        let changes = changes(walk, before, options.numeric_owner)
+        let owners: &dyn OwnerLookup = if options.numeric_owner { &ByNumber } else { &**source.owners() };
+        let changes = changes(walk, before, owners)
             .filter(move |c| c.as_ref().map_or(true, |c| !is_done(c, point.as_ref())));
 
         let (packer, committer) = self.stages(set, options, &resumed, stats)?;

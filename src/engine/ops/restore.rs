@@ -10,7 +10,7 @@ use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
 use crate::engine::time::Timestamp;
-use crate::engine::tree::write::{TreeWriter, WriteOptions};
+use crate::engine::tree::{TreeWriter, WriteOptions};
 use std::path::Path;
 
 /// What to restore, and how.
@@ -59,8 +59,9 @@ impl Engine {
         let cx = &Context { monitor: &counted, ..*cx };
         let collection = self.scan(cx)?;
         let sets = self.sets_at(&collection, options.time)?;
-        let writer = TreeWriter::create(destination, &options.write, cx)?;
-        let mut visitor = Restore { writer, base: &options.path, stats: RestoreStats::default(), cx };
+        let write = WriteOptions { part: options.path.clone(), ..options.write.clone() };
+        let writer = TreeWriter::create(destination, write, cx)?;
+        let mut visitor = Restore { writer, stats: RestoreStats::default(), cx };
         let replayed = self.replay(&sets, &options.path, false, &mut visitor, cx)?;
         let Restore { writer, mut stats, .. } = visitor;
         writer.finish()?;
@@ -84,17 +85,11 @@ impl Engine {
 
 struct Restore<'a> {
     writer: TreeWriter<'a>,
-    base: &'a PathIndex,
     stats: RestoreStats,
     cx: &'a Context<'a>,
 }
 
 impl Restore<'_> {
-    fn placed(&self, entry: &Entry) -> Option<Entry> {
-        let path = entry.path.relative_to(self.base)?;
-        Some(Entry { path, ..entry.clone() })
-    }
-
     fn done(&mut self, entry: &Entry, bytes: u64) {
         self.stats.entries += 1;
         self.stats.content_bytes += bytes;
@@ -106,16 +101,13 @@ impl Restore<'_> {
 
 impl Visitor for Restore<'_> {
     fn entry(&mut self, entry: &Entry) -> Result<()> {
-        let Some(placed) = self.placed(entry) else { return Ok(()) };
-        if self.writer.entry(&placed)? {
-            self.done(entry, 0);
-        }
+        self.writer.other(entry)?;
+        self.done(entry, 0);
         Ok(())
     }
 
     fn file(&mut self, entry: &Entry, fill: &mut Fill<'_>) -> Result<()> {
-        let Some(placed) = self.placed(entry) else { return Ok(()) };
-        let Some(mut sink) = self.writer.file(&placed)? else { return Ok(()) };
+        let Some(mut sink) = self.writer.file(entry)? else { return Ok(()) };
         match fill(&mut sink) {
             Ok(bytes) => {
                 sink.finish()?;

@@ -10,7 +10,7 @@ use crate::engine::format::{FileKind, SetId};
 use crate::engine::monitor::Level;
 use crate::engine::path::PathIndex;
 use crate::engine::pipeline::ResumePoint;
-use crate::engine::tree::walk::Source;
+use crate::engine::tree::{Source, stamp_of};
 use base64::Engine as _;
 use sha1::{Digest, Sha1};
 use std::io::Read;
@@ -103,7 +103,7 @@ impl Engine {
             let unchanged = match (&last.cut_file, &path, last.end_block) {
                 (_, Some(_), None) => true,
                 (Some(stamp), Some(path), Some(_)) => source.open(path, stamp).is_ok_and(|f| {
-                    crate::engine::tree::walk::stamp_of(&f).is_ok_and(|now| now == *stamp)
+                    stamp_of(&f).is_ok_and(|now| now == *stamp)
                 }),
                 _ => false,
             };

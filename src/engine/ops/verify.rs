@@ -13,7 +13,9 @@ use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
 use crate::engine::time::Timestamp;
-use crate::engine::tree::walk::{Source, Walk, WalkItem};
+use crate::engine::stream::WalkItem;
+use crate::engine::stream::change::{OwnerLookup, same_permissions, same_time};
+use crate::engine::tree::{Source, Walk};
 use std::io::{Read, Write};
 
 /// What to verify, and how.
@@ -129,7 +131,7 @@ impl Verify<'_> {
             self.differ(&path, DifferenceKind::Missing)?;
             return Ok(None);
         };
-        match difference(&found, entry) {
+        match difference(&found, entry, &**self.local.owners()) {
             Some(kind) => {
                 self.differ(&path, kind)?;
                 Ok(None)
@@ -148,7 +150,7 @@ impl Verify<'_> {
 }
 
 /// The first difference in duplicity's order; content is not looked at.
-fn difference(local: &Entry, backup: &Entry) -> Option<DifferenceKind> {
+fn difference(local: &Entry, backup: &Entry, owners: &dyn OwnerLookup) -> Option<DifferenceKind> {
     if std::mem::discriminant(&local.kind) != std::mem::discriminant(&backup.kind) {
         return Some(DifferenceKind::Type { local: local.kind.word(), backup: backup.kind.word() });
     }
@@ -157,16 +159,16 @@ fn difference(local: &Entry, backup: &Entry) -> Option<DifferenceKind> {
     }
     let (l, b) = (&local.meta, &backup.meta);
     let text = |uid, gid, mode| format!("{uid}:{gid} {mode:o}");
-    let (uid, gid) = crate::engine::tree::owner::resolve(b);
-    if (l.mode, l.uid, l.gid) != (b.mode, uid, gid) {
+    if !same_permissions(l, b, owners) {
+        let uid = owners.uid_of(&b.uname).unwrap_or(b.uid);
+        let gid = owners.gid_of(&b.gname).unwrap_or(b.gid);
         return Some(DifferenceKind::Permissions { local: text(l.uid, l.gid, l.mode), backup: text(uid, gid, b.mode) });
     }
     if local.kind != backup.kind {
         return Some(DifferenceKind::Device);
     }
     let timed = matches!(local.kind, Kind::File | Kind::Dir | Kind::Fifo);
-    // COMPAT(dup all): times before 1970 count as 1970.
-    (timed && l.mtime.max(0) != b.mtime.max(0)).then_some(DifferenceKind::Mtime { local: l.mtime, backup: b.mtime })
+    (timed && !same_time(l.mtime, b.mtime)).then_some(DifferenceKind::Mtime { local: l.mtime, backup: b.mtime })
 }
 
 /// Compares what is written to it with a local file.

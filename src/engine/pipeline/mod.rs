@@ -28,7 +28,7 @@ use super::context::Context;
 use super::error::{Error, ErrorKind, Result};
 use super::storage::Storage;
 use super::stream::change::Change;
-use super::tree::walk::Source;
+use super::tree::Source;
 use crossbeam_channel::bounded;
 
 /// The stages that outlive a run of the pipeline.

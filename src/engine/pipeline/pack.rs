@@ -178,12 +178,12 @@ impl Packer {
             }
             // Deltas are of files, which the readers turn into `Loaded::File`.
             Action::Diff { .. } => return Err(closed()),
-            Action::Snapshot { entry, replaces, .. } => {
+            Action::Snapshot { entry, .. } => {
                 difftar::append_entry(&mut self.member, &entry);
                 self.add_member(&entry.path, None, None, out)?;
                 sigtar::append_snapshot(&mut self.record, &entry);
                 self.note_signature()?;
-                self.count_new(&entry, replaces, cx);
+                self.count_new(&entry, change.existed, cx);
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::engine::format::{BLOCK_BYTES, DiffKind};
 use crate::engine::monitor::{Counter, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::stream::change::{Action, Change};
-use crate::engine::tree::walk::{Source, stamp_of};
+use crate::engine::tree::{Source, problem_kind, stamp_of};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fs::File;
 use std::io::Read;
@@ -142,13 +142,14 @@ pub(super) fn serve(jobs: &Receiver<Job>, source: &Source, options: &ReadOptions
 
 /// A change taken apart: the file to read and the signature to compare it with.
 fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), Change> {
+    let replaces = change.existed;
     match change.action {
         Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(change),
-        Action::Snapshot { entry, stamp, replaces } => {
+        Action::Snapshot { entry, stamp } => {
             Ok((FileHead { entry, stamp, diff: DiffKind::Snapshot, replaces }, None))
         }
         Action::Diff { entry, stamp, signature } => {
-            Ok((FileHead { entry, stamp, diff: DiffKind::Diff, replaces: true }, Some(signature)))
+            Ok((FileHead { entry, stamp, diff: DiffKind::Diff, replaces }, Some(signature)))
         }
         Action::Deleted { .. } => Err(change),
     }
@@ -169,11 +170,7 @@ fn load(change: Change, source: &Source, options: &ReadOptions, cx: &Context) ->
 }
 
 fn report(path: &PathIndex, error: &std::io::Error, cx: &Context) {
-    let kind = match error.kind() {
-        std::io::ErrorKind::NotFound => ProblemKind::Vanished,
-        _ => ProblemKind::Unreadable,
-    };
-    cx.monitor.problem(Problem::new(kind, path, error));
+    cx.monitor.problem(Problem::new(problem_kind(error), path, error));
 }
 
 fn load_file(

@@ -11,7 +11,7 @@ use crate::engine::format::sigtar::{SigEntry, SigState};
 use crate::engine::path::PathIndex;
 
 /// Finds this host's numbers for names of owners.
-pub trait OwnerLookup {
+pub trait OwnerLookup: Sync {
     /// Number of the user of this name; `None` if there is none, or if numbers are to be taken as they are.
     fn uid_of(&self, name: &[u8]) -> Option<u32>;
     /// Number of the group of this name.
