@@ -14,3 +14,5 @@
 pub mod engine;
 pub mod plan;
 pub mod run;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

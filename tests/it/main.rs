@@ -1,0 +1,4 @@
+//! The one integration crate: a module per capability.
+
+mod servers;
+mod storage_contract;
