@@ -13,6 +13,7 @@
 
 pub mod engine;
 pub mod plan;
+pub mod profile;
 pub mod run;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

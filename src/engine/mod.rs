@@ -21,6 +21,7 @@ pub mod storage;
 pub mod stream;
 pub mod time;
 pub mod tree;
+pub mod time_text;
 
 pub use archive::ArchiveDir;
 pub use context::{Cancel, Context};
