@@ -23,11 +23,12 @@ impl Keyring {
         let gpg = programs::find("gpg")?;
         let home = Scratch::new("gnupg");
         // Cheap passphrase hashing: this is a test, and every file of every set would pay for it.
-        std::fs::write(
-            home.join("gpg.conf"),
-            "s2k-count 65536\ntrust-model always\n",
-        )
-        .expect("own folder");
+        for (file, text) in [
+            ("gpg.conf", "s2k-count 65536\ntrust-model always\n"),
+            ("gpg-agent.conf", "s2k-count 65536\n"),
+        ] {
+            std::fs::write(home.join(file), text).expect("own folder");
+        }
         let keys = keys();
         for name in ["encrypt", "sign"] {
             let status = Command::new(&gpg)
