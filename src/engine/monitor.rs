@@ -64,7 +64,9 @@ impl fmt::Display for Problem {
 }
 
 /// Weight of a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// For finding faults.
@@ -157,8 +159,16 @@ impl Monitor for Counted<'_> {
 
 impl Problem {
     /// A problem with `path` and its reason.
-    pub fn new(kind: ProblemKind, path: &super::path::PathIndex, reason: impl fmt::Display) -> Self {
-        Self { kind, path: path.to_string(), reason: reason.to_string() }
+    pub fn new(
+        kind: ProblemKind,
+        path: &super::path::PathIndex,
+        reason: impl fmt::Display,
+    ) -> Self {
+        Self {
+            kind,
+            path: path.to_string(),
+            reason: reason.to_string(),
+        }
     }
 
     /// A problem caused by an [`Error`].

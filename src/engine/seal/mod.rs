@@ -4,7 +4,9 @@ use super::error::Result;
 use std::io::{Read, Write};
 
 /// How a stored file is sealed. The end of its name tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// As it is.
@@ -39,7 +41,11 @@ pub trait Seal: Send + Sync {
 
     /// Form of new manifests: they are never gzipped.
     fn manifest_form(&self) -> Form {
-        if self.form() == Form::Gpg { Form::Gpg } else { Form::Plain }
+        if self.form() == Form::Gpg {
+            Form::Gpg
+        } else {
+            Form::Plain
+        }
     }
 
     /// Starts a sealed file of `form` on `out`.

@@ -1,0 +1,3 @@
+//! The human's doors.
+
+pub mod duplicity;
