@@ -231,6 +231,9 @@ fn restore_all(program: Program) {
                     words.push(word.into());
                 }
                 words.extend(reading_options(&expected.options));
+                if !programs::is_root() {
+                    words.push("--no-restore-ownership".into());
+                }
                 words.extend([format!("file://{}", target.display()), "restored".into()]);
                 let mut env = keyring.env();
                 env.push(("TMPDIR".into(), scratch.path().display().to_string()));

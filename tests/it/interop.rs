@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Schedules in an ordinary run.
-const SCHEDULES: u64 = 60;
+const SCHEDULES: u64 = 100;
 /// Time of the first set of every schedule.
 const FIRST: u64 = 1_700_000_000;
 
@@ -78,6 +78,8 @@ struct Schedule<'a> {
     shared: bool,
     /// What was done, a line each.
     story: Vec<String>,
+    /// Entries that were compared.
+    compared: usize,
     /// Every state that was saved, with its time, oldest first.
     states: Vec<(u64, Tree)>,
 }
@@ -166,6 +168,7 @@ impl Schedule<'_> {
             self.cache(reader)
         };
         self.call(reader, &cache, words)?;
+        self.compared += self.states[state].1.0.len();
         self.states[state].1.compare(&destination)
     }
 
@@ -196,8 +199,8 @@ impl Schedule<'_> {
     }
 }
 
-/// Runs one schedule; an error tells how to do it again.
-fn schedule(seed: u64, programs: &[Program], keyring: &Keyring) -> Result<(), String> {
+/// Runs one schedule and counts its sets, calls and compared entries; an error tells how to do it again.
+fn schedule(seed: u64, programs: &[Program], keyring: &Keyring) -> Result<[usize; 3], String> {
     let mut dice = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let scratch = Scratch::new("interop");
     let home = scratch.join("home");
@@ -227,15 +230,17 @@ fn schedule(seed: u64, programs: &[Program], keyring: &Keyring) -> Result<(), St
         volume_size,
         shared,
         story,
+        compared: 0,
         states,
     };
-    run.run(seed).map_err(|error| {
+    if let Err(error) = run.run(seed) {
         let head = format!(
             "seed {seed}: {mode:?}, volume size {volume_size:?}, one archive dir: {shared}"
         );
-        let leftovers = leftovers(run.scratch.path());
-        format!("{head}\n  {}\n{error}\n{leftovers}", run.story.join("\n  "))
-    })
+        let (story, leftovers) = (run.story.join("\n  "), leftovers(run.scratch.path()));
+        return Err(format!("{head}\n  {story}\n{error}\n{leftovers}"));
+    }
+    Ok([run.states.len(), run.story.len(), run.compared])
 }
 
 /// What lies at the target, for a report.
@@ -283,6 +288,7 @@ fn dupr_and_duplicity_continue_and_restore_each_others_chains() {
     println!("interop: seeds {first} to {}, {programs:?}", last - 1);
     let next = AtomicU64::new(first);
     let failures = Mutex::new(Vec::new());
+    let done = Mutex::new([0; 3]);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get()) {
             scope.spawn(|| {
@@ -291,8 +297,14 @@ fn dupr_and_duplicity_continue_and_restore_each_others_chains() {
                     if seed >= last {
                         break;
                     }
-                    if let Err(failure) = schedule(seed, &programs, &keyring) {
-                        failures.lock().expect("no panic while held").push(failure);
+                    match schedule(seed, &programs, &keyring) {
+                        Ok(counts) => {
+                            let mut done = done.lock().expect("no panic while held");
+                            done.iter_mut()
+                                .zip(counts)
+                                .for_each(|(sum, count)| *sum += count);
+                        }
+                        Err(failure) => failures.lock().expect("no panic while held").push(failure),
                     }
                 }
             });
@@ -300,6 +312,11 @@ fn dupr_and_duplicity_continue_and_restore_each_others_chains() {
     });
     let failures = failures.into_inner().expect("no panic while held");
     let total = last - first;
+    let [sets, calls, entries] = done.into_inner().expect("no panic while held");
+    println!(
+        "interop: {sets} sets, {} restores, {entries} entries compared",
+        calls - sets
+    );
     assert!(
         failures.is_empty(),
         "{} of {total} schedules failed\n\n{}",

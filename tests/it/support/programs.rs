@@ -4,9 +4,11 @@
 //! program is missing fails, unless `tests/setup` could not install it and named it in `DUPR_TEST_SKIP`: then the test says
 //! on the terminal that it was skipped.
 
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Seconds after which a program counts as hanging.
 const PATIENCE: &str = "300";
@@ -45,9 +47,31 @@ impl Program {
     }
 }
 
-/// Whether the tests run as root: owners and devices can only be made and checked then.
+/// Whether the tests may make every owner and device there is: root, and not a root of a container that is held short. Owners
+/// and devices are made and compared only then.
 pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let probe = std::env::temp_dir().join(format!("dupr-probe-{}", std::process::id()));
+        let device = rustix::fs::makedev(1, 3);
+        let mode = Mode::from_raw_mode(0o600);
+        let owner = (
+            Some(Uid::from_raw(3_000_000_000)),
+            Some(Gid::from_raw(3_000_000_000)),
+        );
+        let made = rustix::fs::mknodat(CWD, &probe, FileType::CharacterDevice, mode, device)
+            .and_then(|()| {
+                rustix::fs::chownat(CWD, &probe, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
+            });
+        let _ = std::fs::remove_file(&probe);
+        if made.is_err() {
+            skipped(
+                "owners and devices",
+                "they can be made by an unrestricted root only",
+            );
+        }
+        made.is_ok()
+    })
 }
 
 /// Says on the terminal that a test, or a part of it, did not run. Not captured by the test runner.

@@ -201,3 +201,64 @@ fn hash(path: &Path) -> String {
         .map(|b| format!("{b:02x}"))
         .collect()
 }
+
+/// Each kind of difference is told, so that an equal comparison means something.
+#[test]
+fn differences_are_told() {
+    let scratch = super::scratch::Scratch::new("tree");
+    let (one, other) = (scratch.join("one"), scratch.join("other"));
+    for root in [&one, &other] {
+        std::fs::create_dir_all(root.join("dir")).expect("folders");
+        for name in ["same", "content", "mode", "time", "type", "gone"] {
+            std::fs::write(root.join(name), "text").expect("file");
+            touch(&root.join(name), 5);
+        }
+        std::os::unix::fs::symlink("here", root.join("link")).expect("link");
+    }
+    assert!(Tree::read(&one).differences(&Tree::read(&one)).is_empty());
+    std::fs::write(other.join("content"), "TEXT").expect("file");
+    touch(&other.join("content"), 5);
+    std::fs::set_permissions(
+        other.join("mode"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .expect("chmod");
+    touch(&other.join("time"), 6);
+    for name in ["type", "gone", "link"] {
+        std::fs::remove_file(other.join(name)).expect("remove");
+    }
+    std::fs::create_dir(other.join("type")).expect("folder");
+    std::os::unix::fs::symlink("there", other.join("link")).expect("link");
+    std::fs::write(other.join("dir/new"), "").expect("file");
+    for root in [&one, &other] {
+        touch(root, 5);
+        touch(&root.join("dir"), 5);
+    }
+    let told = Tree::read(&one).differences(&Tree::read(&other));
+    let paths: Vec<&str> = told
+        .iter()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert_eq!(
+        paths,
+        ["content", "dir/new", "gone", "link", "mode", "time", "type"]
+    );
+}
+
+fn touch(path: &Path, seconds: i64) {
+    let time = rustix::fs::Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    rustix::fs::utimensat(
+        rustix::fs::CWD,
+        path,
+        &times,
+        rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .expect("utimensat");
+}
