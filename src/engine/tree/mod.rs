@@ -3,8 +3,10 @@
 //! Everything goes through directory handles, one component at a time or with `openat2`; no path is ever resolved
 //! twice, and no symbolic link below the source or the destination is followed (unless links are to be followed).
 
-pub mod beneath;
-pub mod metadata;
+mod beneath;
+mod destination;
+mod dirs;
+mod metadata;
 pub mod owner;
 pub mod sink;
 pub mod source;
@@ -15,7 +17,7 @@ pub use owner::Owners;
 pub use sink::FileSink;
 pub use source::{Replaced, Source, problem_kind, stamp_of};
 pub use walk::Walk;
-pub use write::{TreeWriter, WriteOptions};
+pub use write::{Existing, TreeWriter, WriteOptions};
 
 #[cfg(test)]
 mod selection_table;

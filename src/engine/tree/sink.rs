@@ -6,6 +6,7 @@
 use super::write::{Slot, TreeWriter};
 use crate::engine::entry::Entry;
 use crate::engine::error::{Error, ErrorKind, Result};
+use rustix::fd::AsFd;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -57,7 +58,7 @@ impl<'w, 'a> FileSink<'w, 'a> {
         let file = self.content.finish().map_err(|error| {
             Error::from(error).within(format!("cannot write {}", self.entry.path))
         })?;
-        self.writer.set_attributes(&file, &self.entry);
+        self.writer.set_attributes(file.as_fd(), &self.entry);
         self.committed = true;
         self.writer.commit(&self.entry.path, &self.slot, &self.temp)
     }

@@ -6,6 +6,9 @@
 //! them is done and then get their attributes, innermost first.
 
 use super::beneath;
+use super::destination::Destination;
+pub use super::destination::Existing;
+use super::dirs::{Dirs, make_dir, rename};
 use super::metadata::Restoring;
 use super::owner::Owners;
 use super::sink::FileSink;
@@ -14,33 +17,20 @@ use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Problem, ProblemKind};
 use crate::engine::path::PathIndex;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, makedev, mkdirat, mknodat, openat,
-    renameat, renameat_with, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, fstat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Directory handles kept open besides the destination's, counted from the innermost.
-const OPEN_HANDLES: usize = 16;
 /// Names tried for a temporary file.
 const TEMP_NAMES: u32 = 10_000;
-
-/// What to do with a destination that holds something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Existing {
-    /// Refuse to restore.
-    #[default]
-    Refuse,
-    /// Keep what is there and replace what is in the way, but for directories that are not empty.
-    Merge,
-}
 
 /// How a tree is written.
 #[derive(Debug, Clone)]
@@ -77,30 +67,11 @@ impl Default for WriteOptions {
 pub struct TreeWriter<'a> {
     cx: Context<'a>,
     options: WriteOptions,
-    base: Base,
+    base: Destination,
     /// Open directories from the destination inwards; empty until the first entry.
-    stack: Vec<OpenDir>,
+    dirs: Dirs,
     last: Option<PathIndex>,
     temps: u32,
-}
-
-/// Where the destination is.
-struct Base {
-    path: PathBuf,
-    /// The directory it lies in, and its name there; `None` for destinations like `.` and `/`, which always exist.
-    parent: Option<(OwnedFd, OsString)>,
-    exists: bool,
-}
-
-/// A directory being filled.
-struct OpenDir {
-    /// Relative to the destination.
-    path: PathIndex,
-    handle: Option<OwnedFd>,
-    device: u64,
-    inode: u64,
-    /// The entry with the attributes to set; `None` for directories the backup, or the part restored, does not hold.
-    entry: Option<Entry>,
 }
 
 /// Where a new entry goes: its name in the innermost open directory, or the destination itself.
@@ -116,12 +87,12 @@ impl<'a> TreeWriter<'a> {
     /// # Errors
     /// [`ErrorKind::Usage`] if `dest` is not empty and is not to be merged with; errors of the file system.
     pub fn create(dest: &Path, options: WriteOptions, cx: &Context<'a>) -> Result<Self> {
-        let base = Base::open(dest, options.existing)?;
+        let base = Destination::open(dest, options.existing)?;
         Ok(Self {
             cx: *cx,
             options,
             base,
-            stack: Vec::new(),
+            dirs: Dirs::default(),
             last: None,
             temps: 0,
         })
@@ -137,16 +108,16 @@ impl<'a> TreeWriter<'a> {
         };
         let opened = match &slot {
             Slot::Destination => Ok(self.base.enter()?),
-            Slot::Inside(name) => match self.stack.last().and_then(|dir| dir.handle.as_ref()) {
-                Some(handle) => make_dir(handle.as_fd(), name, self.options.existing),
-                None => Err(Errno::BADF),
-            },
+            Slot::Inside(name) => self
+                .dirs
+                .handle()
+                .and_then(|dir| make_dir(dir, name, self.options.existing)),
         };
         let path = entry
             .path
             .relative_to(&self.options.part)
             .unwrap_or_default();
-        match opened.and_then(|handle| self.push(handle, path, Some(entry.clone()))) {
+        match opened.and_then(|handle| self.dirs.push(handle, path, Some(entry.clone()))) {
             Ok(()) => Ok(()),
             Err(error) => self.failed(entry, error),
         }
@@ -267,9 +238,9 @@ impl<'a> TreeWriter<'a> {
         let Some(name) = path.file_name() else {
             return Ok(Some(Slot::Destination));
         };
-        if self.stack.is_empty() {
+        if self.dirs.is_empty() {
             let handle = self.base.enter()?;
-            if let Err(error) = self.push(handle, PathIndex::root(), None) {
+            if let Err(error) = self.dirs.push(handle, PathIndex::root(), None) {
                 return self.failed(entry, error).map(|()| None);
             }
         }
@@ -286,96 +257,33 @@ impl<'a> TreeWriter<'a> {
 
     /// Makes the directory `path` (relative to the destination) the innermost open one, creating what is missing.
     fn parents(&mut self, path: &PathIndex) -> Result<(), Errno> {
-        let keep = self
-            .stack
-            .iter()
-            .take_while(|dir| path.is_within(&dir.path))
-            .count();
+        let keep = self.dirs.leading_to(path);
         // The destination itself is left by finish() only.
         self.leave(keep.max(1));
-        self.reopen()?;
-        let depth = self
-            .stack
-            .last()
-            .map_or(0, |dir| dir.path.components().count());
+        let depth = self.dirs.innermost()?.path.components().count();
         for component in path.components().skip(depth) {
-            let Some(above) = self.stack.last() else {
-                return Err(Errno::BADF);
-            };
-            let Some(handle) = &above.handle else {
-                return Err(Errno::BADF);
-            };
+            let above = self.dirs.innermost()?;
+            let (dir, path) = (above.handle()?, above.path.join(component));
             let name = OsStr::from_bytes(component);
-            let handle = match mkdirat(handle, name, Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => openat(handle, name, beneath::DIR, Mode::empty())?,
+            match mkdirat(dir, name, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
-            };
-            let path = above.path.join(component);
-            self.push(handle, path, None)?;
+            }
+            let handle = openat(dir, name, beneath::DIR, Mode::empty())?;
+            self.dirs.push(handle, path, None)?;
         }
-        Ok(())
-    }
-
-    fn push(
-        &mut self,
-        handle: OwnedFd,
-        path: PathIndex,
-        entry: Option<Entry>,
-    ) -> Result<(), Errno> {
-        let stat = fstat(&handle)?;
-        // The destination's handle, at 0, stays open: the others are found again from there.
-        if let Some(far) = self
-            .stack
-            .len()
-            .checked_sub(OPEN_HANDLES)
-            .filter(|far| *far > 0)
-            && let Some(above) = self.stack.get_mut(far)
-        {
-            above.handle = None;
-        }
-        self.stack.push(OpenDir {
-            path,
-            handle: Some(handle),
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            entry,
-        });
-        Ok(())
-    }
-
-    /// Gets a new handle of the innermost directory if it was closed on the way down.
-    fn reopen(&mut self) -> Result<(), Errno> {
-        let Some((dir, above)) = self.stack.split_last_mut() else {
-            return Ok(());
-        };
-        if dir.handle.is_some() {
-            return Ok(());
-        }
-        let root = above
-            .first()
-            .and_then(|dir| dir.handle.as_ref())
-            .ok_or(Errno::BADF)?;
-        let handle = beneath::open(root.as_fd(), dir.path.as_bytes(), beneath::DIR)?;
-        let stat = fstat(&handle)?;
-        if (stat.st_dev, stat.st_ino) != (dir.device, dir.inode) {
-            return Err(Errno::NOTDIR);
-        }
-        dir.handle = Some(handle);
         Ok(())
     }
 
     /// Leaves directories until `keep` are open, giving each its attributes.
     fn leave(&mut self, keep: usize) {
-        while self.stack.len() > keep {
-            let reopened = self.reopen();
-            let Some(dir) = self.stack.pop() else { return };
+        while let Some((dir, reopened)) = self.dirs.leave(keep) {
             let Some(entry) = &dir.entry else { continue };
-            match (reopened, &dir.handle) {
-                (Ok(()), Some(handle)) => self.set_attributes(handle, entry),
-                (Err(error), _) => {
+            match reopened.and_then(|()| dir.handle()) {
+                Ok(handle) => self.set_attributes(handle, entry),
+                Err(error) => {
                     self.problem(ProblemKind::Metadata, &entry.path, io::Error::from(error))
                 }
-                (Ok(()), None) => {}
             }
         }
     }
@@ -405,7 +313,7 @@ impl<'a> TreeWriter<'a> {
         };
         match fstat(&handle) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == kind => {
-                self.set_attributes(&handle, entry)
+                self.set_attributes(handle.as_fd(), entry)
             }
             _ => {
                 self.problem(
@@ -440,12 +348,12 @@ impl<'a> TreeWriter<'a> {
 
     /// The directory a slot is in.
     fn dir_of(&self, slot: &Slot) -> Result<BorrowedFd<'_>, Errno> {
-        match slot {
-            Slot::Inside(_) => self.stack.last().and_then(|dir| dir.handle.as_ref()),
-            Slot::Destination => self.base.parent.as_ref().map(|(parent, _)| parent),
+        match (slot, &self.base.parent) {
+            (Slot::Inside(_), _) => self.dirs.handle(),
+            (Slot::Destination, Some((parent, _))) => Ok(parent.as_fd()),
+            // Nothing can take the place of `.` or `/`.
+            (Slot::Destination, None) => Err(Errno::BUSY),
         }
-        .map(AsFd::as_fd)
-        .ok_or(Errno::BUSY)
     }
 
     /// Renames a finished entry to its own name.
@@ -484,12 +392,12 @@ impl<'a> TreeWriter<'a> {
     }
 
     /// Sets owner, mode and time; what cannot be set is a problem.
-    pub(super) fn set_attributes(&self, handle: &impl AsFd, entry: &Entry) {
+    pub(super) fn set_attributes(&self, handle: BorrowedFd<'_>, entry: &Entry) {
         let restoring = Restoring {
             ownership: self.options.restore_ownership,
             names: (!self.options.numeric_owner).then_some(&*self.options.owners),
         };
-        for failure in restoring.apply(handle.as_fd(), entry) {
+        for failure in restoring.apply(handle, entry) {
             self.problem(ProblemKind::Metadata, &entry.path, failure);
         }
     }
@@ -519,108 +427,5 @@ impl<'a> TreeWriter<'a> {
 
     fn problem(&self, kind: ProblemKind, path: &PathIndex, reason: impl std::fmt::Display) {
         self.cx.monitor.problem(Problem::new(kind, path, reason));
-    }
-}
-
-impl Base {
-    fn open(dest: &Path, existing: Existing) -> Result<Self> {
-        let io = |error: Errno| Error::io("restore to", dest, error.into());
-        let used = |what: &str| {
-            Error::new(
-                ErrorKind::Usage,
-                format!("cannot restore to {}: {what}", dest.display()),
-            )
-            .with_hint("choose a directory that is empty or does not exist")
-        };
-        let exists = match statat(CWD, dest, AtFlags::empty()) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                if existing == Existing::Refuse && !is_empty(dest)? {
-                    return Err(used("it is not empty"));
-                }
-                true
-            }
-            Ok(_) if existing == Existing::Refuse => return Err(used("it exists already")),
-            Ok(_) => true,
-            Err(Errno::NOENT) if statat(CWD, dest, AtFlags::SYMLINK_NOFOLLOW).is_ok() => {
-                return Err(used("it is a symbolic link that leads nowhere"));
-            }
-            Err(Errno::NOENT) => false,
-            Err(error) => return Err(io(error)),
-        };
-        let parent = match dest.file_name() {
-            None => None,
-            Some(name) => {
-                let dir = match dest.parent() {
-                    Some(parent) if !parent.as_os_str().is_empty() => parent,
-                    _ => Path::new("."),
-                };
-                std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                let handle = openat(CWD, dir, flags, Mode::empty()).map_err(io)?;
-                Some((handle, name.to_owned()))
-            }
-        };
-        Ok(Self {
-            path: dest.to_owned(),
-            parent,
-            exists,
-        })
-    }
-
-    /// Opens the destination as a directory, creating it if need be. Here, and only here, a link is followed: the
-    /// user named it.
-    fn enter(&self) -> Result<OwnedFd> {
-        let opened = match &self.parent {
-            Some((parent, name)) if !self.exists => mkdirat(parent, name, Mode::RWXU)
-                .and_then(|()| openat(parent, name, beneath::DIR, Mode::empty())),
-            _ => openat(
-                CWD,
-                &self.path,
-                beneath::DIR.difference(OFlags::NOFOLLOW),
-                Mode::empty(),
-            ),
-        };
-        opened.map_err(|error| Error::io("open the destination", &self.path, error.into()))
-    }
-}
-
-fn is_empty(dir: &Path) -> Result<bool> {
-    let mut entries = std::fs::read_dir(dir).map_err(|error| Error::io("read", dir, error))?;
-    Ok(entries.next().is_none())
-}
-
-/// Makes and opens a directory. When merging, one that is there is kept, and anything else in its place removed.
-fn make_dir(parent: BorrowedFd<'_>, name: &OsStr, existing: Existing) -> Result<OwnedFd, Errno> {
-    match mkdirat(parent, name, Mode::RWXU) {
-        Err(Errno::EXIST) if existing == Existing::Merge => {
-            match openat(parent, name, beneath::DIR, Mode::empty()) {
-                Err(Errno::NOTDIR | Errno::LOOP) => {
-                    unlinkat(parent, name, AtFlags::empty())?;
-                    mkdirat(parent, name, Mode::RWXU)?;
-                }
-                result => return result,
-            }
-        }
-        result => result?,
-    }
-    openat(parent, name, beneath::DIR, Mode::empty())
-}
-
-/// Renames within a directory. Unless merging, an entry of that name is in the way: two names that a file system does
-/// not tell apart, or somebody else's doing.
-fn rename(dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr, existing: Existing) -> Result<(), Errno> {
-    if existing == Existing::Merge {
-        return renameat(dir, from, dir, to);
-    }
-    match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-        // Not offered by this file system or kernel.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            match statat(dir, to, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => renameat(dir, from, dir, to),
-                Ok(_) => Err(Errno::EXIST),
-                Err(error) => Err(error),
-            }
-        }
-        result => result,
     }
 }
