@@ -231,49 +231,111 @@ impl Sshd {
 pub struct S3 {
     _process: Process,
     _dir: TempDir,
-    /// `http://127.0.0.1:port`
-    pub endpoint: String,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
     /// Key id it accepts.
-    pub key_id: &'static str,
+    pub key_id: String,
     /// Secret it accepts.
-    pub secret: &'static str,
+    pub secret: String,
 }
 
-fn test_cache() -> PathBuf {
-    let home = std::env::var_os("HOME").expect("HOME is set");
-    Path::new(&home).join(".cache/dupr-test")
+/// Makes the bucket and one user who may do anything in it; prints his keys. Four calls, as below.
+const MOTO_SETUP: &str = r#"
+import sys, json, boto3
+at = dict(endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+boto3.client("s3", **at).create_bucket(Bucket="bucket")
+iam = boto3.client("iam", **at)
+iam.create_user(UserName="u")
+allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=policy)
+key = iam.create_access_key(UserName="u")["AccessKey"]
+print(key["AccessKeyId"], key["SecretAccessKey"])
+"#;
+
+/// Starts moto. Its check takes path and query as they were sent; S3 itself decodes them and encodes them anew
+/// before it looks at the signature.
+const MOTO: &str = r#"
+import sys, urllib.parse as url
+from moto.iam.access_control import S3IAMRequest
+from moto.server import main
+plain = S3IAMRequest._create_aws_request
+def decoded(self):
+    request = plain(self)
+    parts = url.urlsplit(request.url)
+    pairs = url.parse_qsl(parts.query, keep_blank_values=True)
+    query = url.urlencode(pairs, quote_via=url.quote, safe="-_.~")
+    path = url.quote(url.unquote(parts.path), safe="/-_.~")
+    request.url = url.urlunsplit(parts._replace(path=path, query=query))
+    return request
+S3IAMRequest._create_aws_request = decoded
+main(sys.argv[1:])
+"#;
+
+/// A program of a test environment: below the folder `variable` names, else where `tests/setup` puts it, else where
+/// the commands in the error texts put it.
+fn installed(variable: &str, folders: [&str; 2], program: &str) -> PathBuf {
+    let cache = match (
+        std::env::var_os("DUPR_TEST_CACHE"),
+        std::env::var_os("HOME"),
+    ) {
+        (Some(cache), _) => PathBuf::from(cache),
+        (None, home) => Path::new(&home.expect("HOME is set")).join(".cache/dupr-test"),
+    };
+    let mut places: Vec<PathBuf> = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    places.extend(folders.map(|folder| cache.join(folder)));
+    let programs: Vec<PathBuf> = places
+        .into_iter()
+        .map(|place| place.join(program))
+        .collect();
+    let found = programs.iter().find(|program| program.exists());
+    found.unwrap_or(&programs[programs.len() - 1]).clone()
 }
 
 impl S3 {
-    /// moto: a broad imitation of S3 that believes any signature.
+    /// moto: a broad imitation of S3 that verifies every signature with Amazon's own code.
     pub fn moto() -> Self {
-        let venv = std::env::var_os("DUPR_TEST_VENV")
-            .map_or_else(|| test_cache().join("venv"), PathBuf::from);
-        let program = venv.join("bin/moto_server");
+        let python = installed("DUPR_TEST_VENV", ["services", "venv"], "bin/python");
         let dir = TempDir::new().expect("temp dir");
         let install = "python3 -m venv ~/.cache/dupr-test/venv && \
                        ~/.cache/dupr-test/venv/bin/pip install 'moto[server,s3]'";
         let (process, port) = serve(&dir.path().join("log"), install, |port| {
-            let mut command = Command::new(&program);
-            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            let mut command = Command::new(&python);
+            command.args(["-c", MOTO, "-H", "127.0.0.1", "-p", &port.to_string()]);
+            // Calls that are believed before signatures count: those of the setup.
+            command.env("INITIAL_NO_AUTH_ACTION_COUNT", "4");
             command
         });
-        let endpoint = format!("http://127.0.0.1:{port}");
-        http(port, "PUT", "/bucket");
+        let setup = Command::new(&python)
+            .args(["-c", MOTO_SETUP, &format!("http://127.0.0.1:{port}")])
+            .output()
+            .expect("python of the venv");
+        let keys = String::from_utf8_lossy(&setup.stdout).into_owned();
+        let Some((key_id, secret)) = keys.trim().split_once(' ') else {
+            panic!(
+                "moto cannot be set up: {}",
+                String::from_utf8_lossy(&setup.stderr)
+            );
+        };
         Self {
             _process: process,
             _dir: dir,
-            endpoint,
-            key_id: "any",
-            secret: "any",
+            port,
+            key_id: key_id.into(),
+            secret: secret.into(),
         }
     }
 
-    /// s3rver: a small store on disk that verifies signatures.
+    /// s3rver: a small store on disk, by other hands. It only parses signatures of version 4.
     pub fn s3rver() -> Self {
-        let program = std::env::var_os("DUPR_TEST_NPM")
-            .map_or_else(|| test_cache().join("npm"), PathBuf::from)
-            .join("node_modules/.bin/s3rver");
+        let program = installed(
+            "DUPR_TEST_NPM",
+            ["s3rver", "npm"],
+            "node_modules/.bin/s3rver",
+        );
         let dir = TempDir::new().expect("temp dir");
         let install = "npm install --prefix ~/.cache/dupr-test/npm s3rver";
         let (process, port) = serve(&dir.path().join("log"), install, |port| {
@@ -289,28 +351,19 @@ impl S3 {
             ]);
             command
         });
-        let endpoint = format!("http://127.0.0.1:{port}");
         Self {
             _process: process,
             _dir: dir,
-            endpoint,
-            key_id: "S3RVER",
-            secret: "S3RVER",
+            port,
+            key_id: "S3RVER".into(),
+            secret: "S3RVER".into(),
         }
     }
-}
 
-/// One request without a body; returns the whole answer.
-pub fn http(port: u16, method: &str, path: &str) -> String {
-    use std::io::{Read, Write};
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("server");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).expect("request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answer");
-    answer
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
 }
 
 /// A peer that takes connections and never says a word.

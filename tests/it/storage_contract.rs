@@ -42,10 +42,10 @@ fn ssh(server: &Sshd) -> StorageOptions {
 
 fn s3(server: &S3) -> StorageOptions {
     StorageOptions {
-        settings: settings(&[("endpoint", &server.endpoint)]),
+        settings: settings(&[("endpoint", &server.endpoint())]),
         environment: [
-            ("AWS_ACCESS_KEY_ID", server.key_id),
-            ("AWS_SECRET_ACCESS_KEY", server.secret),
+            ("AWS_ACCESS_KEY_ID", &server.key_id),
+            ("AWS_SECRET_ACCESS_KEY", &server.secret),
         ]
         .into_iter()
         .collect(),
@@ -105,21 +105,70 @@ fn s3_keeps_the_contract_at_moto() {
 }
 
 #[test]
-fn s3_keeps_the_contract_where_signatures_are_verified() {
+fn s3_keeps_the_contract_at_s3rver() {
     let server = S3::s3rver();
     contract::run(&*opened("s3://bucket/some/prefix", &s3(&server)));
-    let wrong = StorageOptions {
-        environment: [
-            ("AWS_ACCESS_KEY_ID", server.key_id),
-            ("AWS_SECRET_ACCESS_KEY", "wrong"),
-        ]
-        .into_iter()
-        .collect(),
-        ..s3(&server)
-    };
+}
+
+#[test]
+fn s3_troubles_have_a_kind_and_a_way_out() {
+    let server = S3::moto();
+    let mut wrong = s3(&server);
+    wrong.environment.set("AWS_SECRET_ACCESS_KEY", "canary");
     let error = opened("s3://bucket/x", &wrong)
         .list()
         .expect_err("wrong secret");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-    assert!(error.hint().is_some());
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("AWS_SECRET_ACCESS_KEY")),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("canary"));
+
+    // An unknown bucket is not an empty one.
+    let storage = opened("s3://no-such-bucket/x", &s3(&server));
+    for error in [
+        storage.list().expect_err("no bucket"),
+        storage.put("a", source(10).path()).expect_err("no bucket"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("no-such-bucket")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn s3_keeps_what_every_run_reads_in_the_standard_class() {
+    let server = S3::moto();
+    let mut options = s3(&server);
+    options
+        .settings
+        .insert("storage-class".into(), "deep_archive".into());
+    options.standard_names = |name| name.ends_with(".manifest");
+    let storage = opened("s3://bucket/x", &options);
+    storage
+        .put("a.vol1.difftar", source(10).path())
+        .expect("put");
+    storage
+        .put("b.vol1.difftar", source(20 << 20).path())
+        .expect("put in parts");
+    storage.put("a.manifest", source(10).path()).expect("put");
+    storage
+        .get("a.manifest", &mut Vec::new())
+        .expect("readable at once");
+    for name in ["a.vol1.difftar", "b.vol1.difftar"] {
+        let error = storage.get(name, &mut Vec::new()).expect_err("archived");
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("archive class")),
+            "{error}"
+        );
+    }
 }

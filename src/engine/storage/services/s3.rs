@@ -5,18 +5,21 @@
 //! exist. Credentials come from the environment handed down; opendal looks nowhere itself unless asked.
 
 use super::super::names;
+use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions};
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
+use opendal::raw::BoxedStaticFuture;
 use opendal::services::S3;
-use opendal::{EntryMode, Operator};
+use opendal::{EntryMode, Execute, Executor, Operator};
 use std::future::poll_fn;
 use std::io::Write;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 /// Length of a part of a large object; S3 wants at least 5 MiB.
 const PART: u64 = 8 << 20;
@@ -66,12 +69,17 @@ impl S3Storage {
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
         options.allow_only("s3", SETTINGS)?;
+        // Gives opendal its HTTP client; repeated calls do nothing.
+        opendal::install_default();
+        let runtime = runtime::get()?;
         let build = |class: Option<&str>| -> Result<Operator> {
             let mut service = configure(bucket, prefix, options)?;
             if let Some(class) = class {
                 service = service.default_storage_class(class);
             }
-            Operator::new(service).map_err(|e| explain(e, bucket))
+            let operator = Operator::new(service).map_err(|e| explain(e, bucket))?;
+            let context = operator.base_context().with_executor(Executor::with(Parts(runtime)));
+            Ok(operator.with_context(context))
         };
         let class = options
             .setting("storage-class")
@@ -229,6 +237,15 @@ impl Storage for S3Storage {
                 _ => Ok(()),
             }
         })
+    }
+}
+
+/// Sends the parts of an upload side by side; opendal has no executor of its own in this build.
+struct Parts(&'static Runtime);
+
+impl Execute for Parts {
+    fn execute(&self, part: BoxedStaticFuture<()>) {
+        self.0.spawn(part);
     }
 }
 
