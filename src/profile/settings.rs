@@ -359,3 +359,17 @@ pub enum MailMoment {
     /// A run that was put off by a condition.
     Deferred,
 }
+
+impl MailMoment {
+    /// As profiles and plans write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            MailMoment::Always => "always",
+            MailMoment::Success => "success",
+            MailMoment::Warning => "warning",
+            MailMoment::Failure => "failure",
+            MailMoment::Recovery => "recovery",
+            MailMoment::Deferred => "deferred",
+        }
+    }
+}
