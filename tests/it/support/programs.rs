@@ -40,7 +40,13 @@ impl Program {
     /// Words that start it, or `None` if it may be missing and is.
     pub fn words(self) -> Option<Vec<String>> {
         match self {
-            Program::Dupr => Some(vec![env!("CARGO_BIN_EXE_dupr").into(), "duplicity".into()]),
+            Program::Dupr => {
+                let built = env!("CARGO_BIN_EXE_dupr").to_string();
+                Some(vec![
+                    std::env::var("DUPR_BINARY").unwrap_or(built),
+                    "duplicity".into(),
+                ])
+            }
             Program::Duplicity3 => find("duplicity-3.2.1").map(|p| vec![p.display().to_string()]),
             Program::Duplicity08 => find("duplicity-0.8.22").map(|p| vec![p.display().to_string()]),
         }
