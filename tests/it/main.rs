@@ -1,5 +1,6 @@
 //! The one integration crate: a module per capability. docs/testing.md tells what each proves and what it needs.
 
+mod proxy;
 mod servers;
 mod support;
 
@@ -8,3 +9,4 @@ mod golden;
 mod interop;
 mod restore_by_hand;
 mod storage_contract;
+mod storage_troubles;
