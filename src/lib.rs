@@ -13,4 +13,5 @@
 
 pub mod engine;
 pub mod plan;
+pub mod report;
 pub mod run;
