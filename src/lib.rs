@@ -13,5 +13,6 @@
 
 pub mod engine;
 pub mod plan;
+pub mod profile;
 pub mod report;
 pub mod run;

@@ -13,6 +13,7 @@ pub mod secret;
 pub mod stats;
 pub mod storage;
 pub mod time;
+pub mod time_text;
 
 pub use context::{Cancel, Context};
 pub use entry::{Entry, FileStamp, Kind, Metadata};

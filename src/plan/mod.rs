@@ -2,6 +2,12 @@
 //!
 //! `plan(profile, batch, state) -> Plan`; the same value is printed by `--plan` and executed by `run`.
 
+pub mod batch;
+pub mod state;
+
+pub use batch::{Batch, BatchOptions};
+pub use state::State;
+
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,6 +52,9 @@ pub enum Item {
 }
 
 /// A condition on the last command that really ran (duply's rule).
+///
+/// Commands set that status; hooks around a command do not, with one exception: a hook that fails with
+/// [`OnFailure::Abort`] before its command counts as the failure of that command. `pre` and `post` are commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
@@ -55,6 +64,9 @@ pub enum When {
     IfOk,
     /// Only if it failed (`-`).
     IfFailed,
+    /// Only if no hook or `pre` that was before it in the same group (or at the top) failed with
+    /// [`OnFailure::Abort`].
+    IfReady,
 }
 
 /// One thing to do.
@@ -115,6 +127,38 @@ pub enum Action {
     },
     /// Makes the archive dir equal to the target.
     Sync,
+    /// Looks at stored data.
+    Check(CheckKind),
+    /// Looks for entries by name over all sets.
+    Find {
+        /// A glob of duplicity, or a part of a name.
+        pattern: String,
+    },
+    /// Shows what changed between two sets.
+    Diff {
+        /// The older state; the one before the newest if absent.
+        from: Option<Timestamp>,
+        /// The newer state; the newest if absent.
+        to: Option<Timestamp>,
+    },
+}
+
+/// How closely stored data is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckKind {
+    /// Manifests, listing and sizes.
+    Quick,
+    /// A share of the entries against the live source.
+    Spot {
+        /// Above 0, at most 100.
+        sample_percent: f64,
+    },
+    /// A few files restored into a temporary place.
+    RestoreTest {
+        /// How many.
+        files: u32,
+    },
 }
 
 /// A hook to run.
@@ -129,12 +173,15 @@ pub struct HookAction {
     pub timeout: Option<u64>,
     /// What its failure means.
     pub on_failure: OnFailure,
-    /// Runs this once the hook has run, on signals too.
-    pub undo: Option<Vec<String>>,
+    /// This hook undoes that of the step with this number: it runs whenever that one was started, on signals
+    /// too, and only then. Its moment is `undo`.
+    pub undo_of: Option<u32>,
 }
 
 /// What the failure of a hook means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
     /// The commands it precedes do not run, and the run fails.
