@@ -19,6 +19,8 @@ const TEXT_LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇',
 pub struct Chart {
     /// What the bars mean.
     pub title: &'static str,
+    /// One value for each run that is missing to thirty, so that bars keep their width.
+    pub blanks: Vec<u8>,
     /// The bars, oldest first.
     pub bars: Vec<Bar>,
     /// Value of the tallest bar.
@@ -36,8 +38,6 @@ pub struct Chart {
 pub struct Bar {
     /// Height in pixels, at least 2.
     pub height: u64,
-    /// What is left above it.
-    pub above: u64,
     /// `good`, `warn`, `bad` or `calm`.
     pub tone: &'static str,
     /// Day and value, for programs that show a title.
@@ -93,7 +93,6 @@ fn chart(
         let height = scaled(*v, highest, HEIGHT).max(2);
         Bar {
             height,
-            above: HEIGHT - height,
             tone: tone(o.verdict),
             label: format!(
                 "{}: {} ({})",
@@ -110,6 +109,7 @@ fn chart(
         first: day(runs.first()),
         last: day(runs.last()),
         line: values.iter().map(level).collect(),
+        blanks: vec![0; RUNS.saturating_sub(runs.len())],
         bars: bars.collect(),
     }
 }
@@ -146,7 +146,6 @@ mod tests {
             charts[0].bars.last().map(|b| (b.height, b.tone)),
             Some((2, "bad"))
         );
-        assert!(charts[0].bars.iter().all(|b| b.height + b.above == HEIGHT));
         assert_eq!(charts[0].line.chars().count(), RUNS);
         assert_eq!(charts[0].highest, "89.4 GiB");
     }

@@ -2,4 +2,11 @@
 
 pub mod history;
 pub mod hook;
+pub mod monitor;
 pub mod outcome;
+pub mod runner;
+pub mod title;
+
+pub use history::History;
+pub use monitor::RunMonitor;
+pub use runner::{Actions, Runner};
