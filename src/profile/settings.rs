@@ -358,4 +358,10 @@ pub enum MailMoment {
     Recovery,
     /// A run that was put off by a condition.
     Deferred,
+    /// The runs of a day, with the first run of the next.
+    DailyDigest,
+    /// The runs of a week that begins on Monday, with the first run of the next.
+    WeeklyDigest,
+    /// The runs of a month, with the first run of the next.
+    MonthlyDigest,
 }
