@@ -11,6 +11,7 @@
 //! docs/architecture.md is the map; `tests/it/architecture.rs` holds the code to it.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod engine;
 pub mod plan;
 pub mod profile;

@@ -2,11 +2,13 @@
 
 pub mod history;
 pub mod hook;
+pub mod log;
 pub mod monitor;
 pub mod outcome;
 pub mod runner;
 pub mod title;
 
 pub use history::History;
+pub use log::{Log, LogFormat};
 pub use monitor::RunMonitor;
 pub use runner::{Actions, Runner};

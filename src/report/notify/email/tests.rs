@@ -98,7 +98,10 @@ fn smtp(url: String, password: Option<SecretRef>) -> Email {
 }
 
 fn send(settings: Email) -> Result<Sent> {
-    let notifier = EmailNotifier { pause: Duration::ZERO, ..EmailNotifier::new(settings) };
+    let notifier = EmailNotifier {
+        pause: Duration::ZERO,
+        ..EmailNotifier::new(settings)
+    };
     let past = [night(1, Verdict::Success)];
     let log = ["02:17:00 started".to_owned()];
     let report = notifier
