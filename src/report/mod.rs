@@ -7,6 +7,7 @@ pub mod cause;
 pub mod chart;
 pub mod format;
 pub mod notify;
+pub mod overview;
 pub mod render;
 
 use crate::engine::monitor::Problem;

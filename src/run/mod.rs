@@ -5,6 +5,7 @@ pub mod hook;
 pub mod log;
 pub mod monitor;
 pub mod outcome;
+pub mod require;
 pub mod runner;
 pub mod title;
 
