@@ -2,10 +2,18 @@
 //!
 //! `plan(profile, batch, state) -> Plan`; the same value is printed by `--plan` and executed by `run`.
 
+mod arguments;
 pub mod batch;
+pub mod decide;
+pub mod error;
+pub mod planner;
+pub mod render;
+pub mod retention;
 pub mod state;
 
-pub use batch::{Batch, BatchOptions};
+pub use batch::{Batch, BatchError, BatchOptions};
+pub use error::Error;
+pub use planner::plan;
 pub use state::State;
 
 use crate::engine::format::SetId;
@@ -27,8 +35,14 @@ pub struct Plan {
     pub now: Timestamp,
     /// Where backups go, printable.
     pub target: String,
+    /// The archive dir that is locked for the run; none if the batch only looks. It is shown as step 1.
+    pub lock: Option<PathBuf>,
     /// What will be done, in order.
     pub nodes: Vec<Node>,
+    /// Who will be told of what, in words; shown as the last step.
+    pub reports: Vec<String>,
+    /// What is worth knowing and is no step: a check that is not due.
+    pub notes: Vec<String>,
 }
 
 /// A step or a group, and the condition under which it runs.
@@ -73,7 +87,7 @@ pub enum When {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Step {
-    /// Position in the plan, from 1.
+    /// Position in the plan as shown, from 1; the lock counts.
     pub id: u32,
     /// The word of the batch that asked for it: `bkp`, `purge`, `pre` …
     pub command: String,
@@ -99,6 +113,8 @@ pub enum Action {
         destination: PathBuf,
         /// The state at this time; the newest if absent.
         time: Option<Timestamp>,
+        /// Whether what lies at the destination may be replaced.
+        force: bool,
     },
     /// Reads a state back, and compares it with a local tree if `compare` says so.
     Verify {
@@ -166,8 +182,11 @@ pub enum CheckKind {
 #[serde(rename_all = "kebab-case")]
 pub struct HookAction {
     /// The moment it belongs to: `before`, `after`, `success`, `warning`, `error`, `finally`, `undo`, `pre`, `post`.
+    ///
+    /// `success`, `warning` and `error` look at all commands of the group the hook stands in (of the run, at the
+    /// top): no failure, problems but no failure, a failure. `finally` and `undo` run on signals as well.
     pub moment: String,
-    /// Program and arguments; never given to a shell.
+    /// Program and arguments; never given to a shell. Empty: there is nothing to run, and the step succeeds.
     pub exec: Vec<String>,
     /// Seconds until it is ended.
     pub timeout: Option<u64>,
@@ -226,7 +245,8 @@ pub struct RemoveAction {
     pub rule: String,
     /// The sets to delete, newest first within a chain.
     pub sets: Vec<Removal>,
-    /// The sets that stay, with the reason.
+    /// The sets that stay, with the reason. All of them must be there before anything is deleted, the one this run
+    /// makes included.
     pub kept: Vec<Removal>,
     /// Whether to delete; otherwise only list.
     pub force: bool,
@@ -238,6 +258,8 @@ pub struct RemoveAction {
 pub struct Removal {
     /// The set.
     pub set: SetId,
+    /// Time of the full set of its chain.
+    pub chain: Timestamp,
     /// Bytes of its files at the target.
     pub bytes: u64,
     /// Why, in one phrase.

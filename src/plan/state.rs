@@ -1,6 +1,7 @@
 //! What was observed before planning: plain data, no access to anything.
 
-use crate::engine::collection::Collection;
+use super::{Action, BackupMode, CheckKind};
+use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
 use crate::run::outcome::Verdict;
@@ -79,4 +80,59 @@ pub struct CheckTimes {
     pub spot: Option<Timestamp>,
     /// A restore of a few files.
     pub restore_test: Option<Timestamp>,
+}
+
+impl State {
+    /// Makes this the state after an action that succeeds, so that later steps see what earlier ones do.
+    pub fn predict(&mut self, action: &Action) {
+        match action {
+            Action::Backup(backup) => self.add(match backup.mode {
+                BackupMode::Full => SetId::Full { time: self.now },
+                BackupMode::Incremental => match self.collection.latest_chain() {
+                    Some(chain) => SetId::Incremental { start: chain.end(), end: self.now },
+                    None => SetId::Full { time: self.now },
+                },
+                BackupMode::Resume { set, .. } => set,
+            }),
+            Action::Remove(remove) if remove.force => {
+                let gone = |id: &SetId| remove.sets.iter().any(|r| r.set == *id);
+                self.collection.chains.retain(|c| !gone(&c.full.id));
+                for chain in &mut self.collection.chains {
+                    chain.incrementals.retain(|s| !gone(&s.id));
+                    chain.replaced.retain(|s| !gone(&s.id));
+                }
+                self.damaged.retain(|d| !gone(&d.set));
+            }
+            Action::Cleanup { force: true } => {
+                let partial = self.partial.map(|p| p.set);
+                self.collection.orphans.clear();
+                self.collection.incomplete.retain(|s| Some(s.id) == partial);
+            }
+            Action::Check(kind) => match kind {
+                CheckKind::Quick => self.checks.quick = Some(self.now),
+                CheckKind::Spot { .. } => self.checks.spot = Some(self.now),
+                CheckKind::RestoreTest { .. } => self.checks.restore_test = Some(self.now),
+            },
+            _ => {}
+        }
+    }
+
+    /// A set that will be complete; its size is not known.
+    fn add(&mut self, id: SetId) {
+        self.partial = None;
+        self.unreadable_basis = None;
+        self.collection.incomplete.retain(|s| s.id != id);
+        let set = BackupSet::new(id);
+        let chains = &mut self.collection.chains;
+        match id {
+            SetId::Full { .. } => {
+                chains.push(BackupChain { full: set, incrementals: Vec::new(), replaced: Vec::new() });
+                chains.sort_by_key(BackupChain::start);
+            }
+            SetId::Incremental { start, .. } => match chains.iter_mut().find(|c| c.end() == start) {
+                Some(chain) => chain.incrementals.push(set),
+                None => self.collection.orphans.push(set),
+            },
+        }
+    }
 }

@@ -59,6 +59,16 @@ impl Age {
         }
     }
 
+    /// A default of the profile language.
+    pub(super) fn literal(text: &str, seconds: u32) -> Self {
+        Self { text: text.to_owned(), seconds }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Its length in seconds.
     pub fn as_secs(&self) -> i64 {
         i64::from(self.seconds)
@@ -133,18 +143,44 @@ fn in_words(text: &str) -> Result<u64, AmountError> {
     Ok(total)
 }
 
-/// Bytes of a size such as `"200 MiB"`, `25M`, `1.5 GB` or a plain number of bytes.
+/// A number of bytes, with the words it was written in: `"200 MiB"`, `25M`, `1.5 GB`, `1000`.
 ///
 /// `K`, `M`, `G` and `KiB`, `MiB`, `GiB` are powers of 1024, `kB`, `MB`, `GB` powers of 1000.
-///
-/// # Errors
-/// Says which part is not understood.
-pub fn parse_size(text: &str) -> Result<u64, AmountError> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Size {
+    text: String,
+    /// The number of bytes.
+    pub bytes: u64,
+}
+
+impl Size {
+    /// Reads a size.
+    ///
+    /// # Errors
+    /// Says which part is not understood.
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        parse_size(text).map(|bytes| Self { text: text.to_owned(), bytes })
+    }
+
+    /// A default of the profile language.
+    pub(super) fn literal(text: &str, bytes: u64) -> Self {
+        Self { text: text.to_owned(), bytes }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+fn parse_size(text: &str) -> Result<u64, AmountError> {
     let trimmed = text.trim();
-    let digits = trimmed
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(trimmed.len());
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (count, unit) = trimmed.split_at(digits);
+    let bad = || AmountError(format!("{text:?} is not a size: write it as \"200 MiB\""));
+    if count.is_empty() {
+        return Err(bad());
+    }
     let unit = unit.trim();
     let scale: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" | "byte" | "bytes" => 1,
@@ -156,56 +192,71 @@ pub fn parse_size(text: &str) -> Result<u64, AmountError> {
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
-        _ => {
-            return Err(AmountError(format!(
-                "{unit:?} is not a unit of size: use KiB, MiB, GiB or TiB"
-            )));
-        }
+        _ => return Err(AmountError(format!("{unit:?} is not a unit of size: use KiB, MiB, GiB or TiB"))),
     };
-    let bad = || AmountError(format!("{text:?} is not a size: write it as \"200 MiB\""));
     if let Ok(count) = count.parse::<u64>() {
         return count.checked_mul(scale).ok_or_else(bad);
     }
     let count: f64 = count.parse().map_err(|_| bad())?;
     let bytes = count * scale as f64;
     // 2^53: above it a float no longer holds whole bytes.
-    if bytes.is_finite() && (0.0..=9_007_199_254_740_992.0).contains(&bytes) {
-        Ok(bytes as u64)
-    } else {
-        Err(bad())
+    if bytes.is_finite() && (0.0..=9_007_199_254_740_992.0).contains(&bytes) { Ok(bytes as u64) } else { Err(bad()) }
+}
+
+/// Bytes a second, with the words they were written in: `"5 MiB/s"`. Never zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rate {
+    text: String,
+    /// Bytes a second.
+    pub bytes: u64,
+}
+
+impl Rate {
+    /// Reads a rate.
+    ///
+    /// # Errors
+    /// As [`Size::parse`]; a rate of nothing is refused.
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        let trimmed = text.trim();
+        match parse_size(trimmed.strip_suffix("/s").unwrap_or(trimmed))? {
+            0 => Err(AmountError(format!("{text:?} would stop every transfer: leave the key out for no limit"))),
+            bytes => Ok(Self { text: text.to_owned(), bytes }),
+        }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
-/// Bytes a second of a rate such as `"5 MiB/s"`.
-///
-/// # Errors
-/// As [`parse_size`]; a rate of nothing is refused.
-pub fn parse_rate(text: &str) -> Result<u64, AmountError> {
-    let trimmed = text.trim();
-    let size = trimmed.strip_suffix("/s").unwrap_or(trimmed);
-    match parse_size(size)? {
-        0 => Err(AmountError(format!(
-            "{text:?} would stop every transfer: leave the key out for no limit"
-        ))),
-        bytes => Ok(bytes),
-    }
+/// A share such as `"1%"`: above 0, at most 100.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Percent {
+    text: std::borrow::Cow<'static, str>,
+    /// The number before the sign.
+    pub percent: f64,
 }
 
-/// Percent of a share such as `"1%"`; above 0 and at most 100.
-///
-/// # Errors
-/// Anything else.
-pub fn parse_percent(text: &str) -> Result<f64, AmountError> {
-    let number = text
-        .trim()
-        .strip_suffix('%')
-        .map(str::trim)
-        .and_then(|n| n.parse::<f64>().ok());
-    match number {
-        Some(n) if n > 0.0 && n <= 100.0 => Ok(n),
-        _ => Err(AmountError(format!(
-            "{text:?} is not a share: write it as \"1%\""
-        ))),
+impl Percent {
+    /// One in a hundred.
+    pub const ONE: Percent = Percent { text: std::borrow::Cow::Borrowed("1%"), percent: 1.0 };
+
+    /// Reads a share.
+    ///
+    /// # Errors
+    /// Anything but a number in range and a percent sign.
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        let number = text.trim().strip_suffix('%').map(str::trim).and_then(|n| n.parse::<f64>().ok());
+        match number {
+            Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self { text: text.to_owned().into(), percent }),
+            _ => Err(AmountError(format!("{text:?} is not a share: write it as \"1%\""))),
+        }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
@@ -288,7 +339,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_an_amount_or_an_error(text in "\\PC{0,20}|[0-9a-zA-Z. ]{0,20}") {
-            let _ = (Age::parse(&text), parse_size(&text), parse_rate(&text), parse_percent(&text));
+            let _ = (Age::parse(&text), parse_size(&text), Rate::parse(&text), Percent::parse(&text));
         }
     }
 }

@@ -5,12 +5,22 @@
 #![deny(missing_docs)]
 
 pub mod age;
+mod check;
+pub mod error;
+mod expand;
+pub mod file;
+mod layer;
+mod load;
+pub mod lookup;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod url;
 
 pub use age::Age;
+pub use check::NOT_AVAILABLE;
+pub use error::Errors;
+pub use load::{Loaded, Shown, Surroundings};
 pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{
@@ -61,6 +71,14 @@ pub struct Profile {
     pub stale_after: Option<Age>,
     /// Whether secrets may stand in the file itself.
     pub allow_inline_secrets: bool,
+}
+
+/// Reads and checks a profile by name or path; `sets` are the `--set key=value` of the command line.
+///
+/// # Errors
+/// Everything that is wrong with it at once, each with its place.
+pub fn load(word: &str, around: &Surroundings, sets: &[(String, String)]) -> Result<Profile, Errors> {
+    Loaded::read(word, around, sets)?.check(around)
 }
 
 impl Profile {

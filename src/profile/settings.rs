@@ -365,3 +365,17 @@ pub enum MailMoment {
     /// The runs of a month, with the first run of the next.
     MonthlyDigest,
 }
+
+impl MailMoment {
+    /// As profiles and plans write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            MailMoment::Always => "always",
+            MailMoment::Success => "success",
+            MailMoment::Warning => "warning",
+            MailMoment::Failure => "failure",
+            MailMoment::Recovery => "recovery",
+            MailMoment::Deferred => "deferred",
+        }
+    }
+}
