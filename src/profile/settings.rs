@@ -376,6 +376,9 @@ impl MailMoment {
             MailMoment::Failure => "failure",
             MailMoment::Recovery => "recovery",
             MailMoment::Deferred => "deferred",
+            MailMoment::DailyDigest => "daily-digest",
+            MailMoment::WeeklyDigest => "weekly-digest",
+            MailMoment::MonthlyDigest => "monthly-digest",
         }
     }
 }

@@ -7,7 +7,6 @@ pub mod monitor;
 pub mod outcome;
 pub mod require;
 pub mod runner;
-pub mod title;
 
 pub use history::History;
 pub use log::{Log, LogFormat};

@@ -1,7 +1,7 @@
 //! How a run tells what it is doing: the engine's telemetry, and the steps around it.
 
 use super::outcome::StepOutcome;
-use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
+use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::plan::{Plan, Step};
 use std::sync::{Mutex, PoisonError};
@@ -45,6 +45,8 @@ pub(super) struct Recorder<'a> {
 pub(super) struct Kept {
     pub problems: Vec<Problem>,
     pub problem_count: u64,
+    /// Entries whose stored data is damaged or missing.
+    pub lost: u64,
     pub notes: Vec<String>,
 }
 
@@ -74,6 +76,7 @@ impl Monitor for Recorder<'_> {
     fn problem(&self, problem: Problem) {
         let mut kept = self.kept();
         kept.problem_count += 1;
+        kept.lost += u64::from(problem.kind == ProblemKind::Lost);
         if kept.problems.len() < KEPT_PROBLEMS {
             kept.problems.push(problem.clone());
         }

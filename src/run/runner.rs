@@ -7,7 +7,7 @@
 use super::hook::{self, Hook, HookEnd, Place, ProfileFacts};
 use super::monitor::{Recorder, RunMonitor};
 use super::outcome::{Failure, Outcome, StepOutcome, StepStatus, Verdict};
-use super::title::title;
+use crate::plan::render::title;
 use crate::engine::context::{Cancel, Context};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::Level;
@@ -238,6 +238,12 @@ impl Walk<'_> {
         let command = is_command(&step.action);
         let mut done = self.begin(step);
         let started = Instant::now();
+        if action.exec.is_empty() {
+            // duply passes over a script that is not there.
+            done.notes.push(step.why.clone());
+            self.last = Some((step.command.clone(), 0));
+            return self.end(done);
+        }
         let result = self.execute(step, action);
         done.elapsed_ms = millis(started);
         done.exit_code = result.exit_code;
@@ -405,6 +411,14 @@ impl Walk<'_> {
                     StepStatus::Failed
                 };
                 done.failure = Some(failure(&e));
+            }
+            Ok(()) if kept.lost > 0 => {
+                done.status = StepStatus::Failed;
+                done.failure = Some(Failure {
+                    kind: Some(ErrorKind::Corrupt),
+                    message: format!("stored data is damaged: {} entries are lost, the rest is there", kept.lost),
+                    hint: None,
+                });
             }
             Ok(()) if has_differences(&done) => done.status = StepStatus::Failed,
             Ok(()) if done.problem_count > 0 => done.status = StepStatus::Warning,

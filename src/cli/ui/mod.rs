@@ -2,6 +2,7 @@
 
 pub mod out;
 pub mod plain;
+pub mod products;
 pub mod summary;
 pub mod table;
 pub mod terminal;

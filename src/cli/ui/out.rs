@@ -26,3 +26,9 @@ pub fn complaint(text: &str) {
     let mut out = std::io::stderr().lock();
     let _ = writeln!(out, "{text}");
 }
+
+/// Writes a question to standard error, without an end of line.
+pub fn prompt(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -13,6 +13,7 @@ struct Scripted {
     ends: HashMap<u32, Vec<Option<ErrorKind>>>,
     problems: HashSet<u32>,
     differences: HashSet<u32>,
+    lost: HashSet<u32>,
     cancel_in: Option<(u32, Cancel)>,
     done: Mutex<Vec<(u32, u32)>>,
 }
@@ -32,6 +33,9 @@ impl Actions for Scripted {
                 &PathIndex::root(),
                 "permission denied",
             ));
+        }
+        if self.lost.contains(&step.id) {
+            cx.monitor.problem(Problem::new(ProblemKind::Lost, &PathIndex::root(), "volume 3 is missing"));
         }
         if self.differences.contains(&step.id) {
             done.restore = Some(RestoreStats {
@@ -373,6 +377,23 @@ fn network_trouble_is_tried_again_and_a_wrong_key_is_not() {
         *actions.done.lock().unwrap(),
         [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 1), (3, 2)]
     );
+}
+
+#[test]
+fn lost_entries_are_damage_and_not_only_a_problem() {
+    let actions = Scripted { lost: HashSet::from([1]), ..Scripted::default() };
+    let outcome = run(vec![command(When::Always, 1)], &actions);
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(outcome.steps[0].failure.as_ref().unwrap().kind, Some(ErrorKind::Corrupt));
+}
+
+#[test]
+fn a_script_that_is_not_there_is_passed_over() {
+    let mut pre = hook(1, "pre", "");
+    if let Item::Step(Step { action: Action::Hook(h), .. }) = &mut pre.item {
+        h.exec.clear();
+    }
+    assert_eq!(statuses(&run(vec![pre, command(When::IfOk, 2)], &Scripted::default())), [(1, Done), (2, Done)]);
 }
 
 #[test]
