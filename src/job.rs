@@ -1,6 +1,6 @@
 //! One execution of a batch for a profile: lock, observe, plan, run, record, report. The whole program on one page.
 
-use crate::engine::context::{Cancel, Context};
+use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Level, Monitor};
 use crate::engine::time::Timestamp;

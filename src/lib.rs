@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod engine;
+pub mod job;
 pub mod plan;
 pub mod profile;
 pub mod report;

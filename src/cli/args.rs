@@ -133,12 +133,6 @@ pub enum What {
     Doctor(SomeProfiles),
     /// Send a test report by mail
     MailTest(OneProfile),
-    /// Make a profile from one of another tool
-    Import {
-        /// The tool.
-        #[command(subcommand)]
-        from: ImportFrom,
-    },
     /// The JSON Schema of profiles, for editors
     Schema,
     /// Completions for a shell
@@ -153,19 +147,6 @@ pub enum What {
     /// A profile and its batch.
     #[command(external_subcommand)]
     Profile(Vec<OsString>),
-}
-
-/// Another tool's profiles.
-#[derive(Debug, Subcommand)]
-pub enum ImportFrom {
-    /// A profile directory of duply
-    Duply {
-        /// The directory with `conf`
-        dir: PathBuf,
-        /// Where to write the profile; standard output if absent
-        #[arg(long, short, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
 }
 
 /// A single profile.

@@ -11,7 +11,7 @@ use crate::job::{self, Ended, JobContext};
 use crate::plan::batch::{Batch, BatchOptions, Command};
 use crate::plan::{Action, Item, Node, Plan, render};
 use crate::profile::error::Errors;
-use crate::profile::load::Loaded;
+use crate::profile::Loaded;
 use crate::profile::Profile;
 use crate::run::Log;
 use crate::run::open::Surroundings;

@@ -9,7 +9,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::Environment;
 use crate::profile::SecretRef;
-use crate::profile::load::Surroundings;
+use crate::profile::Surroundings;
 use crate::run::{LogFormat, RunMonitor};
 use jiff::tz::TimeZone;
 use std::cell::RefCell;

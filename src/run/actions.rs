@@ -16,7 +16,8 @@ use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::ops::verify::VerifyOptions;
 use crate::engine::path::PathIndex;
 use crate::engine::time::Timestamp;
-use crate::engine::tree::Source;
+use crate::engine::tree::write::Existing;
+use crate::engine::tree::{Source, WriteOptions};
 use crate::plan::state::{Damage, Partial};
 use crate::plan::{Action, BackupAction, BackupMode, RemoveAction, Step};
 use crate::profile::Profile;
@@ -42,7 +43,12 @@ impl Actions for EngineActions<'_> {
             // The runner runs hooks itself.
             Action::Hook(_) => Ok(()),
             Action::Backup(action) => self.backup(action, done, cx),
-            Action::Restore { path, destination, time } => self.restore(path, destination, *time, done, cx),
+            Action::Restore { path, destination, time, force } => {
+                let existing = if *force { Existing::Merge } else { Existing::Refuse };
+                let write = WriteOptions { existing, ..WriteOptions::default() };
+                let options = RestoreOptions { time: *time, path: index(path)?, write };
+                self.restore(destination, &options, done, cx)
+            }
             Action::Verify { path, local, time, compare } => self.verify(path, local, *time, *compare, done, cx),
             Action::List { time } => self.engine.list(*time, *self.products(), cx).map(|_| ()),
             Action::Status => self.status(cx),
@@ -82,14 +88,12 @@ impl<'a> EngineActions<'a> {
 
     fn restore(
         &self,
-        path: &Path,
         destination: &Path,
-        time: Option<Timestamp>,
+        options: &RestoreOptions,
         done: &mut StepOutcome,
         cx: &Context<'_>,
     ) -> Result<()> {
-        let options = RestoreOptions { time, path: index(path)?, ..RestoreOptions::default() };
-        let stats = self.engine.restore(destination, &options, cx)?;
+        let stats = self.engine.restore(destination, options, cx)?;
         done.problem_count = stats.problems;
         done.restore = Some(stats);
         Ok(())
