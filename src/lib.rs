@@ -18,3 +18,5 @@ pub mod plan;
 pub mod profile;
 pub mod report;
 pub mod run;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -73,7 +73,7 @@ fn fresh(wish: Wish, full_every: Option<&Age>, state: &State) -> Result<(BackupM
 /// Why nothing can be built on a chain.
 fn damage(chain: &BackupChain, state: &State) -> Option<String> {
     let damaged = state.damaged.iter().find(|d| chain.sets().any(|s| s.id == d.set))?;
-    Some(format!("the newest chain is damaged: {} of the {}", damaged.reason, damaged.set))
+    Some(format!("the newest chain is damaged: {}, {}", damaged.set, damaged.reason))
 }
 
 /// The interrupted set, if going on with it gives what `mode` would.

@@ -265,3 +265,6 @@ pub struct Removal {
     /// Why, in one phrase.
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;

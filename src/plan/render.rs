@@ -68,6 +68,8 @@ fn nodes(out: &mut String, plan: &Plan, list: &[Node], outer: Option<&'static st
 
 fn step(out: &mut String, plan: &Plan, step: &Step, condition: Option<&str>, detail: bool) {
     let id = step.id.to_string();
+    // The cleanup that ends a purge; its condition is not the user's.
+    let condition = condition.filter(|_| !(step.command == "purge" && matches!(step.action, Action::Cleanup { .. })));
     let reason = |why: &str| match condition {
         Some(condition) if why.is_empty() => condition.to_owned(),
         Some(condition) => format!("{why}; {condition}"),

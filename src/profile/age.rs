@@ -326,14 +326,12 @@ mod tests {
         ] {
             assert!(parse_size(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(parse_rate("5 MiB/s"), Ok(5 << 20));
-        assert!(parse_rate("0").is_err());
-        assert_eq!(parse_percent("1%"), Ok(1.0));
-        assert!(
-            parse_percent("101%").is_err()
-                && parse_percent("5").is_err()
-                && parse_percent("0%").is_err()
-        );
+        assert_eq!(Rate::parse("5 MiB/s").unwrap().bytes, 5 << 20);
+        assert!(Rate::parse("0").is_err());
+        assert_eq!(Percent::parse("1%").unwrap().percent, 1.0);
+        for bad in ["101%", "5", "0%", "NaN%", "inf%"] {
+            assert!(Percent::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     proptest! {

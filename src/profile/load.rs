@@ -392,7 +392,7 @@ impl Loaded {
                 (format!("expected {}, found {}", in_words(expected), actual(found)), None)
             }
             Kind::Message(text) => match text.split_once(": ") {
-                Some((text, help)) if !text.ends_with("cron") => (text.to_owned(), Some(help.to_owned())),
+                Some((text, help)) => (text.to_owned(), Some(help.to_owned())),
                 _ => (text.clone(), None),
             },
             other => (other.to_string(), None),
@@ -462,8 +462,12 @@ fn inherited(layer: &mut Layer) -> Vec<String> {
 /// Settings from outside the files: label, text left of `=`, key and value, weakest first.
 fn assignments(around: &Surroundings, sets: &[(String, String)]) -> Vec<(String, String, KeyPath, String)> {
     let env = around.env.iter().filter_map(|(name, value)| {
-        let key = name.strip_prefix("DUPR_").filter(|k| k.contains("__"))?;
-        let key = key.strip_prefix('_').map_or(key, |k| k.trim_start_matches('_'));
+        let rest = name.strip_prefix("DUPR_")?;
+        let key = match rest.strip_prefix('_') {
+            Some(top) => top,
+            None if rest.contains("__") => rest,
+            None => return None,
+        };
         let path = key.split("__").map(|k| k.to_lowercase().replace('_', "-")).collect();
         Some((format!("environment {name}"), name.clone(), path, value.clone()))
     });

@@ -180,3 +180,6 @@ pub struct Target {
     /// How long a transfer may stand still.
     pub timeout: Duration,
 }
+
+#[cfg(test)]
+mod tests;

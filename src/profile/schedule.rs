@@ -267,8 +267,8 @@ fn value(field: &Field, text: &str) -> Result<u32, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u32>() {
         Ok(n) if digits && (field.min..=field.max).contains(&n) => Ok(n),
-        Ok(_) if digits => Err(format!("{text} is not a {}: {} to {}", field.name, field.min, field.max)),
-        _ => Err(format!("{text:?} is not a {}", field.name)),
+        Ok(_) if digits => Err(format!("{text} is no {}: it goes from {} to {}", field.name, field.min, field.max)),
+        _ => Err(format!("{text:?} is no {}", field.name)),
     }
 }
 
@@ -323,9 +323,9 @@ mod tests {
     #[test]
     fn errors_point_at_the_field() {
         for (text, span, message) in [
-            ("61 2 * * *", 0..2, "61 is not a minute: 0 to 59"),
-            ("0 3 1 jam *", 6..9, "\"jam\" is not a month"),
-            ("0 3 1 * 8", 8..9, "8 is not a day of week: 0 to 7"),
+            ("61 2 * * *", 0..2, "61 is no minute: it goes from 0 to 59"),
+            ("0 3 1 jam *", 6..9, "\"jam\" is no month"),
+            ("0 3 1 * 8", 8..9, "8 is no day of week: it goes from 0 to 7"),
             ("*/0 * * * *", 0..3, "\"0\" is not a step in the field minute"),
             ("@reboot", 0..7, "@reboot is no time: catch-up runs what was missed after a start"),
         ] {

@@ -1,0 +1,10 @@
+//! The one integration crate: a module per capability. docs/testing.md tells what each proves and what it needs.
+
+mod servers;
+mod support;
+
+mod architecture;
+mod golden;
+mod interop;
+mod restore_by_hand;
+mod storage_contract;
