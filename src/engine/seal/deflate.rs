@@ -53,6 +53,11 @@ impl Pool {
         }
     }
 
+    /// Whether it makes anything smaller at all.
+    pub(super) fn compresses(&self) -> bool {
+        self.compression != Compression::None
+    }
+
     /// The way to the workers, who go home when the last sender is gone.
     fn jobs(&self) -> io::Result<Sender<Job>> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);

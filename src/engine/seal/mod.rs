@@ -2,10 +2,18 @@
 
 mod deflate;
 mod encoder;
+mod gpg;
 mod gzip;
 pub mod hash;
+mod keyring;
+pub mod keys;
+mod openpgp;
 mod plain;
 mod probe;
+mod sealer;
+
+pub use hash::{HashingWriter, Written};
+pub use keys::{Encryption, Keyring, SealOptions, Signature, block_bytes_for, open};
 
 use super::error::Result;
 use std::io::{Read, Write};
@@ -89,3 +97,6 @@ pub trait Seal: Send + Sync {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
