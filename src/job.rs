@@ -106,16 +106,34 @@ fn begin(
         return Err(NotBegun::Deferred(reason));
     }
     let engine = open::engine(profile, cx.around)?;
-    let holder = format!("dupr {} {} since {}", profile.name, batch.text, (cx.clock)());
+    let holder = format!(
+        "dupr {} {} since {}",
+        profile.name,
+        batch.text,
+        (cx.clock)()
+    );
     let wait = cx.lock_wait.unwrap_or(profile.run.lock_wait);
-    let _lock = if looks { None } else { Some(engine.lock(&holder, wait, &context(cx, cx.log))?) };
-    let state = patiently(profile, cx, || observe::observe(&engine, past, &context(cx, cx.log)));
+    let _lock = if looks {
+        None
+    } else {
+        Some(engine.lock(&holder, wait, &context(cx, cx.log))?)
+    };
+    let state = patiently(profile, cx, || {
+        observe::observe(&engine, past, &context(cx, cx.log))
+    });
     let state = match state {
-        Err(e) if profile.target.optional && is_absent(e.kind()) => return Err(NotBegun::Deferred(e.to_string())),
+        Err(e) if profile.target.optional && is_absent(e.kind()) => {
+            return Err(NotBegun::Deferred(e.to_string()));
+        }
         other => other?,
     };
     let plan = planned(profile, batch, &state, cx)?;
-    let actions = EngineActions { engine: &engine, profile, around: cx.around, products: Mutex::new(products) };
+    let actions = EngineActions {
+        engine: &engine,
+        profile,
+        around: cx.around,
+        products: Mutex::new(products),
+    };
     let runner = Runner {
         actions: &actions,
         facts: &facts(profile),
@@ -127,7 +145,10 @@ fn begin(
         threads: cx.around.threads,
         temp_dir: &profile.backup.temp_dir,
         host: cx.around.host,
-        next_due: profile.schedule.as_ref().and_then(|s| s.next_after((cx.clock)())),
+        next_due: profile
+            .schedule
+            .as_ref()
+            .and_then(|s| s.next_after((cx.clock)())),
     };
     Ok(runner.run(&plan))
 }
@@ -143,7 +164,12 @@ fn planned(profile: &Profile, batch: &Batch, state: &State, cx: &JobContext<'_>)
 }
 
 fn context<'a>(cx: &JobContext<'a>, monitor: &'a dyn Monitor) -> Context<'a> {
-    Context { monitor, cancel: cx.around.cancel, now: (cx.clock)(), threads: cx.around.threads }
+    Context {
+        monitor,
+        cancel: cx.around.cancel,
+        now: (cx.clock)(),
+        threads: cx.around.threads,
+    }
 }
 
 /// Whether a target that may be absent is.
@@ -152,7 +178,11 @@ fn is_absent(kind: ErrorKind) -> bool {
 }
 
 /// Tries again what the network refused, as `[run] retries` says.
-fn patiently<T>(profile: &Profile, cx: &JobContext<'_>, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+fn patiently<T>(
+    profile: &Profile,
+    cx: &JobContext<'_>,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let retries = &profile.run.retries;
     for left in (0..=retries.max).rev() {
         match attempt() {
@@ -171,7 +201,13 @@ fn patiently<T>(profile: &Profile, cx: &JobContext<'_>, mut attempt: impl FnMut(
     Err(Error::new(ErrorKind::Unreachable, "no attempt was made"))
 }
 
-fn not_begun(profile: &Profile, batch: &Batch, started: Timestamp, end: NotBegun, cx: &JobContext<'_>) -> Outcome {
+fn not_begun(
+    profile: &Profile,
+    batch: &Batch,
+    started: Timestamp,
+    end: NotBegun,
+    cx: &JobContext<'_>,
+) -> Outcome {
     let mut outcome = Outcome {
         schema: OUTCOME_SCHEMA,
         profile: profile.name.clone(),
@@ -183,16 +219,21 @@ fn not_begun(profile: &Profile, batch: &Batch, started: Timestamp, end: NotBegun
         verdict: Verdict::Failed,
         steps: Vec::new(),
         failure: None,
-        next_due: profile.schedule.as_ref().and_then(|s| s.next_after((cx.clock)())),
+        next_due: profile
+            .schedule
+            .as_ref()
+            .and_then(|s| s.next_after((cx.clock)())),
     };
     match end {
         NotBegun::Failed(error) => {
-            cx.log.add(Level::Warning, &format!("could not begin: {error}"));
+            cx.log
+                .add(Level::Warning, &format!("could not begin: {error}"));
             outcome.failure = Some(runner::failure(&error));
         }
         NotBegun::Deferred(reason) => {
             cx.log.add(Level::Notice, &format!("put off: {reason}"));
-            let mut step = StepOutcome::new(0, "require", "conditions of the run", StepStatus::Deferred);
+            let mut step =
+                StepOutcome::new(0, "require", "conditions of the run", StepStatus::Deferred);
             step.notes.push(reason);
             outcome.steps.push(step);
         }
@@ -203,7 +244,12 @@ fn not_begun(profile: &Profile, batch: &Batch, started: Timestamp, end: NotBegun
 
 /// What hooks are told about the profile.
 fn facts(profile: &Profile) -> ProfileFacts {
-    let directory = profile.file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+    let directory = profile
+        .file
+        .as_deref()
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .unwrap_or_default();
     ProfileFacts {
         name: profile.name.clone(),
         directory,
@@ -217,11 +263,20 @@ fn facts(profile: &Profile) -> ProfileFacts {
 /// Variables of the environment that hold secrets of the profile: hooks must not see them.
 fn secret_variables(profile: &Profile) -> Vec<String> {
     let keys = &profile.keys;
-    let mail = profile.reports.email.as_ref().and_then(|e| match &e.transport {
-        MailTransport::Smtp { password, .. } => password.as_ref(),
-        MailTransport::Sendmail(_) => None,
-    });
-    let secrets = [keys.passphrase.as_ref(), keys.sign_passphrase.as_ref(), profile.target.password.as_ref(), mail];
+    let mail = profile
+        .reports
+        .email
+        .as_ref()
+        .and_then(|e| match &e.transport {
+            MailTransport::Smtp { password, .. } => password.as_ref(),
+            MailTransport::Sendmail(_) => None,
+        });
+    let secrets = [
+        keys.passphrase.as_ref(),
+        keys.sign_passphrase.as_ref(),
+        profile.target.password.as_ref(),
+        mail,
+    ];
     let variable = |secret: &SecretRef| match secret {
         SecretRef::Env(name) => Some(name.clone()),
         _ => None,
@@ -237,7 +292,13 @@ fn report(
     troubles: &mut Vec<String>,
     cx: &JobContext<'_>,
 ) {
-    let deliveries = notify::tell(&profile.reports, outcome, &past.runs, &cx.log.lines(), cx.around.secret);
+    let deliveries = notify::tell(
+        &profile.reports,
+        outcome,
+        &past.runs,
+        &cx.log.lines(),
+        cx.around.secret,
+    );
     let mut id = outcome.steps.last().map_or(0, |s| s.id);
     for delivery in deliveries {
         id += 1;
@@ -247,7 +308,8 @@ fn report(
             Ok(sent) => {
                 if let Some(why) = sent.message.trouble {
                     step.status = StepStatus::Warning;
-                    step.notes.push(format!("sent with the built-in templates: {why}"));
+                    step.notes
+                        .push(format!("sent with the built-in templates: {why}"));
                 }
             }
             Err(e) => {
@@ -256,7 +318,11 @@ fn report(
             }
         }
         if step.status == StepStatus::Warning {
-            trouble(troubles, format!("{}: {}", delivery.notifier, step.notes.join("; ")), cx);
+            trouble(
+                troubles,
+                format!("{}: {}", delivery.notifier, step.notes.join("; ")),
+                cx,
+            );
         }
         outcome.steps.push(step);
     }
@@ -268,7 +334,10 @@ fn read(history: &History, troubles: &mut Vec<String>) -> PastRuns {
         Ok(past) => {
             if past.damaged_lines > 0 {
                 let path = history.path().display();
-                troubles.push(format!("{} damaged lines in {path} were skipped", past.damaged_lines));
+                troubles.push(format!(
+                    "{} damaged lines in {path} were skipped",
+                    past.damaged_lines
+                ));
             }
             past
         }

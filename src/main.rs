@@ -12,7 +12,11 @@ fn main() {
     // Started by `ssh` to ask for a password.
     if let Some(password) = std::env::var_os(askpass::VARIABLE) {
         let prompt = arguments.next().unwrap_or_default();
-        let answer = askpass::answer(password.as_encoded_bytes(), &prompt.to_string_lossy(), &mut std::io::stdout());
+        let answer = askpass::answer(
+            password.as_encoded_bytes(),
+            &prompt.to_string_lossy(),
+            &mut std::io::stdout(),
+        );
         std::process::exit(answer);
     }
     let mut arguments = arguments.peekable();

@@ -44,11 +44,20 @@ fn choose(
     }
     if word == "all" || word.contains(['*', '?']) {
         let pattern = if word == "all" { "*" } else { word };
-        let matching: Vec<Found> = lookup::list(dirs).into_iter().filter(|f| glob(pattern, &f.name)).collect();
+        let matching: Vec<Found> = lookup::list(dirs)
+            .into_iter()
+            .filter(|f| glob(pattern, &f.name))
+            .collect();
         if matching.is_empty() {
             let places: Vec<String> = dirs.iter().map(|d| d.display().to_string()).collect();
-            let help = format!("looked in {}; `dupr init` makes a first one", places.join(", "));
-            return Err(Errors::single(format!("no profile matches {word}"), Some(help)));
+            let help = format!(
+                "looked in {}; `dupr init` makes a first one",
+                places.join(", ")
+            );
+            return Err(Errors::single(
+                format!("no profile matches {word}"),
+                Some(help),
+            ));
         }
         matching.into_iter().for_each(add);
         return Ok(());
@@ -59,10 +68,13 @@ fn choose(
             Ok(())
         }
         Err(errors) => match groups.get(word) {
-            Some(_) if depth == 0 => {
-                Err(Errors::single(format!("the groups in groups.toml around {word:?} go in circles"), None))
-            }
-            Some(members) => members.iter().try_for_each(|m| choose(m, dirs, groups, depth - 1, chosen)),
+            Some(_) if depth == 0 => Err(Errors::single(
+                format!("the groups in groups.toml around {word:?} go in circles"),
+                None,
+            )),
+            Some(members) => members
+                .iter()
+                .try_for_each(|m| choose(m, dirs, groups, depth - 1, chosen)),
             None => Err(with_tools(word, errors)),
         },
     }
@@ -72,7 +84,10 @@ fn choose(
 fn with_tools(word: &str, mut errors: Errors) -> Errors {
     if let Some(tool) = nearest(word, RESERVED.iter().copied())
         && let Some(problem) = errors.problems.first_mut()
-        && !problem.help.as_deref().is_some_and(|h| h.starts_with("did you mean"))
+        && !problem
+            .help
+            .as_deref()
+            .is_some_and(|h| h.starts_with("did you mean"))
     {
         problem.message = format!("there is no profile and no tool {word:?}");
         problem.help = Some(format!("did you mean {tool}?"));
@@ -85,10 +100,15 @@ fn groups(dirs: &[PathBuf]) -> Result<BTreeMap<String, Vec<String>>, Errors> {
     let mut all = BTreeMap::new();
     for dir in dirs {
         let path = dir.join("groups.toml");
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
         let file: BTreeMap<String, Vec<String>> = toml::from_str(&text).map_err(|e| {
             let help = "a group is a list of names: web = [\"www\", \"db-*\"]".to_owned();
-            Errors::single(format!("cannot use {}: {}", path.display(), e.message()), Some(help))
+            Errors::single(
+                format!("cannot use {}: {}", path.display(), e.message()),
+                Some(help),
+            )
         })?;
         for (name, members) in file {
             all.entry(name).or_insert(members);
@@ -103,7 +123,10 @@ fn glob(pattern: &str, name: &str) -> bool {
         (None, None) => true,
         (Some('*'), _) => {
             let rest = &pattern[1..];
-            name.char_indices().map(|(i, _)| i).chain([name.len()]).any(|i| glob(rest, &name[i..]))
+            name.char_indices()
+                .map(|(i, _)| i)
+                .chain([name.len()])
+                .any(|i| glob(rest, &name[i..]))
         }
         (Some('?'), Some(c)) => glob(&pattern[1..], &name[c.len_utf8()..]),
         (Some(p), Some(c)) if p == c => glob(&pattern[p.len_utf8()..], &name[c.len_utf8()..]),
@@ -130,7 +153,10 @@ mod tests {
             ("www.toml", ""),
             ("db-a.toml", ""),
             ("db-b.toml", ""),
-            ("groups.toml", "web = [\"www\", \"db-*\"]\nmore = [\"web\", \"home\"]\nround = [\"round\"]\n"),
+            (
+                "groups.toml",
+                "web = [\"www\", \"db-*\"]\nmore = [\"web\", \"home\"]\nround = [\"round\"]\n",
+            ),
         ] {
             std::fs::write(root.path().join(file), text).unwrap();
         }
@@ -139,7 +165,11 @@ mod tests {
     }
 
     fn names(word: &str, dirs: &[PathBuf]) -> Vec<String> {
-        profiles(word, dirs).unwrap().into_iter().map(|f| f.name).collect()
+        profiles(word, dirs)
+            .unwrap()
+            .into_iter()
+            .map(|f| f.name)
+            .collect()
     }
 
     #[test]

@@ -28,10 +28,12 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     let (common, what) = (cli.common, cli.what);
     match what {
-        What::Profile(words) => match ProfileLine::try_parse_from(std::iter::once("dupr".into()).chain(words)) {
-            Ok(line) => run::run(&line.words, &Session::new(world, common.and(line.common))),
-            Err(e) => explain(&e),
-        },
+        What::Profile(words) => {
+            match ProfileLine::try_parse_from(std::iter::once("dupr".into()).chain(words)) {
+                Ok(line) => run::run(&line.words, &Session::new(world, common.and(line.common))),
+                Err(e) => explain(&e),
+            }
+        }
         What::Plan(words) => {
             let mut common = common;
             common.plan = true;

@@ -10,9 +10,9 @@ use crate::engine::time::Timestamp;
 use crate::job::{self, Ended, JobContext};
 use crate::plan::batch::{Batch, BatchOptions, Command};
 use crate::plan::{Action, Item, Node, Plan, render};
-use crate::profile::error::Errors;
 use crate::profile::Loaded;
 use crate::profile::Profile;
+use crate::profile::error::Errors;
 use crate::run::Log;
 use crate::run::open::Surroundings;
 use crate::run::outcome::{Outcome, Verdict};
@@ -57,7 +57,11 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
         state_dir: &session.world.state_dir,
         lock_wait: session.common.no_lock_wait.then_some(Duration::ZERO),
     };
-    if session.common.plan { plans(&jobs, session, &cx) } else { runs(jobs, session, &cx) }
+    if session.common.plan {
+        plans(&jobs, session, &cx)
+    } else {
+        runs(jobs, session, &cx)
+    }
 }
 
 /// A profile and the batch it is to do.
@@ -69,7 +73,11 @@ struct Job {
 /// Why nothing is done.
 enum Complaint {
     Profile(Errors),
-    Batch { message: String, help: Option<String>, marked: Option<String> },
+    Batch {
+        message: String,
+        help: Option<String>,
+        marked: Option<String>,
+    },
 }
 
 /// A complaint in words, at the end of which nothing was done.
@@ -79,10 +87,16 @@ fn usage(complaint: &Complaint, session: &Session) -> u8 {
             let text = errors.render(session.colors(session.world.terminal.error));
             out::complaint(text.trim_end());
         }
-        Complaint::Batch { message, help, marked } => {
+        Complaint::Batch {
+            message,
+            help,
+            marked,
+        } => {
             out::complaint(&format!("error: {message}"));
             if let Some(marked) = marked {
-                marked.lines().for_each(|l| out::complaint(&format!("    {l}")));
+                marked
+                    .lines()
+                    .for_each(|l| out::complaint(&format!("    {l}")));
             }
             if let Some(help) = help {
                 out::complaint(&format!("help: {help}"));
@@ -104,25 +118,37 @@ pub fn failed(error: &Error) -> u8 {
 /// Loads and parses everything. All profiles are looked at before the first complaint ends it.
 fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job>, Complaint> {
     let around = session.surroundings();
-    let found = choose::profiles(&words.profile, &around.config_dirs).map_err(Complaint::Profile)?;
+    let found =
+        choose::profiles(&words.profile, &around.config_dirs).map_err(Complaint::Profile)?;
     let mut jobs = Vec::new();
     for found in &found {
         let path = found.path.to_string_lossy();
-        let loaded = Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
+        let loaded =
+            Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
         let mut profile = loaded.check(&around).map_err(Complaint::Profile)?;
         profile.name.clone_from(&found.name);
         let batch = parse(words, &profile, &session.common)?;
-        jobs.extend(profile.per_target().into_iter().map(|profile| Job { profile, batch: batch.clone() }));
+        jobs.extend(profile.per_target().into_iter().map(|profile| Job {
+            profile,
+            batch: batch.clone(),
+        }));
     }
     Ok(jobs)
 }
 
-fn parse(words: &BatchWords, profile: &Profile, common: &Common) -> std::result::Result<Batch, Complaint> {
+fn parse(
+    words: &BatchWords,
+    profile: &Profile,
+    common: &Common,
+) -> std::result::Result<Batch, Complaint> {
     let mut texts = Vec::new();
     for word in &words.words {
         texts.push(utf8(word)?);
     }
-    let options = BatchOptions { force: common.force, compare_data: words.compare_data };
+    let options = BatchOptions {
+        force: common.force,
+        compare_data: words.compare_data,
+    };
     let (batch, arguments) = match texts.split_first() {
         Some((batch, arguments)) => (batch.as_str(), arguments),
         None => (profile.run.default.as_str(), [].as_slice()),
@@ -142,11 +168,13 @@ fn parse(words: &BatchWords, profile: &Profile, common: &Common) -> std::result:
 }
 
 fn utf8(word: &OsString) -> std::result::Result<String, Complaint> {
-    word.to_str().map(str::to_owned).ok_or_else(|| Complaint::Batch {
-        message: format!("{:?} is not UTF-8", word.to_string_lossy()),
-        help: None,
-        marked: None,
-    })
+    word.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Complaint::Batch {
+            message: format!("{:?} is not UTF-8", word.to_string_lossy()),
+            help: None,
+            marked: None,
+        })
 }
 
 fn plans(jobs: &[Job], session: &Session, cx: &JobContext<'_>) -> u8 {
@@ -218,7 +246,9 @@ fn show(job: &Job, outcome: &Outcome, troubles: &[String], session: &Session) {
 /// At a terminal, shows what a batch would delete and asks; the answer decides as `--force` does.
 fn confirm(job: &mut Job, session: &Session, cx: &JobContext<'_>) -> Result<()> {
     let force = job.batch.options.force || job.profile.retention.force;
-    let removing = |c: &&Command| c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. });
+    let removing = |c: &&Command| {
+        c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. })
+    };
     let deletes = job.batch.commands().iter().any(|c| removing(c));
     if force || !deletes || !session.world.terminal.input || !session.world.terminal.error {
         return Ok(());

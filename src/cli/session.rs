@@ -91,17 +91,23 @@ impl Session {
             return Ok(secret.clone());
         }
         let secret = reference.resolve(&self.world.variables, &|prompt| self.ask_secret(prompt))?;
-        self.secrets.borrow_mut().push((reference.clone(), secret.clone()));
+        self.secrets
+            .borrow_mut()
+            .push((reference.clone(), secret.clone()));
         Ok(secret)
     }
 
     fn ask_secret(&self, prompt: &str) -> Result<Secret> {
         if !self.world.terminal.input {
-            return Err(Error::new(ErrorKind::Usage, format!("nobody is there to be asked for {prompt}"))
-                .with_hint("name a file, a variable or a command for the secret in the profile"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("nobody is there to be asked for {prompt}"),
+            )
+            .with_hint("name a file, a variable or a command for the secret in the profile"));
         }
         let text = rpassword::prompt_password(format!("{prompt}: "));
-        text.map(|t| Secret::new(t.into_bytes())).map_err(|e| Error::from(e).within("cannot ask for a secret"))
+        text.map(|t| Secret::new(t.into_bytes()))
+            .map_err(|e| Error::from(e).within("cannot ask for a secret"))
     }
 
     /// Whether to use colors on a stream that is or is not a terminal.
@@ -132,7 +138,8 @@ impl Session {
             return Box::new(crate::engine::monitor::Silent);
         }
         if self.world.terminal.error {
-            let live = !self.common.no_progress && self.world.variable("TERM").is_some_and(|t| t != "dumb");
+            let live = !self.common.no_progress
+                && self.world.variable("TERM").is_some_and(|t| t != "dumb");
             return Box::new(Terminal::new(self.loudness(), self.colors(true), live));
         }
         Box::new(Plain::new(self.loudness(), CLOCK))
@@ -143,9 +150,16 @@ impl Session {
     /// # Errors
     /// It cannot be opened.
     pub fn log_file(&self) -> Result<Option<File>> {
-        let Some(path) = &self.common.log_file else { return Ok(None) };
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        file.map(Some).map_err(|e| Error::io("open the log file", path, e))
+        let Some(path) = &self.common.log_file else {
+            return Ok(None);
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path);
+        file.map(Some)
+            .map_err(|e| Error::io("open the log file", path, e))
     }
 
     /// How its lines look.

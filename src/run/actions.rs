@@ -38,18 +38,45 @@ pub struct EngineActions<'a> {
 }
 
 impl Actions for EngineActions<'_> {
-    fn act(&self, step: &Step, _attempt: u32, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
+    fn act(
+        &self,
+        step: &Step,
+        _attempt: u32,
+        done: &mut StepOutcome,
+        cx: &Context<'_>,
+    ) -> Result<()> {
         match &step.action {
             // The runner runs hooks itself.
             Action::Hook(_) => Ok(()),
             Action::Backup(action) => self.backup(action, done, cx),
-            Action::Restore { path, destination, time, force } => {
-                let existing = if *force { Existing::Merge } else { Existing::Refuse };
-                let write = WriteOptions { existing, ..WriteOptions::default() };
-                let options = RestoreOptions { time: *time, path: index(path)?, write };
+            Action::Restore {
+                path,
+                destination,
+                time,
+                force,
+            } => {
+                let existing = if *force {
+                    Existing::Merge
+                } else {
+                    Existing::Refuse
+                };
+                let write = WriteOptions {
+                    existing,
+                    ..WriteOptions::default()
+                };
+                let options = RestoreOptions {
+                    time: *time,
+                    path: index(path)?,
+                    write,
+                };
                 self.restore(destination, &options, done, cx)
             }
-            Action::Verify { path, local, time, compare } => self.verify(path, local, *time, *compare, done, cx),
+            Action::Verify {
+                path,
+                local,
+                time,
+                compare,
+            } => self.verify(path, local, *time, *compare, done, cx),
             Action::List { time } => self.engine.list(*time, *self.products(), cx).map(|_| ()),
             Action::Status => self.status(cx),
             Action::Remove(action) => self.remove(action, done, cx),
@@ -60,7 +87,9 @@ impl Actions for EngineActions<'_> {
             }
             Action::Check(kind) => checks::check(self.engine, self.profile, *kind, done, cx),
             Action::Find { pattern } => search::find(self.engine, pattern, *self.products(), cx),
-            Action::Diff { from, to } => search::diff(self.engine, *from, *to, *self.products(), cx),
+            Action::Diff { from, to } => {
+                search::diff(self.engine, *from, *to, *self.products(), cx)
+            }
         }
     }
 }
@@ -70,7 +99,12 @@ impl<'a> EngineActions<'a> {
         self.products.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn backup(&self, action: &BackupAction, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
+    fn backup(
+        &self,
+        action: &BackupAction,
+        done: &mut StepOutcome,
+        cx: &Context<'_>,
+    ) -> Result<()> {
         let mode = match action.mode {
             BackupMode::Full => Mode::Full,
             BackupMode::Incremental => Mode::Incremental,
@@ -113,8 +147,14 @@ impl<'a> EngineActions<'a> {
         } else {
             Source::new(local)
         };
-        let options = VerifyOptions { time, path: index(path)?, compare };
-        let stats = self.engine.verify(&source, &options, *self.products(), cx)?;
+        let options = VerifyOptions {
+            time,
+            path: index(path)?,
+            compare,
+        };
+        let stats = self
+            .engine
+            .verify(&source, &options, *self.products(), cx)?;
         done.problem_count = stats.problems;
         done.restore = Some(stats);
         Ok(())
@@ -125,9 +165,14 @@ impl<'a> EngineActions<'a> {
         let mut damaged = Vec::new();
         for chain in &collection.chains {
             match self.engine.damage_of(chain, cx) {
-                Ok(list) => damaged.extend(list.into_iter().map(|d| Damage { set: d.set, reason: d.reason })),
+                Ok(list) => damaged.extend(list.into_iter().map(|d| Damage {
+                    set: d.set,
+                    reason: d.reason,
+                })),
                 // Without the key the listing is all there is to tell.
-                Err(e) if e.kind() == ErrorKind::WrongKey => cx.monitor.note(Level::Notice, &e.to_string()),
+                Err(e) if e.kind() == ErrorKind::WrongKey => {
+                    cx.monitor.note(Level::Notice, &e.to_string())
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -136,11 +181,19 @@ impl<'a> EngineActions<'a> {
             target: &self.engine.location().to_string(),
             collection: &collection,
             damaged: &damaged,
-            partial: partial.map(|p| Partial { set: p.set, next_volume: p.next_volume }),
+            partial: partial.map(|p| Partial {
+                set: p.set,
+                next_volume: p.next_volume,
+            }),
         })
     }
 
-    fn remove(&self, action: &RemoveAction, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
+    fn remove(
+        &self,
+        action: &RemoveAction,
+        done: &mut StepOutcome,
+        cx: &Context<'_>,
+    ) -> Result<()> {
         let sets: Vec<_> = action.sets.iter().map(|r| r.set).collect();
         if sets.is_empty() {
             return Ok(());
@@ -148,7 +201,10 @@ impl<'a> EngineActions<'a> {
         let collection = self.engine.scan(cx)?;
         guard(action, &collection)?;
         if !action.force {
-            done.notes.push("nothing was removed: --force, or force = true under [retention], removes".to_owned());
+            done.notes.push(
+                "nothing was removed: --force, or force = true under [retention], removes"
+                    .to_owned(),
+            );
             done.removed = sets;
             return Ok(());
         }
@@ -161,11 +217,14 @@ impl<'a> EngineActions<'a> {
     fn cleanup(&self, force: bool, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
         let stats = self.engine.cleanup(force, cx)?;
         if let Some(set) = stats.resumable {
-            done.notes.push(format!("{set} stays: the next backup goes on with it"));
+            done.notes
+                .push(format!("{set} stays: the next backup goes on with it"));
         }
         if !force && !stats.found.is_empty() {
             let files = stats.files.len();
-            done.notes.push(format!("nothing was removed: {files} files would be with --force"));
+            done.notes.push(format!(
+                "nothing was removed: {files} files would be with --force"
+            ));
             done.removed = stats.found;
             return Ok(());
         }
@@ -182,10 +241,22 @@ impl<'a> EngineActions<'a> {
 /// so stops the removal.
 fn guard(action: &RemoveAction, now: &Collection) -> Result<()> {
     let there = |set: &SetId| now.sets().any(|s| s.id == *set);
-    let missing: Vec<SetId> = action.kept.iter().map(|r| r.set).filter(|s| !there(s)).collect();
-    let newest = action.kept.iter().map(|r| r.set).filter(there).map(|s| s.time()).max();
+    let missing: Vec<SetId> = action
+        .kept
+        .iter()
+        .map(|r| r.set)
+        .filter(|s| !there(s))
+        .collect();
+    let newest = action
+        .kept
+        .iter()
+        .map(|r| r.set)
+        .filter(there)
+        .map(|s| s.time())
+        .max();
     let stand_in = |gone: &SetId| {
-        now.sets().any(|s| s.id.is_full() == gone.is_full() && newest.is_none_or(|n| s.id.time() > n))
+        now.sets()
+            .any(|s| s.id.is_full() == gone.is_full() && newest.is_none_or(|n| s.id.time() > n))
     };
     match missing.as_slice() {
         [] => Ok(()),
@@ -201,8 +272,11 @@ fn guard(action: &RemoveAction, now: &Collection) -> Result<()> {
 /// A path on the command line as the engine has it.
 fn index(path: &Path) -> Result<PathIndex> {
     PathIndex::new(path.as_os_str().as_bytes()).map_err(|e| {
-        Error::new(ErrorKind::Usage, format!("{} cannot be looked up in a backup: {e}", path.display()))
-            .with_hint("give it relative to the source, without `..`")
+        Error::new(
+            ErrorKind::Usage,
+            format!("{} cannot be looked up in a backup: {e}", path.display()),
+        )
+        .with_hint("give it relative to the source, without `..`")
     })
 }
 
@@ -214,7 +288,12 @@ mod tests {
 
     fn removal(time: i64) -> Removal {
         let time = Timestamp(time);
-        Removal { set: SetId::Full { time }, chain: time, bytes: 0, reason: String::new() }
+        Removal {
+            set: SetId::Full { time },
+            chain: time,
+            bytes: 0,
+            reason: String::new(),
+        }
     }
 
     #[test]
@@ -223,7 +302,9 @@ mod tests {
             chains: times
                 .iter()
                 .map(|time| BackupChain {
-                    full: BackupSet::new(SetId::Full { time: Timestamp(*time) }),
+                    full: BackupSet::new(SetId::Full {
+                        time: Timestamp(*time),
+                    }),
                     incrementals: Vec::new(),
                     replaced: Vec::new(),
                 })
@@ -240,13 +321,21 @@ mod tests {
         // The set of this run began a little later than it was planned.
         assert!(guard(&action, &collection(&[1, 20, 33])).is_ok());
         let backup_failed = guard(&action, &collection(&[1, 20])).unwrap_err();
-        assert!(backup_failed.to_string().starts_with("nothing was removed: full "), "{backup_failed}");
+        assert!(
+            backup_failed
+                .to_string()
+                .starts_with("nothing was removed: full "),
+            "{backup_failed}"
+        );
         assert!(guard(&action, &collection(&[1, 33])).is_err());
     }
 
     #[test]
     fn paths_that_lead_out_are_refused() {
         assert!(index(Path::new("Mail/inbox")).is_ok());
-        assert_eq!(index(Path::new("../etc")).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(
+            index(Path::new("../etc")).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
     }
 }

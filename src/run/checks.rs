@@ -34,11 +34,22 @@ pub fn check(
         CheckKind::Quick => quick(engine, done, cx),
         CheckKind::Spot { sample_percent } => {
             let share = |files: usize| {
-                #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                #[allow(
+                    clippy::cast_precision_loss,
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss
+                )]
                 let n = (files as f64 * sample_percent / 100.0).ceil() as usize;
                 n
             };
-            samples(engine, profile, &share, Some(&profile.source.root), done, cx)
+            samples(
+                engine,
+                profile,
+                &share,
+                Some(&profile.source.root),
+                done,
+                cx,
+            )
         }
         CheckKind::RestoreTest { files } => {
             let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -50,7 +61,10 @@ pub fn check(
 fn quick(engine: &Engine, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
     let collection = engine.scan(cx)?;
     if collection.chains.is_empty() {
-        return Err(Error::new(ErrorKind::NoBackup, format!("{} holds no backup", engine.location())));
+        return Err(Error::new(
+            ErrorKind::NoBackup,
+            format!("{} holds no backup", engine.location()),
+        ));
     }
     let mut damage = Vec::new();
     for chain in &collection.chains {
@@ -62,8 +76,15 @@ fn quick(engine: &Engine, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()
     match damage.first() {
         None => Ok(()),
         Some(first) => {
-            let more = if damage.len() > 1 { format!(" and {} more", damage.len() - 1) } else { String::new() };
-            Err(Error::new(ErrorKind::Corrupt, format!("{}: {}{more}", first.set, first.reason)))
+            let more = if damage.len() > 1 {
+                format!(" and {} more", damage.len() - 1)
+            } else {
+                String::new()
+            };
+            Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{}: {}{more}", first.set, first.reason),
+            ))
         }
     }
 }
@@ -83,7 +104,9 @@ impl Output for Files {
         self.seen += 1;
         let rank = mixed(self.seed ^ self.seen as u64);
         // The lowest ranks are a fair sample of any size up to the limit.
-        if self.paths.len() < MOST_FILES || self.paths.last().is_some_and(|(worst, _)| rank < *worst) {
+        if self.paths.len() < MOST_FILES
+            || self.paths.last().is_some_and(|(worst, _)| rank < *worst)
+        {
             let at = self.paths.partition_point(|(r, _)| *r < rank);
             self.paths.insert(at, (rank, entry.clone()));
             self.paths.truncate(MOST_FILES);
@@ -109,16 +132,26 @@ fn samples(
     done: &mut StepOutcome,
     cx: &Context<'_>,
 ) -> Result<()> {
-    let mut files = Files { paths: Vec::new(), seen: 0, seed: cx.now.as_secs().unsigned_abs() };
+    let mut files = Files {
+        paths: Vec::new(),
+        seen: 0,
+        seed: cx.now.as_secs().unsigned_abs(),
+    };
     engine.list(None, &mut files, cx)?;
     let wanted = share(files.seen).min(MOST_FILES);
-    let place = tempfile::Builder::new().prefix("dupr-check-").tempdir_in(&profile.backup.temp_dir);
-    let place = place.map_err(|e| Error::io("create a directory in", &profile.backup.temp_dir, e))?;
+    let place = tempfile::Builder::new()
+        .prefix("dupr-check-")
+        .tempdir_in(&profile.backup.temp_dir);
+    let place =
+        place.map_err(|e| Error::io("create a directory in", &profile.backup.temp_dir, e))?;
     let mut stats = RestoreStats::default();
     for (n, (_, entry)) in files.paths.iter().take(wanted).enumerate() {
         cx.cancel.check()?;
         let destination = place.path().join(n.to_string());
-        let options = RestoreOptions { path: entry.path.clone(), ..RestoreOptions::default() };
+        let options = RestoreOptions {
+            path: entry.path.clone(),
+            ..RestoreOptions::default()
+        };
         let one = engine.restore(&destination, &options, cx)?;
         stats.entries += one.entries;
         stats.content_bytes += one.content_bytes;
@@ -129,11 +162,19 @@ fn samples(
         {
             stats.differences += 1;
             let reason = "content differs from the source although size and time are the same";
-            cx.monitor.problem(Problem::new(ProblemKind::ChangedWhileRead, &entry.path, reason));
+            cx.monitor.problem(Problem::new(
+                ProblemKind::ChangedWhileRead,
+                &entry.path,
+                reason,
+            ));
         }
         let _ = std::fs::remove_file(&destination);
     }
-    done.notes.push(format!("{} of {} files read back", wanted.min(files.paths.len()), files.seen));
+    done.notes.push(format!(
+        "{} of {} files read back",
+        wanted.min(files.paths.len()),
+        files.seen
+    ));
     done.problem_count = stats.problems;
     done.restore = Some(stats);
     Ok(())
@@ -141,7 +182,11 @@ fn samples(
 
 /// Whether a restored file differs from the live one; `None` where the live one was touched since, or is gone.
 fn differs(restored: &Path, root: &Path, entry: &Entry) -> Option<bool> {
-    let live = if entry.path.is_root() { root.to_owned() } else { root.join(entry.path.as_path()) };
+    let live = if entry.path.is_root() {
+        root.to_owned()
+    } else {
+        root.join(entry.path.as_path())
+    };
     let metadata = live.symlink_metadata().ok()?;
     let size = restored.metadata().ok()?.len();
     if !metadata.is_file() || metadata.mtime() != entry.meta.mtime || metadata.len() != size {
@@ -186,13 +231,28 @@ mod tests {
     #[test]
     fn a_sample_is_bounded_fair_and_the_same_for_the_same_seed() {
         let take = |seed| {
-            let mut files = Files { paths: Vec::new(), seen: 0, seed };
+            let mut files = Files {
+                paths: Vec::new(),
+                seen: 0,
+                seed,
+            };
             for i in 0..5000 {
                 let path = PathIndex::new(format!("f{i}").as_bytes()).unwrap();
-                files.entry(&Entry { path, kind: Kind::File, meta: Metadata::default(), size: 0 }).unwrap();
+                files
+                    .entry(&Entry {
+                        path,
+                        kind: Kind::File,
+                        meta: Metadata::default(),
+                        size: 0,
+                    })
+                    .unwrap();
             }
             assert_eq!((files.paths.len(), files.seen), (MOST_FILES, 5000));
-            files.paths.into_iter().map(|(_, e)| e.path).collect::<Vec<_>>()
+            files
+                .paths
+                .into_iter()
+                .map(|(_, e)| e.path)
+                .collect::<Vec<_>>()
         };
         assert_eq!(take(1), take(1));
         assert_ne!(take(1), take(2));

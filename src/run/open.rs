@@ -68,9 +68,15 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
         ..Naming::default()
     };
     let archive = ArchiveDir::at(&backup.archive_dir, naming.clone())?;
-    let target = Target { storage: Arc::from(storage), naming, seal: Arc::from(seal) };
+    let target = Target {
+        storage: Arc::from(storage),
+        naming,
+        seal: Arc::from(seal),
+    };
     let uploads = usize::try_from(profile.target.connections).unwrap_or(usize::MAX);
-    Ok(Engine::open(target, archive).with_spool_dir(&backup.temp_dir).with_uploads(uploads))
+    Ok(Engine::open(target, archive)
+        .with_spool_dir(&backup.temp_dir)
+        .with_uploads(uploads))
 }
 
 /// Whether every run reads files of this name, so that they must not go to an archive class of storage.
@@ -82,18 +88,31 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
     let keys = &profile.keys;
     let secret = |reference: &Option<SecretRef>| reference.as_ref().map(around.secret).transpose();
     let sign = |own: &Option<Secret>| -> Result<Option<Signature>> {
-        let Some(key) = &keys.sign_with else { return Ok(None) };
+        let Some(key) = &keys.sign_with else {
+            return Ok(None);
+        };
         let passphrase = secret(&keys.sign_passphrase)?.or_else(|| own.clone());
-        Ok(Some(Signature { key: key.clone(), passphrase }))
+        Ok(Some(Signature {
+            key: key.clone(),
+            passphrase,
+        }))
     };
     let encryption = match keys.encryption {
         profile::Encryption::None => Encryption::None,
         profile::Encryption::Gpg if keys.encrypt_to.is_empty() => {
             let passphrase = secret(&keys.passphrase)?.ok_or_else(|| {
-                Error::new(ErrorKind::Usage, "the profile has neither a passphrase nor a key to encrypt to")
-                    .with_hint("set `passphrase` or `keys.encrypt-to`, or write keys.encryption = \"none\"")
+                Error::new(
+                    ErrorKind::Usage,
+                    "the profile has neither a passphrase nor a key to encrypt to",
+                )
+                .with_hint(
+                    "set `passphrase` or `keys.encrypt-to`, or write keys.encryption = \"none\"",
+                )
             })?;
-            Encryption::Symmetric { passphrase, sign: sign(&None)? }
+            Encryption::Symmetric {
+                passphrase,
+                sign: sign(&None)?,
+            }
         }
         profile::Encryption::Gpg => {
             let passphrase = secret(&keys.passphrase)?;
@@ -106,7 +125,10 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
         }
     };
     let keyring = match &keys.keyring {
-        profile::Keyring::Gnupg => seal::Keyring::GnuPg { home: None, program: keys.gpg_program.clone() },
+        profile::Keyring::Gnupg => seal::Keyring::GnuPg {
+            home: None,
+            program: keys.gpg_program.clone(),
+        },
         profile::Keyring::Directory(path) => seal::Keyring::Certificates(path.clone()),
     };
     let compression = match keys.compression {
@@ -133,7 +155,13 @@ pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Sour
     let declared = &profile.source;
     let mut rules = Vec::new();
     let mut nul_separated = false;
-    let sign = |include: bool| if include { Sign::Include } else { Sign::Exclude };
+    let sign = |include: bool| {
+        if include {
+            Sign::Include
+        } else {
+            Sign::Exclude
+        }
+    };
     if declared.exclude_devices {
         rules.push(Rule::ExcludeDevices);
     }
@@ -142,9 +170,17 @@ pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Sour
     }
     for rule in &declared.rules {
         rules.push(match rule {
-            SelectRule::Glob { include, pattern } => Rule::Pattern(sign(*include), pattern.clone().into_bytes()),
-            SelectRule::Regex { include, pattern } => Rule::Regexp(sign(*include), pattern.clone().into_bytes()),
-            SelectRule::File { include, path, nul_separated: nul } => {
+            SelectRule::Glob { include, pattern } => {
+                Rule::Pattern(sign(*include), pattern.clone().into_bytes())
+            }
+            SelectRule::Regex { include, pattern } => {
+                Rule::Regexp(sign(*include), pattern.clone().into_bytes())
+            }
+            SelectRule::File {
+                include,
+                path,
+                nul_separated: nul,
+            } => {
                 nul_separated |= nul;
                 let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
                 Rule::Filelist(sign(*include), text)
@@ -154,8 +190,13 @@ pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Sour
         });
     }
     let root = canonical(declared.root.as_os_str().as_bytes());
-    let select = Selection::builder(&root).extend(rules).null_separated(nul_separated).build()?;
-    Ok(Source::new(&declared.root).with_selection(select).following_symlinks(declared.follow_symlinks))
+    let select = Selection::builder(&root)
+        .extend(rules)
+        .null_separated(nul_separated)
+        .build()?;
+    Ok(Source::new(&declared.root)
+        .with_selection(select)
+        .following_symlinks(declared.follow_symlinks))
 }
 
 /// The options of a backup.

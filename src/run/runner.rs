@@ -7,11 +7,11 @@
 use super::hook::{self, Hook, HookEnd, Place, ProfileFacts};
 use super::monitor::{Recorder, RunMonitor};
 use super::outcome::{Failure, Outcome, StepOutcome, StepStatus, Verdict};
-use crate::plan::render::title;
 use crate::engine::context::{Cancel, Context};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::Level;
 use crate::engine::time::Timestamp;
+use crate::plan::render::title;
 use crate::plan::{Action, HookAction, Item, Node, OnFailure, Plan, Step, When};
 use crate::profile::Retries;
 use std::collections::HashSet;
@@ -416,7 +416,10 @@ impl Walk<'_> {
                 done.status = StepStatus::Failed;
                 done.failure = Some(Failure {
                     kind: Some(ErrorKind::Corrupt),
-                    message: format!("stored data is damaged: {} entries are lost, the rest is there", kept.lost),
+                    message: format!(
+                        "stored data is damaged: {} entries are lost, the rest is there",
+                        kept.lost
+                    ),
                     hint: None,
                 });
             }

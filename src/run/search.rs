@@ -15,20 +15,34 @@ use std::collections::HashMap;
 ///
 /// # Errors
 /// `NoBackup` if there is no set, and trouble with the sigtars.
-pub fn find(engine: &Engine, pattern: &str, products: &mut dyn Products, cx: &Context<'_>) -> Result<()> {
+pub fn find(
+    engine: &Engine,
+    pattern: &str,
+    products: &mut dyn Products,
+    cx: &Context<'_>,
+) -> Result<()> {
     let collection = engine.scan(cx)?;
     let sets: Vec<_> = collection.sets().map(|s| s.id).collect();
     if sets.is_empty() {
-        return Err(Error::new(ErrorKind::NoBackup, format!("{} holds no backup", engine.location())));
+        return Err(Error::new(
+            ErrorKind::NoBackup,
+            format!("{} holds no backup", engine.location()),
+        ));
     }
     let pattern = pattern.to_lowercase();
     let mut known: HashMap<PathIndex, Entry> = HashMap::new();
     for set in sets {
         cx.cancel.check()?;
-        let mut hits = Hits { pattern: &pattern, entries: Vec::new() };
+        let mut hits = Hits {
+            pattern: &pattern,
+            entries: Vec::new(),
+        };
         engine.list(Some(set.time()), &mut hits, cx)?;
         for entry in hits.entries {
-            if known.get(&entry.path).is_none_or(|old| difference(old, &entry).is_some()) {
+            if known
+                .get(&entry.path)
+                .is_none_or(|old| difference(old, &entry).is_some())
+            {
                 products.found(set, &entry)?;
                 known.insert(entry.path.clone(), entry);
             }
@@ -52,14 +66,24 @@ pub fn diff(
     let collection = engine.scan(cx)?;
     let times: Vec<Timestamp> = collection.sets().map(|s| s.id.time()).collect();
     let newest = times.last().copied();
-    let before = times.len().checked_sub(2).and_then(|i| times.get(i)).copied();
+    let before = times
+        .len()
+        .checked_sub(2)
+        .and_then(|i| times.get(i))
+        .copied();
     let (Some(from), Some(to)) = (from.or(before), to.or(newest)) else {
-        return Err(Error::new(ErrorKind::NoBackup, "two sets are needed to tell what changed")
-            .with_hint("make another backup first"));
+        return Err(Error::new(
+            ErrorKind::NoBackup,
+            "two sets are needed to tell what changed",
+        )
+        .with_hint("make another backup first"));
     };
     let mut old = All(Vec::new());
     engine.list(Some(from), &mut old, cx)?;
-    let mut new = Against { old: old.0.into_iter().peekable(), products };
+    let mut new = Against {
+        old: old.0.into_iter().peekable(),
+        products,
+    };
     engine.list(Some(to), &mut new, cx)?;
     new.rest()
 }
@@ -96,7 +120,10 @@ struct Against<'a> {
 
 impl Against<'_> {
     fn tell(&mut self, path: &PathIndex, kind: DifferenceKind) -> Result<()> {
-        self.products.difference(&Difference { path: path.clone(), kind })
+        self.products.difference(&Difference {
+            path: path.clone(),
+            kind,
+        })
     }
 
     fn rest(&mut self) -> Result<()> {
@@ -126,20 +153,32 @@ impl Output for Against<'_> {
 fn difference(old: &Entry, new: &Entry) -> Option<DifferenceKind> {
     let rights = |e: &Entry| format!("{}:{} {:o}", e.meta.uid, e.meta.gid, e.meta.mode);
     if old.kind.word() != new.kind.word() {
-        return Some(DifferenceKind::Type { local: new.kind.word(), backup: old.kind.word() });
+        return Some(DifferenceKind::Type {
+            local: new.kind.word(),
+            backup: old.kind.word(),
+        });
     }
     match (&old.kind, &new.kind) {
         (Kind::Symlink(a), Kind::Symlink(b)) if a != b => {
-            return Some(DifferenceKind::LinkTarget { local: b.clone(), backup: a.clone() });
+            return Some(DifferenceKind::LinkTarget {
+                local: b.clone(),
+                backup: a.clone(),
+            });
         }
         (a, b) if a != b => return Some(DifferenceKind::Device),
         _ => {}
     }
     // A directory's time changes with every name in it, which is told by itself.
     if old.meta.mtime != new.meta.mtime && !new.kind.is_dir() {
-        return Some(DifferenceKind::Mtime { local: new.meta.mtime, backup: old.meta.mtime });
+        return Some(DifferenceKind::Mtime {
+            local: new.meta.mtime,
+            backup: old.meta.mtime,
+        });
     }
-    (rights(old) != rights(new)).then(|| DifferenceKind::Permissions { local: rights(new), backup: rights(old) })
+    (rights(old) != rights(new)).then(|| DifferenceKind::Permissions {
+        local: rights(new),
+        backup: rights(old),
+    })
 }
 
 /// Whether `text` matches: as a glob if the pattern has `*` or `?`, over the whole path or its last component;
@@ -223,7 +262,11 @@ mod tests {
         let entry = |path: &str, mtime, mode, kind: Kind| Entry {
             path: PathIndex::new(path.as_bytes()).unwrap(),
             kind,
-            meta: Metadata { mtime, mode, ..Metadata::default() },
+            meta: Metadata {
+                mtime,
+                mode,
+                ..Metadata::default()
+            },
             size: 0,
         };
         let old = vec![
@@ -240,10 +283,19 @@ mod tests {
             entry("c", 1, 7, Kind::File),
         ];
         let mut told = Told(Vec::new());
-        let mut against = Against { old: old.into_iter().peekable(), products: &mut told };
+        let mut against = Against {
+            old: old.into_iter().peekable(),
+            products: &mut told,
+        };
         new.iter().for_each(|e| against.entry(e).unwrap());
         against.rest().unwrap();
-        let expected = [("a", "gone"), ("b", "time"), ("bb", "new"), ("c", "rights"), ("z", "gone")];
+        let expected = [
+            ("a", "gone"),
+            ("b", "time"),
+            ("bb", "new"),
+            ("c", "rights"),
+            ("z", "gone"),
+        ];
         assert_eq!(told.0, expected.map(|(p, w)| (p.to_owned(), w)));
     }
 }

@@ -26,14 +26,26 @@ pub fn man() -> u8 {
             out::text(&String::from_utf8_lossy(&text));
             exit::DONE
         }
-        Err(e) => run::failed(&Error::new(ErrorKind::Internal, "cannot write the manual page").with_source(e)),
+        Err(e) => run::failed(
+            &Error::new(ErrorKind::Internal, "cannot write the manual page").with_source(e),
+        ),
     }
 }
 
 /// Version and what was built in.
 pub fn version() -> u8 {
-    let features: Vec<&str> =
-        [("cloud", cfg!(feature = "cloud")), ("mail", cfg!(feature = "mail"))].iter().filter(|f| f.1).map(|f| f.0).collect();
-    out::line(&format!("dupr {} ({})", env!("CARGO_PKG_VERSION"), features.join(", ")));
+    let features: Vec<&str> = [
+        ("cloud", cfg!(feature = "cloud")),
+        ("mail", cfg!(feature = "mail")),
+    ]
+    .iter()
+    .filter(|f| f.1)
+    .map(|f| f.0)
+    .collect();
+    out::line(&format!(
+        "dupr {} ({})",
+        env!("CARGO_PKG_VERSION"),
+        features.join(", ")
+    ));
     exit::DONE
 }

@@ -17,7 +17,11 @@ pub fn run(args: &HistoryArgs, session: &Session) -> u8 {
     let name = match choose::profiles(&args.profile, &session.config_dirs()) {
         Ok(found) => found.into_iter().next().map(|f| f.name).unwrap_or_default(),
         Err(errors) => {
-            out::complaint(errors.render(session.colors(session.world.terminal.error)).trim_end());
+            out::complaint(
+                errors
+                    .render(session.colors(session.world.terminal.error))
+                    .trim_end(),
+            );
             return exit::USAGE;
         }
     };
@@ -55,15 +59,28 @@ fn show(name: &str, args: &HistoryArgs, session: &Session) -> Result<()> {
         table.lines().iter().for_each(|l| out::line(l));
     }
     if past.damaged_lines > 0 {
-        out::complaint(&format!("{} damaged lines were skipped", past.damaged_lines));
+        out::complaint(&format!(
+            "{} damaged lines were skipped",
+            past.damaged_lines
+        ));
     }
     Ok(())
 }
 
 /// The report of the `n`th run from the end, as it would be sent.
 fn report(past: &PastRuns, n: usize, html: bool) -> Result<()> {
-    let missing = || run::usage_error(format!("there are {} runs, not {n}", past.runs.len()), "count from 1, the last run");
-    let at = past.runs.len().checked_sub(n).filter(|_| n > 0).ok_or_else(missing)?;
+    let missing = || {
+        run::usage_error(
+            format!("there are {} runs, not {n}", past.runs.len()),
+            "count from 1, the last run",
+        )
+    };
+    let at = past
+        .runs
+        .len()
+        .checked_sub(n)
+        .filter(|_| n > 0)
+        .ok_or_else(missing)?;
     let (before, rest) = past.runs.split_at(at);
     let outcome = rest.first().ok_or_else(missing)?;
     let message = render::render(&Report::new(outcome, before, &[]), &BTreeMap::new())?;

@@ -67,7 +67,11 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
     let profile = match run::load(&answers.file.to_string_lossy(), session) {
         Ok(profile) => profile,
         Err(code) => {
-            out::complaint(&format!("correct {} with an editor, then: dupr doctor {}", answers.file.display(), answers.name));
+            out::complaint(&format!(
+                "correct {} with an editor, then: dupr doctor {}",
+                answers.file.display(),
+                answers.name
+            ));
             return Ok(code);
         }
     };
@@ -84,30 +88,59 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
 
 /// Takes what flags say, and asks for the rest if somebody is there.
 fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
-    let need = |given: Option<String>, question: &str, default: &str, flag: &str| -> Result<String> {
-        match given {
-            Some(text) => Ok(text),
-            None if asking => ask::line(question, default),
-            None if !default.is_empty() && args.yes => Ok(default.to_owned()),
-            None => Err(run::usage_error(format!("{flag} is missing"), "give it, or run dupr init at a terminal")),
-        }
-    };
-    let name = need(args.name.clone(), "Name of the profile", "home", "the name of the profile")?;
+    let need =
+        |given: Option<String>, question: &str, default: &str, flag: &str| -> Result<String> {
+            match given {
+                Some(text) => Ok(text),
+                None if asking => ask::line(question, default),
+                None if !default.is_empty() && args.yes => Ok(default.to_owned()),
+                None => Err(run::usage_error(
+                    format!("{flag} is missing"),
+                    "give it, or run dupr init at a terminal",
+                )),
+            }
+        };
+    let name = need(
+        args.name.clone(),
+        "Name of the profile",
+        "home",
+        "the name of the profile",
+    )?;
     check_name(&name)?;
     let home = session.world.home.display().to_string();
     let path = |text: Option<&PathBuf>| text.map(|p| p.display().to_string());
-    let source = need(path(args.source.as_ref()), "What to back up", &home, "--source")?;
+    let source = need(
+        path(args.source.as_ref()),
+        "What to back up",
+        &home,
+        "--source",
+    )?;
     let source = session.world.current_dir.join(source);
     if !source.exists() {
-        return Err(Error::new(ErrorKind::Usage, format!("{} does not exist", source.display())));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("{} does not exist", source.display()),
+        ));
     }
-    let target = need(args.target.clone(), "Where to (file:///path, sftp://user@host//path, s3://…)", "", "--target")?;
+    let target = need(
+        args.target.clone(),
+        "Where to (file:///path, sftp://user@host//path, s3://…)",
+        "",
+        "--target",
+    )?;
     if target.is_empty() {
-        return Err(run::usage_error("a profile needs a target", "for a first try: file:///tmp/backup"));
+        return Err(run::usage_error(
+            "a profile needs a target",
+            "for a first try: file:///tmp/backup",
+        ));
     }
     let dir = match &args.into {
         Some(dir) => session.world.current_dir.join(dir),
-        None => session.config_dirs().into_iter().next().unwrap_or_else(|| session.world.home.join(".config/dupr")),
+        None => session
+            .config_dirs()
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| session.world.home.join(".config/dupr")),
     };
     let file = dir.join(format!("{name}.toml"));
     if file.exists() {
@@ -123,12 +156,26 @@ fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
         };
         Ok(Some(answer).filter(|a| !a.is_empty()))
     };
-    let schedule = optional(&args.schedule, "When to run, as in crontab (17 2 * * * is every night; empty: by hand)")?;
+    let schedule = optional(
+        &args.schedule,
+        "When to run, as in crontab (17 2 * * * is every night; empty: by hand)",
+    )?;
     if let Some(cron) = &schedule {
-        Cron::parse(cron).map_err(|e| run::usage_error(format!("{cron:?}: {e}"), "five fields as in crontab(5)"))?;
+        Cron::parse(cron).map_err(|e| {
+            run::usage_error(format!("{cron:?}: {e}"), "five fields as in crontab(5)")
+        })?;
     }
     let mail_to = optional(&args.mail_to, "Address for reports (empty: none)")?;
-    Ok(Answers { name, file, source, target, keys, exclude: args.exclude.clone(), schedule, mail_to })
+    Ok(Answers {
+        name,
+        file,
+        source,
+        target,
+        keys,
+        exclude: args.exclude.clone(),
+        schedule,
+        mail_to,
+    })
 }
 
 fn keys(args: &InitArgs, dir: &Path, name: &str, asking: bool, session: &Session) -> Result<Keys> {
@@ -148,22 +195,40 @@ fn keys(args: &InitArgs, dir: &Path, name: &str, asking: bool, session: &Session
     if !asking {
         return Ok(Keys::NewPassphrase(usual));
     }
-    out::complaint("Encryption: 1 a passphrase made now (for most people), 2 your OpenPGP key, 3 none");
+    out::complaint(
+        "Encryption: 1 a passphrase made now (for most people), 2 your OpenPGP key, 3 none",
+    );
     match ask::line("Which", "1")?.as_str() {
         "1" => Ok(Keys::NewPassphrase(usual)),
-        "2" => Ok(Keys::PublicKeys(vec![ask::line("Fingerprint or mail address of the key", "")?])),
+        "2" => Ok(Keys::PublicKeys(vec![ask::line(
+            "Fingerprint or mail address of the key",
+            "",
+        )?])),
         "3" => Ok(Keys::None),
-        other => Err(Error::new(ErrorKind::Usage, format!("{other:?} is none of 1, 2, 3"))),
+        other => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{other:?} is none of 1, 2, 3"),
+        )),
     }
 }
 
 fn check_name(name: &str) -> Result<()> {
     let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if RESERVED.contains(&name) {
-        return Err(run::usage_error(format!("{name} is the name of a tool"), "choose another name"));
+        return Err(run::usage_error(
+            format!("{name} is the name of a tool"),
+            "choose another name",
+        ));
     }
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(good) || name.ends_with(".toml") {
-        return Err(run::usage_error(format!("{name:?} cannot be a name"), "use letters, digits, - and _"));
+    if name.is_empty()
+        || name.starts_with('.')
+        || !name.chars().all(good)
+        || name.ends_with(".toml")
+    {
+        return Err(run::usage_error(
+            format!("{name:?} cannot be a name"),
+            "use letters, digits, - and _",
+        ));
     }
     Ok(())
 }
@@ -174,7 +239,10 @@ fn quoted(text: &str) -> String {
 }
 
 fn profile_text(answers: &Answers) -> String {
-    let mut text = format!("# Profile of dupr: {}. `dupr show {0}` shows every key with its value.\n", answers.name);
+    let mut text = format!(
+        "# Profile of dupr: {}. `dupr show {0}` shows every key with its value.\n",
+        answers.name
+    );
     let mut add = |line: String| {
         text.push_str(&line);
         text.push('\n');
@@ -182,14 +250,24 @@ fn profile_text(answers: &Answers) -> String {
     add("version = 1".into());
     add(format!("target = {}", quoted(&answers.target)));
     match &answers.keys {
-        Keys::NewPassphrase(path) => add(format!("passphrase = {{ file = {} }}", quoted(&path.display().to_string()))),
+        Keys::NewPassphrase(path) => add(format!(
+            "passphrase = {{ file = {} }}",
+            quoted(&path.display().to_string())
+        )),
         Keys::Variable(name) => add(format!("passphrase = {{ env = {} }}", quoted(name))),
         Keys::PublicKeys(_) | Keys::None => {}
     }
     add("\n[source]".into());
-    add(format!("path = {}", quoted(&answers.source.display().to_string())));
+    add(format!(
+        "path = {}",
+        quoted(&answers.source.display().to_string())
+    ));
     add("# First match wins; + keeps, - leaves out. ** is any path, * any name.".into());
-    let rules: Vec<String> = answers.exclude.iter().map(|glob| quoted(&format!("- {glob}"))).collect();
+    let rules: Vec<String> = answers
+        .exclude
+        .iter()
+        .map(|glob| quoted(&format!("- {glob}")))
+        .collect();
     if rules.is_empty() {
         add("# select = [\"- **/.cache\", \"- **/node_modules\"]".into());
     } else {
@@ -212,10 +290,16 @@ fn profile_text(answers: &Answers) -> String {
     add("\n[backup]".into());
     add("full-every = \"1M\"        # a new full set once a month, increments between".into());
     add("\n[retention]".into());
-    add("keep-fulls = 6            # chains that stay; older ones go with all their increments".into());
+    add(
+        "keep-fulls = 6            # chains that stay; older ones go with all their increments"
+            .into(),
+    );
     add("force = true              # `dupr … purge` really deletes, in cron jobs too".into());
     add("\n[run]".into());
-    add(format!("default = \"backup_purge\"  # what `dupr {}` does", answers.name));
+    add(format!(
+        "default = \"backup_purge\"  # what `dupr {}` does",
+        answers.name
+    ));
     if let Some(cron) = &answers.schedule {
         add("\n[schedule]".into());
         add(format!("cron = {}", quoted(cron)));
@@ -240,9 +324,12 @@ fn passphrase() -> Result<String> {
     let mut letters = 0;
     while letters < PASSPHRASE_LETTERS {
         let mut byte = [0];
-        random.read_exact(&mut byte).map_err(|e| Error::io("read", path, e))?;
+        random
+            .read_exact(&mut byte)
+            .map_err(|e| Error::io("read", path, e))?;
         // 248 is the largest multiple of 31 in a byte: above it some letters would be likelier.
-        if let Some(letter) = (byte[0] < 248).then(|| LETTERS[usize::from(byte[0]) % LETTERS.len()]) {
+        if let Some(letter) = (byte[0] < 248).then(|| LETTERS[usize::from(byte[0]) % LETTERS.len()])
+        {
             if letters > 0 && letters % 4 == 0 {
                 text.push('-');
             }
@@ -256,10 +343,17 @@ fn passphrase() -> Result<String> {
 /// Writes a new file that only its owner may read.
 fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     if let Some(dir) = path.parent() {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir);
         made.map_err(|e| Error::io("create", dir, e))?;
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     let written = file.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
     written.map_err(|e| Error::io("write", path, e))
 }
@@ -267,18 +361,34 @@ fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 fn recovery_sheet(answers: &Answers) -> Vec<String> {
     let (need, way) = match &answers.keys {
         Keys::NewPassphrase(path) => (
-            format!("the passphrase in {}: copy it to a place outside this machine NOW", path.display()),
+            format!(
+                "the passphrase in {}: copy it to a place outside this machine NOW",
+                path.display()
+            ),
             "PASSPHRASE=… ",
         ),
-        Keys::Variable(name) => (format!("the passphrase that is in the variable {name} today"), "PASSPHRASE=… "),
-        Keys::PublicKeys(keys) => (format!("the secret key of {} and its passphrase", keys.join(", ")), ""),
+        Keys::Variable(name) => (
+            format!("the passphrase that is in the variable {name} today"),
+            "PASSPHRASE=… ",
+        ),
+        Keys::PublicKeys(keys) => (
+            format!("the secret key of {} and its passphrase", keys.join(", ")),
+            "",
+        ),
         Keys::None => ("nothing but the target: it is not encrypted".to_owned(), ""),
     };
     let target = crate::profile::url::mask(&answers.target);
-    let plain = if matches!(answers.keys, Keys::None) { " --no-encryption" } else { "" };
+    let plain = if matches!(answers.keys, Keys::None) {
+        " --no-encryption"
+    } else {
+        ""
+    };
     vec![
         String::new(),
-        format!("Recovery sheet of {}: print it, keep it elsewhere", answers.name),
+        format!(
+            "Recovery sheet of {}: print it, keep it elsewhere",
+            answers.name
+        ),
         format!("  target    {target}"),
         format!("  you need  {need}"),
         format!("  dupr      {way}dupr duplicity restore{plain} {target} DIR"),
@@ -317,9 +427,15 @@ mod tests {
         ];
         for keys in all {
             let text = profile_text(&answers(keys));
-            let around = Surroundings { current_dir: "/".into(), home: "/root".into(), ..Surroundings::default() };
+            let around = Surroundings {
+                current_dir: "/".into(),
+                home: "/root".into(),
+                ..Surroundings::default()
+            };
             let loaded = Loaded::from_text(Path::new("/c/home.toml"), &text, &around, &[]).unwrap();
-            let profile = loaded.check(&around).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let profile = loaded
+                .check(&around)
+                .unwrap_or_else(|e| panic!("{e}\n{text}"));
             assert_eq!(profile.source.root, Path::new("/home/\"me\""));
             assert_eq!(profile.run.default, "backup_purge");
         }
@@ -330,7 +446,10 @@ mod tests {
         let (a, b) = (passphrase().unwrap(), passphrase().unwrap());
         assert_ne!(a, b);
         assert_eq!(a.len(), 39);
-        assert!(a.split('-').all(|part| part.len() == 4 && part.bytes().all(|c| LETTERS.contains(&c))));
+        assert!(
+            a.split('-')
+                .all(|part| part.len() == 4 && part.bytes().all(|c| LETTERS.contains(&c)))
+        );
     }
 
     #[test]
@@ -347,7 +466,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/x");
         write_private(&path, b"1").unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(write_private(&path, b"2").is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"1");
     }

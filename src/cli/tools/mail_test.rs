@@ -18,7 +18,8 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
     };
     let now = run::now();
     let mut step = StepOutcome::new(1, "mail-test", "mail test", StepStatus::Done);
-    step.notes.push("this message was asked for with dupr mail-test; nothing was backed up".to_owned());
+    step.notes
+        .push("this message was asked for with dupr mail-test; nothing was backed up".to_owned());
     let outcome = Outcome {
         schema: OUTCOME_SCHEMA,
         profile: profile.name.clone(),
@@ -39,7 +40,10 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
     };
     if notifiers.is_empty() {
         let hint = "write at least `to`, `from` and `smtp` under [report.email]";
-        return run::failed(&run::usage_error(format!("{} reports to nobody", profile.name), hint));
+        return run::failed(&run::usage_error(
+            format!("{} reports to nobody", profile.name),
+            hint,
+        ));
     }
     if session.common.plan {
         for notifier in &notifiers {
@@ -59,7 +63,9 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
             Ok(sent) => {
                 out::line(&format!("sent: {}", notifier.name()));
                 if let Some(why) = sent.message.trouble {
-                    out::complaint(&format!("the templates of the profile were not used: {why}"));
+                    out::complaint(&format!(
+                        "the templates of the profile were not used: {why}"
+                    ));
                     code = exit::PROBLEMS;
                 }
             }

@@ -17,17 +17,25 @@ pub fn run(session: &Session) -> u8 {
     let mut code = exit::DONE;
     for found in &all {
         let path = found.path.to_string_lossy();
-        let checked = Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around));
+        let checked =
+            Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around));
         let mut notes = Vec::new();
         if args::RESERVED.contains(&found.name.as_str()) {
             notes.push("has the name of a tool: call it by its path".to_owned());
         }
         match &checked {
-            Ok(profile) if !profile.description.is_empty() => notes.push(profile.description.clone()),
+            Ok(profile) if !profile.description.is_empty() => {
+                notes.push(profile.description.clone())
+            }
             Ok(_) => {}
             Err(errors) => {
                 code = exit::USAGE;
-                let first = errors.to_string().lines().next().unwrap_or_default().to_owned();
+                let first = errors
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 notes.push(format!("cannot be used: {first}"));
             }
         }
@@ -41,13 +49,20 @@ pub fn run(session: &Session) -> u8 {
             "usable": checked.is_ok(),
             "notes": notes,
         }));
-        table.row(vec![found.name.clone(), path.into_owned(), crate::report::format::safe(&notes.join("; "))]);
+        table.row(vec![
+            found.name.clone(),
+            path.into_owned(),
+            crate::report::format::safe(&notes.join("; ")),
+        ]);
     }
     if session.common.json {
         out::json(&json!({"schema": 1, "profiles": documents}));
     } else if all.is_empty() {
         let places: Vec<String> = dirs.iter().map(|d| d.display().to_string()).collect();
-        out::line(&format!("There is no profile in {}. `dupr init` makes one.", places.join(", ")));
+        out::line(&format!(
+            "There is no profile in {}. `dupr init` makes one.",
+            places.join(", ")
+        ));
     } else {
         table.lines().iter().for_each(|l| out::line(l));
     }

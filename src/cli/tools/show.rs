@@ -22,7 +22,9 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
     };
     let shown = loaded.show();
     if session.common.json {
-        out::json(&json!({"schema": 1, "profile": loaded.name, "file": loaded.path, "values": shown}));
+        out::json(
+            &json!({"schema": 1, "profile": loaded.name, "file": loaded.path, "values": shown}),
+        );
     } else {
         let mut table = Table::new(&["KEY", "VALUE", "FROM"]);
         for line in shown {

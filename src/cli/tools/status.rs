@@ -14,11 +14,19 @@ use serde_json::json;
 
 /// Shows all profiles, or those named.
 pub fn run(args: &StatusArgs, session: &Session) -> u8 {
-    let word = if args.profiles.is_empty() { "all".to_owned() } else { args.profiles.join(",") };
+    let word = if args.profiles.is_empty() {
+        "all".to_owned()
+    } else {
+        args.profiles.join(",")
+    };
     let found = match choose::profiles(&word, &session.config_dirs()) {
         Ok(found) => found,
         Err(errors) => {
-            out::complaint(errors.render(session.colors(session.world.terminal.error)).trim_end());
+            out::complaint(
+                errors
+                    .render(session.colors(session.world.terminal.error))
+                    .trim_end(),
+            );
             return exit::USAGE;
         }
     };
@@ -31,10 +39,15 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
             let history = History::of(&session.world.state_dir, &found.name);
             match Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around)) {
                 Ok(profile) => match history.read() {
-                    Ok(past) => Overview::new(&found.name, &past.runs, expectation(&profile, now), now),
+                    Ok(past) => {
+                        Overview::new(&found.name, &past.runs, expectation(&profile, now), now)
+                    }
                     Err(e) => Overview::broken(&found.name, &e.to_string()),
                 },
-                Err(errors) => Overview::broken(&found.name, errors.to_string().lines().next().unwrap_or_default()),
+                Err(errors) => Overview::broken(
+                    &found.name,
+                    errors.to_string().lines().next().unwrap_or_default(),
+                ),
             }
         })
         .collect();
@@ -42,7 +55,9 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     if session.common.json {
         out::json(&json!({"schema": 1, "code": code, "profiles": views}));
     } else {
-        table(&views, now, session.colors(session.world.terminal.output)).iter().for_each(|l| out::line(l));
+        table(&views, now, session.colors(session.world.terminal.output))
+            .iter()
+            .for_each(|l| out::line(l));
     }
     code
 }
@@ -72,7 +87,15 @@ fn code(views: &[Overview], asked: bool) -> u8 {
 }
 
 fn table(views: &[Overview], now: Timestamp, colors: bool) -> Vec<String> {
-    let headings = ["PROFILE", "STATE", "LAST GOOD SET", "NEXT RUN", "CHAIN", ">SIZE", "LAST RUN"];
+    let headings = [
+        "PROFILE",
+        "STATE",
+        "LAST GOOD SET",
+        "NEXT RUN",
+        "CHAIN",
+        ">SIZE",
+        "LAST RUN",
+    ];
     let mut table = Table::new(&headings);
     for view in views {
         let chain = match view.full {
@@ -86,7 +109,11 @@ fn table(views: &[Overview], now: Timestamp, colors: bool) -> Vec<String> {
             time(view.last_good),
             time(view.next_due),
             chain,
-            if view.chain_bytes > 0 { format::bytes(view.chain_bytes) } else { "-".to_owned() },
+            if view.chain_bytes > 0 {
+                format::bytes(view.chain_bytes)
+            } else {
+                "-".to_owned()
+            },
             format::shortened(&view.note, 60),
         ]);
     }
@@ -100,7 +127,11 @@ fn table(views: &[Overview], now: Timestamp, colors: bool) -> Vec<String> {
         };
         // After the table is laid out: colors take no columns.
         let word = view.standing.word();
-        *line = line.replacen(&format!("  {word}"), &format!("  {}", colored(word, tone, colors)), 1);
+        *line = line.replacen(
+            &format!("  {word}"),
+            &format!("  {}", colored(word, tone, colors)),
+            1,
+        );
     }
     lines
 }
@@ -115,7 +146,11 @@ mod tests {
             standing,
             ..Overview::new("p", &[], Expectation::default(), Timestamp(0))
         };
-        let views = [view(Standing::Ok), view(Standing::Stale), view(Standing::Failed)];
+        let views = [
+            view(Standing::Ok),
+            view(Standing::Stale),
+            view(Standing::Failed),
+        ];
         assert_eq!(code(&views, true), 6);
         assert_eq!(code(&views, false), 0);
         assert_eq!(code(&views[..1], true), 0);

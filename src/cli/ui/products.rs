@@ -78,7 +78,11 @@ impl Products for Collected {
 fn entry_line(entry: &Entry) -> String {
     let meta = &entry.meta;
     let owner = |name: &[u8], id: u32| {
-        if name.is_empty() { id.to_string() } else { format::safe(&String::from_utf8_lossy(name)) }
+        if name.is_empty() {
+            id.to_string()
+        } else {
+            format::safe(&String::from_utf8_lossy(name))
+        }
     };
     let link = match &entry.kind {
         Kind::Symlink(text) => format!(" -> {}", format::safe(&String::from_utf8_lossy(text))),
@@ -107,7 +111,16 @@ fn letter(kind: &Kind) -> char {
 }
 
 fn mode(bits: u32) -> String {
-    (0..9).rev().map(|bit| if bits >> bit & 1 == 1 { ['x', 'w', 'r'][bit % 3] } else { '-' }).collect()
+    (0..9)
+        .rev()
+        .map(|bit| {
+            if bits >> bit & 1 == 1 {
+                ['x', 'w', 'r'][bit % 3]
+            } else {
+                '-'
+            }
+        })
+        .collect()
 }
 
 fn difference_word(kind: &DifferenceKind) -> &'static str {
@@ -136,7 +149,11 @@ fn difference_line(difference: &Difference) -> String {
         }
         _ => String::new(),
     };
-    format!("{:<11} {}{detail}", difference_word(&difference.kind), difference.path)
+    format!(
+        "{:<11} {}{detail}",
+        difference_word(&difference.kind),
+        difference.path
+    )
 }
 
 fn entry_json(entry: &Entry) -> Value {
@@ -185,38 +202,65 @@ fn status_lines(view: &TargetView<'_>) -> Vec<String> {
         ));
         let mut table = Table::new(&["  SET", "TIME", ">VOLUMES", ">SIZE", "NOTE"]);
         for set in chain.sets() {
-            let damage = view.damaged.iter().find(|d| d.set == set.id).map(|d| format!("DAMAGED: {}", d.reason));
+            let damage = view
+                .damaged
+                .iter()
+                .find(|d| d.set == set.id)
+                .map(|d| format!("DAMAGED: {}", d.reason));
             table.row(set_row(set, &damage.unwrap_or_default()));
         }
         lines.extend(table.lines());
     }
-    for (sets, word) in [(&collection.orphans, "orphaned"), (&collection.incomplete, "incomplete")] {
+    for (sets, word) in [
+        (&collection.orphans, "orphaned"),
+        (&collection.incomplete, "incomplete"),
+    ] {
         for set in sets {
             lines.push(String::new());
             let files = format::counted(set.files().count() as u64, "file");
             let note = match view.partial {
                 Some(partial) if partial.set == set.id => {
-                    format!("the next backup goes on with it at volume {}", partial.next_volume)
+                    format!(
+                        "the next backup goes on with it at volume {}",
+                        partial.next_volume
+                    )
                 }
                 _ => "cleanup removes it".to_owned(),
             };
-            lines.push(format!("{} is {word}: {files}, {}; {note}", set.id, format::bytes(set.bytes())));
+            lines.push(format!(
+                "{} is {word}: {files}, {}; {note}",
+                set.id,
+                format::bytes(set.bytes())
+            ));
         }
     }
     if !collection.duplicates.is_empty() {
         lines.push(String::new());
-        lines.push(format!("{} are there twice in another form; never touched", collection.duplicates.len()));
+        lines.push(format!(
+            "{} are there twice in another form; never touched",
+            collection.duplicates.len()
+        ));
     }
     if collection.strangers > 0 {
         lines.push(String::new());
-        lines.push(format!("{} of other names; never touched", format::counted(collection.strangers, "file")));
+        lines.push(format!(
+            "{} of other names; never touched",
+            format::counted(collection.strangers, "file")
+        ));
     }
     lines
 }
 
 fn set_row(set: &BackupSet, note: &str) -> Vec<String> {
     vec![
-        format!("  {}", if set.id.is_full() { "full" } else { "incremental" }),
+        format!(
+            "  {}",
+            if set.id.is_full() {
+                "full"
+            } else {
+                "incremental"
+            }
+        ),
         format::time(set.id.time()),
         format::count(set.volumes.len() as u64),
         format::bytes(set.bytes()),
@@ -231,28 +275,60 @@ mod tests {
     use std::sync::Arc;
 
     fn entry(path: &[u8], kind: Kind) -> Entry {
-        let meta = Metadata { mode: 0o754, uid: 1000, uname: Arc::from(*b"ada"), mtime: 1_795_211_663, ..Metadata::default() };
-        Entry { path: PathIndex::new(path).unwrap(), kind, meta, size: 0 }
+        let meta = Metadata {
+            mode: 0o754,
+            uid: 1000,
+            uname: Arc::from(*b"ada"),
+            mtime: 1_795_211_663,
+            ..Metadata::default()
+        };
+        Entry {
+            path: PathIndex::new(path).unwrap(),
+            kind,
+            meta,
+            size: 0,
+        }
     }
 
     #[test]
     fn entries_look_like_ls_and_cannot_disturb_a_terminal() {
         let line = entry_line(&entry(b"Mail/a\x1bb", Kind::Symlink(Box::from(*b"x\ny"))));
-        assert_eq!(line, "lrwxr-xr--  ada      0        2026-11-20 21:54  Mail/a\\u{1b}b -> x\\ny");
+        assert_eq!(
+            line,
+            "lrwxr-xr--  ada      0        2026-11-20 21:54  Mail/a\\u{1b}b -> x\\ny"
+        );
     }
 
     #[test]
     fn names_that_are_not_utf8_come_with_their_bytes() {
         let value = entry_json(&entry(b"a\xff", Kind::File));
-        assert_eq!((value["path"].as_str(), value["path_b64"].as_str()), (Some("a\u{fffd}"), Some("Yf8=")));
-        assert!(entry_json(&entry(b"a", Kind::File)).get("path_b64").is_none());
+        assert_eq!(
+            (value["path"].as_str(), value["path_b64"].as_str()),
+            (Some("a\u{fffd}"), Some("Yf8="))
+        );
+        assert!(
+            entry_json(&entry(b"a", Kind::File))
+                .get("path_b64")
+                .is_none()
+        );
     }
 
     #[test]
     fn differences_in_a_line() {
         let path = PathIndex::new(b"a").unwrap();
-        let line = |kind| difference_line(&Difference { path: path.clone(), kind });
+        let line = |kind| {
+            difference_line(&Difference {
+                path: path.clone(),
+                kind,
+            })
+        };
         assert_eq!(line(DifferenceKind::New), "new         a");
-        assert_eq!(line(DifferenceKind::Type { local: "dir", backup: "reg" }), "type        a (reg -> dir)");
+        assert_eq!(
+            line(DifferenceKind::Type {
+                local: "dir",
+                backup: "reg"
+            }),
+            "type        a (reg -> dir)"
+        );
     }
 }

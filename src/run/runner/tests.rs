@@ -35,7 +35,11 @@ impl Actions for Scripted {
             ));
         }
         if self.lost.contains(&step.id) {
-            cx.monitor.problem(Problem::new(ProblemKind::Lost, &PathIndex::root(), "volume 3 is missing"));
+            cx.monitor.problem(Problem::new(
+                ProblemKind::Lost,
+                &PathIndex::root(),
+                "volume 3 is missing",
+            ));
         }
         if self.differences.contains(&step.id) {
             done.restore = Some(RestoreStats {
@@ -381,19 +385,35 @@ fn network_trouble_is_tried_again_and_a_wrong_key_is_not() {
 
 #[test]
 fn lost_entries_are_damage_and_not_only_a_problem() {
-    let actions = Scripted { lost: HashSet::from([1]), ..Scripted::default() };
+    let actions = Scripted {
+        lost: HashSet::from([1]),
+        ..Scripted::default()
+    };
     let outcome = run(vec![command(When::Always, 1)], &actions);
     assert_eq!(outcome.verdict, Verdict::Failed);
-    assert_eq!(outcome.steps[0].failure.as_ref().unwrap().kind, Some(ErrorKind::Corrupt));
+    assert_eq!(
+        outcome.steps[0].failure.as_ref().unwrap().kind,
+        Some(ErrorKind::Corrupt)
+    );
 }
 
 #[test]
 fn a_script_that_is_not_there_is_passed_over() {
     let mut pre = hook(1, "pre", "");
-    if let Item::Step(Step { action: Action::Hook(h), .. }) = &mut pre.item {
+    if let Item::Step(Step {
+        action: Action::Hook(h),
+        ..
+    }) = &mut pre.item
+    {
         h.exec.clear();
     }
-    assert_eq!(statuses(&run(vec![pre, command(When::IfOk, 2)], &Scripted::default())), [(1, Done), (2, Done)]);
+    assert_eq!(
+        statuses(&run(
+            vec![pre, command(When::IfOk, 2)],
+            &Scripted::default()
+        )),
+        [(1, Done), (2, Done)]
+    );
 }
 
 #[test]
