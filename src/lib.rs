@@ -13,8 +13,10 @@
 
 pub mod cli;
 pub mod engine;
+pub mod job;
 pub mod plan;
 pub mod profile;
+pub mod report;
 pub mod run;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

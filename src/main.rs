@@ -1,21 +1,42 @@
-//! Parse, run, exit.
+//! Picks the door, runs, exits.
 
-use dupr::cli::duplicity::{self, World};
+use dupr::cli::{self, duplicity};
+use dupr::engine::storage::askpass;
 use dupr::engine::{Cancel, Timestamp};
-use std::time::SystemTime;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 fn main() {
-    let mut args = std::env::args_os().skip(1).peekable();
-    args.next_if(|a| a == "duplicity");
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs() as i64);
-    let world = World {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    // Started by `ssh` to ask for a password.
+    if let Some(password) = std::env::var_os(askpass::VARIABLE) {
+        let prompt = arguments.next().unwrap_or_default();
+        let answer = askpass::answer(
+            password.as_encoded_bytes(),
+            &prompt.to_string_lossy(),
+            &mut std::io::stdout(),
+        );
+        std::process::exit(answer);
+    }
+    let mut arguments = arguments.peekable();
+    let called_duplicity = Path::new(&name).file_name() == Some(OsStr::new("duplicity"));
+    let code = if called_duplicity || arguments.next_if(|a| a == "duplicity").is_some() {
+        duplicity_door(arguments)
+    } else {
+        i32::from(cli::main(arguments))
+    };
+    std::process::exit(code);
+}
+
+fn duplicity_door(arguments: impl Iterator<Item = OsString>) -> i32 {
+    let now: Timestamp = cli::world::now();
+    let world = duplicity::World {
         environment: std::env::vars_os().collect(),
-        now: Timestamp(now),
+        now,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         cancel: Cancel::new(),
         program: std::env::current_exe().ok(),
     };
-    std::process::exit(duplicity::main(args, world));
+    duplicity::main(arguments, world)
 }
