@@ -16,6 +16,7 @@ use crate::engine::stream::change::{Action, Change};
 use crossbeam_channel::{Receiver, Sender};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub(crate) struct Packer {
     resume: Option<ResumePoint>,
     member: Vec<u8>,
     record: Vec<u8>,
+    /// Seconds since 1970.
+    began: i64,
     /// What grew beside the volumes so far.
     pub parts: Parts,
     /// BackupStats of the set so far.
@@ -111,6 +114,7 @@ impl Packer {
             resume,
             member: Vec::new(),
             record: Vec::new(),
+            began: i64::MAX,
             parts,
             stats,
         }
@@ -304,11 +308,30 @@ impl Packer {
         .map_err(|_| closed())
     }
 
+    /// Whether a file may change once more without its whole-second time telling: it was modified in the second
+    /// the run began, or later.
+    fn is_recent(&self, mtime: i64) -> bool {
+        // Times in the far future are not those of a clock.
+        (self.began..self.began.saturating_add(86_400)).contains(&mtime)
+    }
+
+    /// Notes the second in which files begin to be read, by the clock of the file system.
+    ///
+    /// # Errors
+    /// The spool directory cannot be written.
+    pub(super) fn note_beginning(&mut self) -> Result<()> {
+        let dir = &self.spool_dir;
+        let made = tempfile::tempfile_in(dir).and_then(|f| f.metadata());
+        self.began = made.map_err(|e| Error::io("create a spool file in", dir, e))?.mtime();
+        Ok(())
+    }
+
     fn end_file(&mut self, head: &FileHead, tail: FileTail, cx: &Context) -> Result<()> {
-        if tail.unsettled {
-            // A time that no file at rest has makes the next run look at it again.
+        if tail.unsettled || self.is_recent(head.entry.meta.mtime) {
+            // Another time than the file has makes the next run look at it again.
             let mut entry = head.entry.clone();
-            entry.meta.mtime = if entry.meta.mtime > 0 { 0 } else { 1 };
+            let mtime = entry.meta.mtime;
+            entry.meta.mtime = if mtime > 0 { mtime - 1 } else { 1 };
             sigtar::append_signature(&mut self.record, &entry, &tail.signature);
         } else {
             sigtar::append_signature(&mut self.record, &head.entry, &tail.signature);
