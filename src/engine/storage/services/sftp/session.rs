@@ -170,9 +170,10 @@ impl Session<'_> {
         ) {
             return Err(error);
         }
+        // The protocol has no word for a full disk. ORDER: asked before the temp file makes room again.
+        let full = error.kind() == ErrorKind::Io && self.is_full().await;
         let _ = self.remove(&temp).await;
-        // The protocol has no word for a full disk.
-        if error.kind() == ErrorKind::Io && self.is_full().await {
+        if full {
             return Err(
                 Error::new(ErrorKind::Full, "no space left at the server").with_source(error)
             );
