@@ -175,17 +175,41 @@ pub const WORDS: &[(&str, Word)] = &[
 /// Words hooks may belong to: all that do something. `backup` stands for every command that makes a set, `purge`
 /// for every one that removes sets, `verify` for `verifypath` as well.
 pub const HOOKED_WORDS: &[&str] = &[
-    "backup", "bkp", "full", "incr", "purge", "purgefull", "purgeincr", "purgeauto", "cleanup", "verify",
-    "verifypath", "check", "restore", "fetch", "sync",
+    "backup",
+    "bkp",
+    "full",
+    "incr",
+    "purge",
+    "purgefull",
+    "purgeincr",
+    "purgeauto",
+    "cleanup",
+    "verify",
+    "verifypath",
+    "check",
+    "restore",
+    "fetch",
+    "sync",
 ];
 
 /// Commands that are no part of a batch: `dupr home history`.
-pub const ALONE: &[&str] = &["history", "du", "browse", "mount", "replicate", "keys", "show"];
+pub const ALONE: &[&str] = &[
+    "history",
+    "du",
+    "browse",
+    "mount",
+    "replicate",
+    "keys",
+    "show",
+];
 
 impl Word {
     /// As plans write it.
     pub fn text(self) -> &'static str {
-        WORDS.iter().find(|(_, w)| *w == self).map_or("", |(text, _)| text)
+        WORDS
+            .iter()
+            .find(|(_, w)| *w == self)
+            .map_or("", |(text, _)| text)
     }
 }
 
@@ -200,7 +224,11 @@ pub struct BatchError {
 
 impl BatchError {
     pub(super) fn new(message: impl Into<String>, help: impl Into<Option<String>>) -> Self {
-        Self { message: message.into(), help: help.into(), position: None }
+        Self {
+            message: message.into(),
+            help: help.into(),
+            position: None,
+        }
     }
 
     fn at(mut self, text: &str, span: std::ops::Range<usize>) -> Self {
@@ -217,8 +245,14 @@ impl BatchError {
     pub fn marked(&self) -> Option<String> {
         let (text, span) = self.position.as_ref()?;
         let before = text.get(..span.start)?.chars().count();
-        let width = text.get(span.clone()).map_or(1, |t| t.chars().count().max(1));
-        Some(format!("{text}\n{}{}", " ".repeat(before), "^".repeat(width)))
+        let width = text
+            .get(span.clone())
+            .map_or(1, |t| t.chars().count().max(1));
+        Some(format!(
+            "{text}\n{}{}",
+            " ".repeat(before),
+            "^".repeat(width)
+        ))
     }
 }
 
@@ -261,21 +295,43 @@ impl Batch {
     /// A word, bracket, condition, argument or option that has no place.
     pub fn parse(text: &str, given: &[String], options: BatchOptions) -> Result<Self, BatchError> {
         let tokens = tokens(text)?;
-        let mut parser = Parser { text, tokens: &tokens, at: 0 };
+        let mut parser = Parser {
+            text,
+            tokens: &tokens,
+            at: 0,
+        };
         let rough = parser.nodes(0)?;
         if let Some((_, span)) = parser.peek() {
             return Err(BatchError::new("] without [", None).at(text, span));
         }
         if rough.is_empty() {
-            return Err(BatchError::new("the batch is empty", Some("for example backup_purge".to_owned())));
+            return Err(BatchError::new(
+                "the batch is empty",
+                Some("for example backup_purge".to_owned()),
+            ));
         }
         let nodes = arguments::bind(rough, given)?;
-        let batch = Batch { text: text.trim().to_owned(), nodes, options };
+        let batch = Batch {
+            text: text.trim().to_owned(),
+            nodes,
+            options,
+        };
         if options.force && !batch.commands().iter().any(|c| c.takes_force()) {
-            return Err(BatchError::new("no command of this batch takes --force", None));
+            return Err(BatchError::new(
+                "no command of this batch takes --force",
+                None,
+            ));
         }
-        if options.compare_data && !batch.commands().iter().any(|c| matches!(c.word(), Word::Verify | Word::VerifyPath)) {
-            return Err(BatchError::new("no command of this batch takes --compare-data", None));
+        if options.compare_data
+            && !batch
+                .commands()
+                .iter()
+                .any(|c| matches!(c.word(), Word::Verify | Word::VerifyPath))
+        {
+            return Err(BatchError::new(
+                "no command of this batch takes --compare-data",
+                None,
+            ));
         }
         Ok(batch)
     }
@@ -317,7 +373,13 @@ impl Batch {
         }
         let mut text = String::new();
         print(&self.nodes, &mut text);
-        (text, self.commands().into_iter().flat_map(arguments::of).collect())
+        (
+            text,
+            self.commands()
+                .into_iter()
+                .flat_map(arguments::of)
+                .collect(),
+        )
     }
 }
 
@@ -351,7 +413,10 @@ impl Command {
 
     /// Whether it only shows something.
     pub fn only_looks(&self) -> bool {
-        matches!(self.word(), Word::Status | Word::List | Word::Find | Word::Diff)
+        matches!(
+            self.word(),
+            Word::Status | Word::List | Word::Find | Word::Diff
+        )
     }
 
     /// Whether it asks before it deletes or overwrites.
@@ -387,7 +452,8 @@ fn tokens(text: &str) -> Result<Vec<Placed>, BatchError> {
             continue;
         }
         let mut end = start + c.len_utf8();
-        while let Some((i, c)) = chars.next_if(|(_, c)| !"_+-[]".contains(*c) && !c.is_whitespace()) {
+        while let Some((i, c)) = chars.next_if(|(_, c)| !"_+-[]".contains(*c) && !c.is_whitespace())
+        {
             end = i + c.len_utf8();
         }
         let word = text.get(start..end).unwrap_or("");
@@ -409,10 +475,14 @@ fn token(word: &str) -> Result<Token, BatchError> {
         return Ok(Token::Word(*word));
     }
     if ALONE.contains(&lower.as_str()) {
-        return Err(BatchError::new(format!("{lower} is no part of a batch: it stands alone"), None));
+        return Err(BatchError::new(
+            format!("{lower} is no part of a batch: it stands alone"),
+            None,
+        ));
     }
     let known = WORDS.iter().map(|(text, _)| *text);
-    let help = crate::profile::error::nearest(&lower, known).map(|near| format!("did you mean {near}?"));
+    let help =
+        crate::profile::error::nearest(&lower, known).map(|near| format!("did you mean {near}?"));
     Err(BatchError::new(format!("unknown command {word:?}"), help))
 }
 
@@ -434,11 +504,17 @@ impl Parser<'_> {
             let (when, span) = self.separators()?;
             let condition = when != When::Always;
             if condition && nodes.is_empty() {
-                return Err(BatchError::new("a condition with no command before it", None).at(self.text, span));
+                return Err(
+                    BatchError::new("a condition with no command before it", None)
+                        .at(self.text, span),
+                );
             }
             match self.peek() {
                 None | Some((Token::Close, _)) if condition => {
-                    return Err(BatchError::new("a condition with no command after it", None).at(self.text, span));
+                    return Err(
+                        BatchError::new("a condition with no command after it", None)
+                            .at(self.text, span),
+                    );
                 }
                 None | Some((Token::Close, _)) => return Ok(nodes),
                 Some((Token::Word(word), _)) => {

@@ -371,7 +371,10 @@ pub struct SpotFile {
 
 impl Default for SpotFile {
     fn default() -> Self {
-        Self { every: Age::literal("2W", 14 * 86_400), sample: Percent::ONE }
+        Self {
+            every: Age::literal("2W", 14 * 86_400),
+            sample: Percent::ONE,
+        }
     }
 }
 
@@ -388,7 +391,10 @@ pub struct RestoreTestFile {
 
 impl Default for RestoreTestFile {
     fn default() -> Self {
-        Self { every: Age::literal("1M", 30 * 86_400), files: 20 }
+        Self {
+            every: Age::literal("1M", 30 * 86_400),
+            files: 20,
+        }
     }
 }
 
@@ -436,7 +442,10 @@ pub struct RetriesFile {
 
 impl Default for RetriesFile {
     fn default() -> Self {
-        Self { max: 0, wait: Age::literal("5m", 300) }
+        Self {
+            max: 0,
+            wait: Age::literal("5m", 300),
+        }
     }
 }
 
@@ -470,7 +479,12 @@ pub struct ScheduleFile {
 
 impl Default for ScheduleFile {
     fn default() -> Self {
-        Self { cron: None, jitter: Age::literal("0s", 0), catch_up: true, time_zone: ZoneEntry::Local }
+        Self {
+            cron: None,
+            jitter: Age::literal("0s", 0),
+            catch_up: true,
+            time_zone: ZoneEntry::Local,
+        }
     }
 }
 
@@ -561,7 +575,11 @@ impl Default for EmailFile {
             smtp: None,
             sendmail: None,
             password: None,
-            when: List(vec![MailMoment::Failure, MailMoment::Warning, MailMoment::Recovery]),
+            when: List(vec![
+                MailMoment::Failure,
+                MailMoment::Warning,
+                MailMoment::Recovery,
+            ]),
             attach_log: false,
             templates: BTreeMap::new(),
         }
@@ -669,7 +687,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 Vec::deserialize(value::SeqAccessDeserializer::new(seq))
             }
         }
-        deserializer.deserialize_any(V(std::marker::PhantomData)).map(Self)
+        deserializer
+            .deserialize_any(V(std::marker::PhantomData))
+            .map(Self)
     }
 }
 
@@ -679,7 +699,10 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (one, many) = (generator.subschema_for::<T>(), generator.subschema_for::<List<T>>());
+        let (one, many) = (
+            generator.subschema_for::<T>(),
+            generator.subschema_for::<List<T>>(),
+        );
         json_schema!({ "anyOf": [one, many] })
     }
 }
@@ -816,12 +839,48 @@ macro_rules! text_type {
     };
 }
 
-text_type!(Age, "Age", "an age such as \"30D\", \"1h30m\" or \"14 days\"", Age::parse, Age::as_str);
-text_type!(Size, "Size", "a size such as \"200 MiB\"", Size::parse, Size::as_str);
-text_type!(Rate, "Rate", "a rate such as \"5 MiB/s\"", Rate::parse, Rate::as_str);
-text_type!(Percent, "Percent", "a share such as \"1%\"", Percent::parse, Percent::as_str);
-text_type!(Cron, "Cron", "a cron expression such as \"17 2 * * *\"", Cron::parse, Cron::as_str);
-text_type!(UrlText, "Url", "a URL such as \"sftp://me@host//path\"", UrlText::parse, UrlText::as_str);
+text_type!(
+    Age,
+    "Age",
+    "an age such as \"30D\", \"1h30m\" or \"14 days\"",
+    Age::parse,
+    Age::as_str
+);
+text_type!(
+    Size,
+    "Size",
+    "a size such as \"200 MiB\"",
+    Size::parse,
+    Size::as_str
+);
+text_type!(
+    Rate,
+    "Rate",
+    "a rate such as \"5 MiB/s\"",
+    Rate::parse,
+    Rate::as_str
+);
+text_type!(
+    Percent,
+    "Percent",
+    "a share such as \"1%\"",
+    Percent::parse,
+    Percent::as_str
+);
+text_type!(
+    Cron,
+    "Cron",
+    "a cron expression such as \"17 2 * * *\"",
+    Cron::parse,
+    Cron::as_str
+);
+text_type!(
+    UrlText,
+    "Url",
+    "a URL such as \"sftp://me@host//path\"",
+    UrlText::parse,
+    UrlText::as_str
+);
 text_type!(
     AgeOrTime,
     "AgeOrTime",
@@ -841,10 +900,18 @@ pub struct AgeOrTime {
 impl AgeOrTime {
     fn parse(text: &str) -> Result<Self, String> {
         let time = TimeText::parse(text, ':').or_else(|error| match Age::parse(text) {
-            Ok(age) => TimeText::parse(&format!("{}s", age.as_secs()), ':').map_err(|e| e.to_string()),
-            Err(_) => Err(format!("{error}: {}", crate::engine::time_text::TimeTextError::hint())),
+            Ok(age) => {
+                TimeText::parse(&format!("{}s", age.as_secs()), ':').map_err(|e| e.to_string())
+            }
+            Err(_) => Err(format!(
+                "{error}: {}",
+                crate::engine::time_text::TimeTextError::hint()
+            )),
         })?;
-        Ok(Self { text: text.to_owned(), time })
+        Ok(Self {
+            text: text.to_owned(),
+            time,
+        })
     }
 
     fn as_str(&self) -> &str {

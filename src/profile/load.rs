@@ -77,7 +77,11 @@ impl Loaded {
     /// # Errors
     /// Only if there is no such profile or its file cannot be read; all that is wrong with its text is told by
     /// [`Loaded::check`].
-    pub fn read(word: &str, around: &Surroundings, sets: &[(String, String)]) -> Result<Self, Errors> {
+    pub fn read(
+        word: &str,
+        around: &Surroundings,
+        sets: &[(String, String)],
+    ) -> Result<Self, Errors> {
         let found = lookup::find(word, &around.config_dirs)?;
         let mut reader = Reader::default();
         let text = reader.text(&found.path)?;
@@ -89,7 +93,12 @@ impl Loaded {
     ///
     /// # Errors
     /// An inherited profile that is not there.
-    pub fn from_text(path: &Path, text: &str, around: &Surroundings, sets: &[(String, String)]) -> Result<Self, Errors> {
+    pub fn from_text(
+        path: &Path,
+        text: &str,
+        around: &Surroundings,
+        sets: &[(String, String)],
+    ) -> Result<Self, Errors> {
         let mut reader = Reader::default();
         reader.file(path, text, around, &mut Vec::new())?;
         Ok(reader.finish(lookup::name_of(path), path.to_owned(), around, sets))
@@ -97,12 +106,16 @@ impl Loaded {
 
     /// Where the value at a path stands: its own place, or that of the nearest table around it.
     pub(super) fn place(&self, path: &[String]) -> Option<&Place> {
-        (1..=path.len()).rev().find_map(|n| self.places.get(path.get(..n)?))
+        (1..=path.len())
+            .rev()
+            .find_map(|n| self.places.get(path.get(..n)?))
     }
 
     /// The directory relative paths at `path` start from: that of the file they stand in.
     pub(super) fn directory(&self, path: &[String], around: &Surroundings) -> PathBuf {
-        let file = self.place(path).and_then(|p| self.sources.get(p.source)?.file.clone());
+        let file = self
+            .place(path)
+            .and_then(|p| self.sources.get(p.source)?.file.clone());
         match file.as_deref().and_then(Path::parent) {
             Some(dir) => around.current_dir.join(dir),
             None => around.current_dir.clone(),
@@ -135,24 +148,39 @@ impl Loaded {
                     path.pop();
                 }
             }
-            other => lines.push(Shown { key: path.join("."), value: shown(path, other), origin: self.origin(path) }),
+            other => lines.push(Shown {
+                key: path.join("."),
+                value: shown(path, other),
+                origin: self.origin(path),
+            }),
         }
     }
 
     fn origin(&self, path: &[String]) -> String {
         let place = self.places.get(path).or_else(|| {
             // An element edited into an inherited list, or a key of a list's table.
-            path.iter().any(|k| k.parse::<usize>().is_ok()).then(|| self.place(path)).flatten()
+            path.iter()
+                .any(|k| k.parse::<usize>().is_ok())
+                .then(|| self.place(path))
+                .flatten()
         });
         if let Some(place) = place
             && let Some(source) = self.sources.get(place.source)
         {
             return match source.file {
-                Some(_) => format!("{}:{}", source.name, source.line_and_column(place.value.start).0),
+                Some(_) => format!(
+                    "{}:{}",
+                    source.name,
+                    source.line_and_column(place.value.start).0
+                ),
                 None => source.name.clone(),
             };
         }
-        let keys: Vec<&str> = path.iter().map(String::as_str).take_while(|k| k.parse::<usize>().is_err()).collect();
+        let keys: Vec<&str> = path
+            .iter()
+            .map(String::as_str)
+            .take_while(|k| k.parse::<usize>().is_err())
+            .collect();
         let layer = self.figment.find_metadata(&keys.join("."));
         layer.map_or_else(|| "default".to_owned(), |m| m.name.to_string())
     }
@@ -170,7 +198,13 @@ fn shown(path: &[String], value: &Value) -> String {
             (None, None) => n.to_u128().map_or_else(String::new, |n| n.to_string()),
         },
         Value::Array(_, list) => {
-            format!("[{}]", list.iter().map(|v| shown(path, v)).collect::<Vec<_>>().join(", "))
+            format!(
+                "[{}]",
+                list.iter()
+                    .map(|v| shown(path, v))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         }
         Value::Dict(..) | Value::Empty(..) => "{}".to_owned(),
     }
@@ -186,10 +220,14 @@ struct Reader {
 
 impl Reader {
     fn text(&self, path: &Path) -> Result<String, Errors> {
-        let bytes = std::fs::read(path).map_err(|e| Errors::single(format!("cannot read {}: {e}", path.display()), None))?;
+        let bytes = std::fs::read(path)
+            .map_err(|e| Errors::single(format!("cannot read {}: {e}", path.display()), None))?;
         String::from_utf8(bytes).map_err(|e| {
             let at = e.utf8_error().valid_up_to();
-            Errors::single(format!("{} is not UTF-8 at byte {at}", path.display()), None)
+            Errors::single(
+                format!("{} is not UTF-8 at byte {at}", path.display()),
+                None,
+            )
         })
     }
 
@@ -209,7 +247,12 @@ impl Reader {
             && let Some(message) = writable_by_others(path)
         {
             let help = Some(format!("chmod go-w {}", path.display()));
-            self.problems.push(Problem { message, key: String::new(), place: None, help });
+            self.problems.push(Problem {
+                message,
+                key: String::new(),
+                place: None,
+                help,
+            });
         }
         open.push(canonical(path));
         for (i, parent) in inherited(&mut layer).into_iter().enumerate() {
@@ -230,20 +273,37 @@ impl Reader {
         open: &mut Vec<PathBuf>,
     ) -> Result<(), Errors> {
         let key = ["inherit".to_owned(), i.to_string()];
-        let place = layer.places.get(&key[..]).or_else(|| layer.places.get(&key[..1]));
+        let place = layer
+            .places
+            .get(&key[..])
+            .or_else(|| layer.places.get(&key[..1]));
         let place = place.map(|p| (p.source, p.value.clone()));
         let mut problem = |message: String, help: Option<String>| {
-            self.problems.push(Problem { message, key: "inherit".into(), place: place.clone(), help });
+            self.problems.push(Problem {
+                message,
+                key: "inherit".into(),
+                place: place.clone(),
+                help,
+            });
         };
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
         let found = if lookup::is_path(parent) {
             let file = dir.join(parent);
-            if file.is_file() { Ok(file) } else { Err((format!("there is no profile {}", file.display()), None)) }
+            if file.is_file() {
+                Ok(file)
+            } else {
+                Err((format!("there is no profile {}", file.display()), None))
+            }
         } else {
-            let dirs: Vec<PathBuf> = std::iter::once(dir).chain(around.config_dirs.iter().cloned()).collect();
-            lookup::find(parent, &dirs)
-                .map(|f| f.path)
-                .map_err(|e| e.problems.into_iter().next().map_or((String::new(), None), |p| (p.message, p.help)))
+            let dirs: Vec<PathBuf> = std::iter::once(dir)
+                .chain(around.config_dirs.iter().cloned())
+                .collect();
+            lookup::find(parent, &dirs).map(|f| f.path).map_err(|e| {
+                e.problems
+                    .into_iter()
+                    .next()
+                    .map_or((String::new(), None), |p| (p.message, p.help))
+            })
         };
         let file = match found {
             Ok(file) => file,
@@ -257,7 +317,10 @@ impl Reader {
             return Ok(());
         }
         if open.len() >= MAX_DEPTH {
-            problem(format!("more than {MAX_DEPTH} profiles inherit one another"), None);
+            problem(
+                format!("more than {MAX_DEPTH} profiles inherit one another"),
+                None,
+            );
             return Ok(());
         }
         let text = self.text(&file)?;
@@ -283,11 +346,15 @@ impl Reader {
         let mut raws = BTreeMap::new();
         for (label, left, keys, raw) in assignments(around, sets) {
             let into = (1..keys.len()).find(|n| keys.get(..*n).is_some_and(|k| stack.is_list(k)));
-            let (layer, source) = Layer::assignment(&label, &left, keys.clone(), &raw, self.sources.len());
+            let (layer, source) =
+                Layer::assignment(&label, &left, keys.clone(), &raw, self.sources.len());
             self.sources.push(source);
             if let Some(n) = into {
                 self.problems.push(Problem {
-                    message: format!("{} is a list: a single key of it cannot be set", keys.get(..n).unwrap_or(&[]).join(".")),
+                    message: format!(
+                        "{} is a list: a single key of it cannot be set",
+                        keys.get(..n).unwrap_or(&[]).join(".")
+                    ),
                     key: keys.join("."),
                     place: Some((self.sources.len() - 1, 0..left.len())),
                     help: None,
@@ -360,7 +427,8 @@ impl Loaded {
             self.problems.push(problem);
             let removed = layer::remove(&mut values, &error.path);
             let default = layer::find(defaults, &error.path).cloned();
-            let restored = default.is_some_and(|value| layer::insert(&mut values, &error.path, value));
+            let restored =
+                default.is_some_and(|value| layer::insert(&mut values, &error.path, value));
             if !removed && !restored {
                 return;
             }
@@ -372,7 +440,16 @@ impl Loaded {
         let place = self.place(&error.path);
         let unknown = matches!(error.kind, Kind::UnknownField(..));
         let own = self.places.contains_key(&error.path);
-        let mut span = place.map(|p| (p.source, if unknown && own { p.key.clone() } else { p.value.clone() }));
+        let mut span = place.map(|p| {
+            (
+                p.source,
+                if unknown && own {
+                    p.key.clone()
+                } else {
+                    p.value.clone()
+                },
+            )
+        });
         let (message, help) = match &error.kind {
             Kind::UnknownField(name, known) => {
                 let near = nearest(name, known.iter().copied());
@@ -384,13 +461,15 @@ impl Loaded {
                 (format!("unknown key {name}"), help)
             }
             Kind::UnknownVariant(word, known) => {
-                let near = nearest(word, known.iter().copied()).map(|n| format!("did you mean {n}? "));
+                let near =
+                    nearest(word, known.iter().copied()).map(|n| format!("did you mean {n}? "));
                 let help = format!("{}possible: {}", near.unwrap_or_default(), known.join(", "));
                 (format!("{word:?} is not possible here"), Some(help))
             }
-            Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-                (format!("expected {}, found {}", in_words(expected), actual(found)), None)
-            }
+            Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => (
+                format!("expected {}, found {}", in_words(expected), actual(found)),
+                None,
+            ),
             Kind::Message(text) => match text.split_once(": ") {
                 Some((text, help)) => (text.to_owned(), Some(help.to_owned())),
                 _ => (text.clone(), None),
@@ -402,12 +481,21 @@ impl Loaded {
             && let Some(Value::String(_, text)) = layer::find(&self.values, &error.path)
             && let Err(cron) = super::schedule::Cron::parse(text)
             && let Some((source, span)) = &mut span
-            && self.sources.get(*source).and_then(|s| s.shown.get(span.start + 1..span.end.checked_sub(1)?)) == Some(text.as_str())
+            && self
+                .sources
+                .get(*source)
+                .and_then(|s| s.shown.get(span.start + 1..span.end.checked_sub(1)?))
+                == Some(text.as_str())
         {
             let start = span.start + 1;
             *span = start + cron.span.start..start + cron.span.end.max(cron.span.start + 1);
         }
-        Problem { message, key: dotted, place: span, help }
+        Problem {
+            message,
+            key: dotted,
+            place: span,
+            help,
+        }
     }
 }
 
@@ -442,10 +530,15 @@ fn actual(found: &figment::error::Actual) -> String {
 fn inherited(layer: &mut Layer) -> Vec<String> {
     match layer.values.remove("inherit") {
         Some(Value::Array(tag, list)) => {
-            let names: Vec<String> = list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+            let names: Vec<String> = list
+                .iter()
+                .filter_map(|v| v.as_str().map(str::to_owned))
+                .collect();
             if names.len() < list.len() {
                 // Left in place, so that the wrong type is told like any other.
-                layer.values.insert("inherit".into(), Value::Array(tag, list));
+                layer
+                    .values
+                    .insert("inherit".into(), Value::Array(tag, list));
                 return Vec::new();
             }
             names
@@ -460,7 +553,10 @@ fn inherited(layer: &mut Layer) -> Vec<String> {
 }
 
 /// Settings from outside the files: label, text left of `=`, key and value, weakest first.
-fn assignments(around: &Surroundings, sets: &[(String, String)]) -> Vec<(String, String, KeyPath, String)> {
+fn assignments(
+    around: &Surroundings,
+    sets: &[(String, String)],
+) -> Vec<(String, String, KeyPath, String)> {
     let env = around.env.iter().filter_map(|(name, value)| {
         let rest = name.strip_prefix("DUPR_")?;
         let key = match rest.strip_prefix('_') {
@@ -468,19 +564,37 @@ fn assignments(around: &Surroundings, sets: &[(String, String)]) -> Vec<(String,
             None if rest.contains("__") => rest,
             None => return None,
         };
-        let path = key.split("__").map(|k| k.to_lowercase().replace('_', "-")).collect();
-        Some((format!("environment {name}"), name.clone(), path, value.clone()))
+        let path = key
+            .split("__")
+            .map(|k| k.to_lowercase().replace('_', "-"))
+            .collect();
+        Some((
+            format!("environment {name}"),
+            name.clone(),
+            path,
+            value.clone(),
+        ))
     });
     let sets = sets.iter().map(|(key, value)| {
         let mut path: KeyPath = key.split('.').map(str::to_owned).collect();
         // The short spellings of a profile work here as well.
-        match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        match path
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
             ["source"] => path.push("path".into()),
             ["target"] => path.push("url".into()),
             ["passphrase", ..] => path.insert(0, "keys".into()),
             _ => {}
         }
-        (format!("--set {key}"), format!("--set {key}"), path, value.clone())
+        (
+            format!("--set {key}"),
+            format!("--set {key}"),
+            path,
+            value.clone(),
+        )
     });
     env.chain(sets).collect()
 }
@@ -493,7 +607,16 @@ fn writable_by_others(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).ok()?;
     // A group that belongs to one user alone has that user's number.
-    let shared = if meta.gid() == meta.uid() { 0o002 } else { 0o022 };
-    (meta.mode() & shared != 0)
-        .then(|| format!("others can write {} (mode {:04o})", path.display(), meta.mode() & 0o7777))
+    let shared = if meta.gid() == meta.uid() {
+        0o002
+    } else {
+        0o022
+    };
+    (meta.mode() & shared != 0).then(|| {
+        format!(
+            "others can write {} (mode {:04o})",
+            path.display(),
+            meta.mode() & 0o7777
+        )
+    })
 }
