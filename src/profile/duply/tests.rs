@@ -1,5 +1,6 @@
 use super::*;
 use crate::profile::{Loaded, Profile, SecretRef, SelectRule};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 struct Case {
