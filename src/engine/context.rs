@@ -21,7 +21,11 @@ impl Cancel {
 
     /// Raises the level by one, as each signal does.
     pub fn request(&self) {
-        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| Some(n.saturating_add(1)));
+        let _ = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| {
+                Some(n.saturating_add(1))
+            });
     }
 
     /// Whether a stop was requested at all.
@@ -37,7 +41,14 @@ impl Cancel {
     /// # Errors
     /// [`ErrorKind::Interrupted`] once a stop was requested.
     pub fn check(&self) -> Result<()> {
-        if self.is_requested() { Err(Error::new(ErrorKind::Interrupted, "interrupted by a signal")) } else { Ok(()) }
+        if self.is_requested() {
+            Err(Error::new(
+                ErrorKind::Interrupted,
+                "interrupted by a signal",
+            ))
+        } else {
+            Ok(())
+        }
     }
 }
 

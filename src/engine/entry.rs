@@ -73,7 +73,14 @@ pub struct Metadata {
 
 impl Default for Metadata {
     fn default() -> Self {
-        Self { mode: 0, uid: 0, gid: 0, mtime: 0, uname: Arc::from([]), gname: Arc::from([]) }
+        Self {
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            uname: Arc::from([]),
+            gname: Arc::from([]),
+        }
     }
 }
 

@@ -71,11 +71,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind; the message is lower case, without full stop, and fits after "cannot …: ".
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
     }
 
     /// Adds what caused it.
-    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -88,7 +96,12 @@ impl Error {
 
     /// Puts the outer circumstances before this error's text, keeping kind and hint.
     pub fn within(self, context: impl Into<String>) -> Self {
-        Self { kind: self.kind, message: context.into(), hint: self.hint.clone(), source: Some(Box::new(self)) }
+        Self {
+            kind: self.kind,
+            message: context.into(),
+            hint: self.hint.clone(),
+            source: Some(Box::new(self)),
+        }
     }
 
     /// An input or output error at a local path.
@@ -125,7 +138,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| &**e as &(dyn std::error::Error + 'static))
+        self.source
+            .as_ref()
+            .map(|e| &**e as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -143,12 +158,17 @@ impl From<io::Error> for Error {
             io::ErrorKind::PermissionDenied => ErrorKind::Denied,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => ErrorKind::Corrupt,
-            io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused => {
-                ErrorKind::Unreachable
-            }
+            io::ErrorKind::TimedOut
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused => ErrorKind::Unreachable,
             _ => ErrorKind::Io,
         };
-        Error { kind, message: error.to_string(), hint: None, source: None }
+        Error {
+            kind,
+            message: error.to_string(),
+            hint: None,
+            source: None,
+        }
     }
 }
 
@@ -165,8 +185,13 @@ mod tests {
 
     #[test]
     fn one_line_with_all_causes() {
-        let e = Error::new(ErrorKind::Corrupt, "hash mismatch").within("cannot read volume 3").within("restore failed");
-        assert_eq!(e.to_string(), "restore failed: cannot read volume 3: hash mismatch");
+        let e = Error::new(ErrorKind::Corrupt, "hash mismatch")
+            .within("cannot read volume 3")
+            .within("restore failed");
+        assert_eq!(
+            e.to_string(),
+            "restore failed: cannot read volume 3: hash mismatch"
+        );
         assert_eq!(e.kind(), ErrorKind::Corrupt);
     }
 

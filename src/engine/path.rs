@@ -52,7 +52,10 @@ impl PathIndex {
         if bytes.contains(&0) {
             return Err(PathError::Nul);
         }
-        if bytes.split(|b| *b == b'/').any(|c| c.is_empty() || c == b"." || c == b"..") {
+        if bytes
+            .split(|b| *b == b'/')
+            .any(|c| c.is_empty() || c == b"." || c == b"..")
+        {
             return Err(PathError::BadComponent);
         }
         Ok(Self(bytes.into()))
@@ -81,7 +84,15 @@ impl PathIndex {
 
     /// The last component; `None` for the root.
     pub fn file_name(&self) -> Option<&[u8]> {
-        self.0.rsplit(|b| *b == b'/').next().filter(|n| !n.is_empty())
+        self.0
+            .rsplit(|b| *b == b'/')
+            .next()
+            .filter(|n| !n.is_empty())
+    }
+
+    /// Sorts after every path a file system or archive can hold.
+    pub(crate) fn after_all() -> Self {
+        Self([0xff; 8].into())
     }
 
     /// Raw bytes, components separated by `/`; empty for the root.
@@ -126,9 +137,17 @@ impl PathIndex {
 
 impl Ord for PathIndex {
     fn cmp(&self, other: &Self) -> Ordering {
-        let common = self.0.iter().zip(other.0.iter()).take_while(|(a, b)| a == b).count();
+        let common = self
+            .0
+            .iter()
+            .zip(other.0.iter())
+            .take_while(|(a, b)| a == b)
+            .count();
         // `/` sorts before every byte of a name, and the end of a path before `/`.
-        let rank = |p: &[u8]| p.get(common).map_or(0, |b| if *b == b'/' { 1 } else { u16::from(*b) + 2 });
+        let rank = |p: &[u8]| {
+            p.get(common)
+                .map_or(0, |b| if *b == b'/' { 1 } else { u16::from(*b) + 2 })
+        };
         rank(&self.0).cmp(&rank(&other.0))
     }
 }
@@ -172,7 +191,16 @@ mod tests {
 
     #[test]
     fn order_is_by_component() {
-        let sorted = ["", "dir", "dir/b", "dir/sub", "dir/sub/c", "dir!x", "dir.y", "dirz"];
+        let sorted = [
+            "",
+            "dir",
+            "dir/b",
+            "dir/sub",
+            "dir/sub/c",
+            "dir!x",
+            "dir.y",
+            "dirz",
+        ];
         for (i, a) in sorted.iter().enumerate() {
             for (j, b) in sorted.iter().enumerate() {
                 assert_eq!(p(a).cmp(&p(b)), i.cmp(&j), "{a:?} {b:?}");
@@ -203,6 +231,9 @@ mod tests {
 
     #[test]
     fn display_escapes_control_characters() {
-        assert_eq!(PathIndex::new(b"a\x1b[31m").unwrap().to_string(), "a\\u{1b}[31m");
+        assert_eq!(
+            PathIndex::new(b"a\x1b[31m").unwrap().to_string(),
+            "a\\u{1b}[31m"
+        );
     }
 }

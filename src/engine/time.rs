@@ -3,7 +3,19 @@
 use std::fmt;
 
 /// A point in time, whole seconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
@@ -32,7 +44,10 @@ impl Timestamp {
     pub fn to_asctime(self) -> String {
         let zone = jiff::tz::TimeZone::system();
         match jiff::Timestamp::from_second(self.0) {
-            Ok(t) => t.to_zoned(zone).strftime("%a %b %e %H:%M:%S %Y").to_string(),
+            Ok(t) => t
+                .to_zoned(zone)
+                .strftime("%a %b %e %H:%M:%S %Y")
+                .to_string(),
             Err(_) => format!("{} s", self.0),
         }
     }

@@ -358,6 +358,12 @@ pub enum MailMoment {
     Recovery,
     /// A run that was put off by a condition.
     Deferred,
+    /// The runs of a day, with the first run of the next.
+    DailyDigest,
+    /// The runs of a week that begins on Monday, with the first run of the next.
+    WeeklyDigest,
+    /// The runs of a month, with the first run of the next.
+    MonthlyDigest,
 }
 
 impl MailMoment {
@@ -370,6 +376,9 @@ impl MailMoment {
             MailMoment::Failure => "failure",
             MailMoment::Recovery => "recovery",
             MailMoment::Deferred => "deferred",
+            MailMoment::DailyDigest => "daily-digest",
+            MailMoment::WeeklyDigest => "weekly-digest",
+            MailMoment::MonthlyDigest => "monthly-digest",
         }
     }
 }

@@ -129,7 +129,12 @@ pub struct StepOutcome {
 
 impl StepOutcome {
     /// A step that has nothing to tell yet.
-    pub fn new(id: u32, command: impl Into<String>, title: impl Into<String>, status: StepStatus) -> Self {
+    pub fn new(
+        id: u32,
+        command: impl Into<String>,
+        title: impl Into<String>,
+        status: StepStatus,
+    ) -> Self {
         Self {
             id,
             command: command.into(),

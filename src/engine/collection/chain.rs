@@ -36,12 +36,19 @@ impl BackupChain {
 
     /// The sets that make up the state at `time`: the full one and every incremental made by then.
     pub fn sets_at(&self, time: Timestamp) -> impl Iterator<Item = &BackupSet> {
-        std::iter::once(&self.full).chain(self.incrementals.iter().take_while(move |s| s.id.time() <= time))
+        std::iter::once(&self.full).chain(
+            self.incrementals
+                .iter()
+                .take_while(move |s| s.id.time() <= time),
+        )
     }
 
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
-        self.sets().chain(&self.replaced).map(BackupSet::bytes).sum()
+        self.sets()
+            .chain(&self.replaced)
+            .map(BackupSet::bytes)
+            .sum()
     }
 }
 
@@ -62,13 +69,19 @@ pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSe
     let mut orphans = Vec::new();
     for set in sets {
         let SetId::Incremental { start, end } = set.id else {
-            chains.push(BackupChain { full: set, incrementals: Vec::new(), replaced: Vec::new() });
+            chains.push(BackupChain {
+                full: set,
+                incrementals: Vec::new(),
+                replaced: Vec::new(),
+            });
             continue;
         };
         if let Some(chain) = chains.iter_mut().find(|c| c.end() == start && end > start) {
             chain.incrementals.push(set);
         } else if let Some(chain) = chains.iter_mut().find(|c| {
-            c.incrementals.last().is_some_and(|last| last.id.basis() == Some(start) && end > last.id.time())
+            c.incrementals
+                .last()
+                .is_some_and(|last| last.id.basis() == Some(start) && end > last.id.time())
         }) {
             if let Some(old) = chain.incrementals.pop() {
                 chain.replaced.push(old);

@@ -39,8 +39,14 @@ impl Collection {
         for object in objects {
             match naming.parse(&object.name) {
                 Some(name) if !name.partial => {
-                    let file = StoredFile { name: object.name.clone(), parsed: name, size: object.size };
-                    let set = sets.entry(name.set).or_insert_with(|| BackupSet::new(name.set));
+                    let file = StoredFile {
+                        name: object.name.clone(),
+                        parsed: name,
+                        size: object.size,
+                    };
+                    let set = sets
+                        .entry(name.set)
+                        .or_insert_with(|| BackupSet::new(name.set));
                     if let Some(extra) = set.insert(file) {
                         collection.duplicates.push(extra);
                     }
@@ -48,9 +54,13 @@ impl Collection {
                 _ => collection.strangers += 1,
             }
         }
-        let (complete, incomplete) = sets.into_values().partition(|s: &BackupSet| s.is_complete());
+        let (complete, incomplete) = sets
+            .into_values()
+            .partition(|s: &BackupSet| s.is_complete());
         collection.incomplete = incomplete;
-        collection.incomplete.sort_by_key(|s: &BackupSet| s.id.time());
+        collection
+            .incomplete
+            .sort_by_key(|s: &BackupSet| s.id.time());
         let (chains, orphans) = chain::build(complete);
         collection.chains = chains;
         collection.orphans = orphans;
@@ -77,12 +87,20 @@ impl Collection {
     /// oldest.
     // COMPAT(dup all): a time before the first backup means the first backup.
     pub fn chain_at(&self, time: Timestamp) -> Option<&BackupChain> {
-        let begun = self.chains.iter().filter(|c| c.start() <= time).max_by_key(|c| c.start());
+        let begun = self
+            .chains
+            .iter()
+            .filter(|c| c.start() <= time)
+            .max_by_key(|c| c.start());
         begun.or_else(|| self.chains.iter().min_by_key(|c| c.start()))
     }
 
     /// Number of objects that belong to no complete chain and could be removed by a cleanup.
     pub fn leftover_files(&self) -> usize {
-        self.orphans.iter().chain(&self.incomplete).map(|s| s.files().count()).sum()
+        self.orphans
+            .iter()
+            .chain(&self.incomplete)
+            .map(|s| s.files().count())
+            .sum()
     }
 }

@@ -35,7 +35,13 @@ pub struct BackupSet {
 impl BackupSet {
     /// A set of which no file is known yet.
     pub fn new(id: SetId) -> Self {
-        Self { id, manifest: None, signature: None, stats: None, volumes: BTreeMap::new() }
+        Self {
+            id,
+            manifest: None,
+            signature: None,
+            stats: None,
+            volumes: BTreeMap::new(),
+        }
     }
 
     /// Adds a file of this set; gives back the one that lost if there were two for the same place.
@@ -80,7 +86,11 @@ impl BackupSet {
 
     /// Every file of the set.
     pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
-        self.manifest.iter().chain(&self.signature).chain(&self.stats).chain(self.volumes.values())
+        self.manifest
+            .iter()
+            .chain(&self.signature)
+            .chain(&self.stats)
+            .chain(self.volumes.values())
     }
 
     /// Bytes of all its files.
@@ -96,6 +106,12 @@ impl BackupSet {
 
 /// Winner and loser of two files for one place: encrypted before gzip before plain, then the shorter name.
 fn rank(a: StoredFile, b: StoredFile) -> (StoredFile, StoredFile) {
-    let key = |f: &StoredFile| (std::cmp::Reverse(f.parsed.form), f.name.len(), f.name.clone());
+    let key = |f: &StoredFile| {
+        (
+            std::cmp::Reverse(f.parsed.form),
+            f.name.len(),
+            f.name.clone(),
+        )
+    };
     if key(&a) <= key(&b) { (a, b) } else { (b, a) }
 }

@@ -1,10 +1,27 @@
 //! Compress, encrypt, sign; and the reverse. Knows neither where bytes come from nor where they go.
 
+mod deflate;
+mod encoder;
+mod gpg;
+mod gzip;
+pub mod hash;
+mod keyring;
+pub mod keys;
+mod openpgp;
+mod plain;
+mod probe;
+mod sealer;
+
+pub use hash::{HashingWriter, Written};
+pub use keys::{Encryption, Keyring, SealOptions, Signature, block_bytes_for, open};
+
 use super::error::Result;
 use std::io::{Read, Write};
 
 /// How a stored file is sealed. The end of its name tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// As it is.
@@ -13,6 +30,23 @@ pub enum Form {
     Gzip,
     /// One OpenPGP message, binary: `.gpg`.
     Gpg,
+}
+
+/// How hard to compress.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all: plain files, and OpenPGP messages without a compressed packet.
+    None,
+    /// Less than [`Default`](Compression::Default), for speed.
+    Fast,
+    /// About as small as gpg makes it, several times as fast.
+    #[default]
+    Default,
+    /// As small as deflate gets for a reasonable time.
+    Best,
 }
 
 /// Where a sealed file is being written.
@@ -39,7 +73,11 @@ pub trait Seal: Send + Sync {
 
     /// Form of new manifests: they are never gzipped.
     fn manifest_form(&self) -> Form {
-        if self.form() == Form::Gpg { Form::Gpg } else { Form::Plain }
+        if self.form() == Form::Gpg {
+            Form::Gpg
+        } else {
+            Form::Plain
+        }
     }
 
     /// Starts a sealed file of `form` on `out`.
@@ -59,3 +97,6 @@ pub trait Seal: Send + Sync {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

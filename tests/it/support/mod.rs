@@ -1,0 +1,7 @@
+//! What several capabilities need: other programs, scratch folders, trees and their comparison.
+
+pub mod keyring;
+pub mod programs;
+pub mod scratch;
+pub mod tree;
+pub mod weirdtree;
