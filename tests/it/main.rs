@@ -4,7 +4,10 @@ mod servers;
 mod support;
 
 mod architecture;
+mod cli;
 mod golden;
+mod hooks;
 mod interop;
+mod reports;
 mod restore_by_hand;
 mod storage_contract;
