@@ -79,7 +79,10 @@ pub fn execute(
 pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Plan> {
     let past = read(&History::of(cx.state_dir, &profile.name), &mut Vec::new());
     let engine = open::engine(profile, cx.around)?;
-    let state = observe::observe(&engine, &past, &context(cx, cx.log))?;
+    let mut state = observe::observe(&engine, &past, &context(cx, cx.log))?;
+    if let Some(newest) = state.collection.newest_time() {
+        state.now = later_than(newest, cx)?;
+    }
     planned(profile, batch, &state, cx)
 }
 
