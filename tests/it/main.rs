@@ -1,5 +1,6 @@
 //! The one integration crate: a module per capability. docs/testing.md tells what each proves and what it needs.
 
+mod proxy;
 mod servers;
 mod support;
 
@@ -11,3 +12,4 @@ mod interop;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
+mod storage_troubles;

@@ -43,25 +43,9 @@ impl Drop for Process {
     }
 }
 
-/// A TCP port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a port of loopback")
-        .port()
-}
-
-fn wait_for(port: u16, log: &Path) {
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if start.elapsed() > Duration::from_secs(60) {
-            panic!(
-                "no server on port {port}: {}",
-                fs::read_to_string(log).unwrap_or_default()
-            );
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    listener.local_addr().expect("address").port()
 }
 
 /// Starts a server on a free port; tries another if somebody else was faster.
@@ -92,13 +76,10 @@ fn serve(log: &Path, install: &str, command: impl Fn(u16) -> Command) -> (Proces
 
 /// OpenSSH's own server with throw-away keys, for the user who runs the tests.
 pub struct Sshd {
-    process: Process,
+    _process: Process,
     port: u16,
     dir: TempDir,
 }
-
-/// Passphrase of the second user key.
-pub const KEY_PASSPHRASE: &str = "canary pass\"phrase'7";
 
 impl Sshd {
     /// Starts it with the sftp subsystem.
@@ -110,53 +91,38 @@ impl Sshd {
     pub fn with(lines: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
-        let mut authorized = String::new();
-        for (name, passphrase) in [
-            ("hostkey", ""),
-            ("userkey", ""),
-            ("lockedkey", KEY_PASSPHRASE),
-            ("strangerkey", ""),
-        ] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", passphrase, "-C", name, "-f"])
-                .arg(path(name))
-                .status()
-                .unwrap_or_else(|e| {
-                    panic!("cannot start ssh-keygen: {e}; apt-get install openssh-client")
-                });
-            assert!(made.success(), "ssh-keygen failed");
-            if name != "hostkey" && name != "strangerkey" {
-                authorized +=
-                    &fs::read_to_string(path(&format!("{name}.pub"))).expect("public key");
-            }
+        for name in ["hostkey", "userkey", "strangerkey"] {
+            ssh_keygen(&path(name), "");
         }
-        fs::write(path("authorized_keys"), authorized).expect("authorized_keys");
+        fs::copy(path("userkey.pub"), path("authorized_keys")).expect("authorized_keys");
         // sshd of a distribution wants this directory when root starts it.
         let _ = fs::create_dir_all("/run/sshd");
         let (process, port) = serve(&path("log"), "apt-get install openssh-server", |port| {
             let config = format!(
                 "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/hostkey\nAuthorizedKeysFile \
                  {0}/authorized_keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\n\
-                 StrictModes no\n{lines}\n",
+                 StrictModes no\nMaxStartups 100\n{lines}\n",
                 dir.path().display()
             );
             fs::write(path("sshd_config"), config).expect("sshd_config");
             let mut command = Command::new("/usr/sbin/sshd");
-            command
-                .arg("-D")
-                .arg("-e")
-                .arg("-f")
-                .arg(path("sshd_config"));
+            command.args(["-D", "-e", "-f"]).arg(path("sshd_config"));
             command
         });
         let host_key = fs::read_to_string(path("hostkey.pub")).expect("host key");
-        fs::write(
-            path("known_hosts"),
-            format!("[127.0.0.1]:{port} {host_key}"),
-        )
-        .expect("known_hosts");
+        let known = format!("dupr-test {host_key}");
+        fs::write(path("known_hosts"), known).expect("known_hosts");
         fs::create_dir(path("files")).expect("dir");
-        Self { process, port, dir }
+        Self {
+            _process: process,
+            port,
+            dir,
+        }
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The directory to keep objects in.
@@ -164,67 +130,56 @@ impl Sshd {
         self.dir.path().join("files")
     }
 
-    /// A file of the server: `known_hosts`, `userkey`, `lockedkey`, `strangerkey`, `log`.
+    /// A file of the server: `known_hosts`, `hostkey`, `userkey`, `strangerkey`, `log`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// URL of a directory below [`Sshd::files`].
     pub fn url(&self, below: &str) -> String {
-        format!(
-            "sftp://127.0.0.1:{}/{}/{below}",
-            self.port,
-            self.files().display()
-        )
+        self.url_at(self.port, below)
     }
 
-    /// The URL with a password in it.
-    pub fn url_with_password(&self, password: &str) -> String {
-        let user = Command::new("id").arg("-un").output().expect("id").stdout;
-        let user = String::from_utf8(user).expect("user name");
-        let at = format!("sftp://{}:{password}@", user.trim());
-        self.url("x").replacen("sftp://", &at, 1)
+    /// The same with another port, of a proxy.
+    pub fn url_at(&self, port: u16, below: &str) -> String {
+        format!("sftp://127.0.0.1:{port}/{}/{below}", self.files().display())
     }
 
-    /// Options for ssh that keep it away from the user's own files.
+    /// Makes a further key of the user, locked by a passphrase.
+    pub fn add_key(&self, name: &str, passphrase: &str) {
+        ssh_keygen(&self.path(name), passphrase);
+        let mut all = fs::read_to_string(self.path("authorized_keys")).expect("authorized_keys");
+        all += &fs::read_to_string(self.path(&format!("{name}.pub"))).expect("public key");
+        fs::write(self.path("authorized_keys"), all).expect("authorized_keys");
+    }
+
+    /// Options for ssh that keep it away from the user's own files and let it trust this server at any port.
     pub fn ssh_options(&self, key: &str) -> String {
         format!(
-            "-F none -oUserKnownHostsFile={0}/known_hosts -oGlobalKnownHostsFile=/dev/null \
-             -oStrictHostKeyChecking=yes -oIdentitiesOnly=yes -oIdentityAgent=none -i {0}/{key}",
+            "-F none -oHostKeyAlias=dupr-test -oUserKnownHostsFile={0}/known_hosts \
+             -oGlobalKnownHostsFile=/dev/null -oStrictHostKeyChecking=ask -oIdentitiesOnly=yes \
+             -oIdentityAgent=none -i {0}/{key}",
             self.dir.path().display()
         )
     }
+}
 
-    /// Ends it, and starts it again on the same port.
-    pub fn restart(&mut self) {
-        self.process.kill();
-        let mut command = Command::new("/usr/sbin/sshd");
-        command
-            .arg("-D")
-            .arg("-e")
-            .arg("-f")
-            .arg(self.path("sshd_config"));
-        let log = self.path("log2");
-        self.process = Process::start(&mut command, &log, "apt-get install openssh-server");
-        wait_for(self.port, &log);
-    }
-
-    /// Ends all connections, as a cut cable does, and keeps listening.
-    pub fn cut_connections(&self) {
-        // The children of this very server.
-        let parent = self.process.0.id().to_string();
-        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let after_name = stat
-                .rsplit_once(')')
-                .map(|(_, after)| after)
-                .unwrap_or_default();
-            if after_name.split_whitespace().nth(1) == Some(&parent) {
-                let pid = entry.file_name();
-                let _ = Command::new("kill").arg("-9").arg(pid).status();
-            }
-        }
-    }
+fn ssh_keygen(file: &Path, passphrase: &str) {
+    let made = Command::new("ssh-keygen")
+        .args([
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            passphrase,
+            "-C",
+            "dupr test",
+            "-f",
+        ])
+        .arg(file)
+        .status()
+        .unwrap_or_else(|e| panic!("cannot start ssh-keygen: {e}; apt-get install openssh-client"));
+    assert!(made.success(), "ssh-keygen failed");
 }
 
 /// A server of the S3 protocol with one bucket, `bucket`.
@@ -363,24 +318,5 @@ impl S3 {
     /// For the option `endpoint`.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-/// A peer that takes connections and never says a word.
-pub struct Silence {
-    _listener: TcpListener,
-    /// Where it listens, on 127.0.0.1.
-    pub port: u16,
-}
-
-impl Silence {
-    /// The kernel takes the connections; nobody reads them.
-    pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
-        let port = listener.local_addr().expect("address").port();
-        Self {
-            _listener: listener,
-            port,
-        }
     }
 }

@@ -1,38 +1,28 @@
-//! Every service against a real server of it: the contract, and what must hold when things go wrong.
+//! Every service against a real server of it.
 
-use crate::servers::{KEY_PASSPHRASE, S3, Silence, Sshd};
+use crate::servers::{S3, Sshd};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::num::NonZeroU64;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
 
-fn opened(url: &str, options: &StorageOptions) -> Box<dyn Storage> {
+pub fn opened(url: &str, options: &StorageOptions) -> Box<dyn Storage> {
     open(&TargetUrl::parse(url).expect("URL"), options).expect("target")
 }
 
-fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_string()))
         .collect()
 }
 
-fn impatient() -> StorageOptions {
-    StorageOptions {
-        attempts: 1,
-        timeout: Duration::from_secs(2),
-        backoff: Duration::from_millis(10),
-        ..StorageOptions::default()
-    }
-}
-
-fn ssh(server: &Sshd) -> StorageOptions {
+pub fn ssh(server: &Sshd) -> StorageOptions {
     StorageOptions {
         settings: settings(&[("ssh-options", &server.ssh_options("userkey"))]),
         backoff: Duration::from_millis(50),
@@ -40,7 +30,7 @@ fn ssh(server: &Sshd) -> StorageOptions {
     }
 }
 
-fn s3(server: &S3) -> StorageOptions {
+pub fn s3(server: &S3) -> StorageOptions {
     StorageOptions {
         settings: settings(&[("endpoint", &server.endpoint())]),
         environment: [
@@ -54,13 +44,13 @@ fn s3(server: &S3) -> StorageOptions {
     }
 }
 
-fn source(bytes: usize) -> NamedTempFile {
+pub fn source(bytes: usize) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("temp file");
     file.write_all(&vec![0x5a; bytes]).expect("source");
     file
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("dir");
     entries
         .map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())

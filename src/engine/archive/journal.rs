@@ -112,7 +112,7 @@ impl Journal {
 
     fn line<T: Serialize>(&mut self, value: &T) -> Result<()> {
         let mut line = serde_json::to_vec(value)
-            .map_err(|e| Error::new(crate::engine::ErrorKind::Internal, "cannot encode the journal").with_source(e))?;
+            .map_err(|e| Error::new(crate::engine::error::ErrorKind::Internal, "cannot encode the journal").with_source(e))?;
         line.push(b'\n');
         self.file
             .write_all(&line)

@@ -1,8 +1,9 @@
 //! A signature made searchable: from the rolling sum of a window to the blocks of the basis that may equal it.
 //!
-//! Memory is about 20 bytes a block: the sums themselves (12), a hash table of block numbers (6), and a bit filter
+//! Memory is about 20 bytes a block: the sums themselves (12), a hash table of block numbers (6), and a Bloom filter
 //! (2 to 4) that answers nearly all questions without touching the table. Lookups take bounded time on any input.
 
+use super::rolling::RollingSum;
 use super::signature::options;
 use super::{BLOCK_BYTES_MAX, Error, MD4_BYTES, SIGNATURE_HEADER_BYTES, SIGNATURE_MAGIC};
 use fast_rsync::Signature;
@@ -25,7 +26,7 @@ pub struct SignatureIndex {
     sums: Vec<u8>,
     /// Block numbers, at or after the place their rolling sum gives.
     slots: Vec<u32>,
-    /// A bit for each value of the hashed rolling sum that occurs.
+    /// Three bits in one word for each rolling sum that occurs.
     filter: Vec<u64>,
     filter_shift: u32,
 }
@@ -73,15 +74,15 @@ impl SignatureIndex {
         if blocks >= FREE as usize {
             return Err(Error::TooManyBlocks);
         }
-        // At least 16 bits a block: one false answer in 16 to 32 for unrelated data.
-        let filter_bits = (blocks * 16).next_power_of_two().max(64);
+        // 16 to 32 bits a block: about one false answer in 200 for unrelated data.
+        let filter_words = (blocks / 4).next_power_of_two().max(2);
         let mut index = Self {
             block_len,
             strong_bytes,
             sums: sums.to_vec(),
             slots: vec![FREE; blocks + blocks / 2 + 1],
-            filter: vec![0; filter_bits / 64],
-            filter_shift: u64::BITS - filter_bits.trailing_zeros(),
+            filter: vec![0; filter_words],
+            filter_shift: u64::BITS - filter_words.trailing_zeros(),
         };
         for block in 0..blocks as u32 {
             index.insert(block);
@@ -99,13 +100,26 @@ impl SignatureIndex {
         (self.sums.len() / self.entry_bytes()) as u64
     }
 
+    /// Moves `sum` over the pairs of bytes that leave and enter its window, until a block may have the sum. Returns
+    /// how many pairs were used; all of them if nothing was found before.
+    pub(super) fn scan(&self, sum: &mut RollingSum, leaving: &[u8], entering: &[u8]) -> usize {
+        let (filter, shift) = (self.filter.as_slice(), self.filter_shift);
+        let mut rolling = *sum;
+        let mut passed = 0;
+        for (old, new) in leaving.iter().zip(entering) {
+            if is_set(filter, shift, hash(rolling.digest())) {
+                break;
+            }
+            rolling.rotate(*old, *new);
+            passed += 1;
+        }
+        *sum = rolling;
+        passed
+    }
+
     /// Whether a block may have this rolling sum. Quick, and mostly right when it says yes.
-    #[inline(always)]
     pub(super) fn may_contain(&self, weak: u32) -> bool {
-        let bit = hash(weak) >> self.filter_shift;
-        self.filter
-            .get((bit / 64) as usize)
-            .is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        is_set(&self.filter, self.filter_shift, hash(weak))
     }
 
     /// Whether any block has this rolling sum.
@@ -191,8 +205,8 @@ impl SignatureIndex {
             match self.slots.get(place) {
                 Some(&FREE) => {
                     self.slots[place] = block;
-                    let bit = hash(weak) >> self.filter_shift;
-                    self.filter[(bit / 64) as usize] |= 1 << (bit % 64);
+                    let hash = hash(weak);
+                    self.filter[(hash >> self.filter_shift) as usize] |= filter_mask(hash);
                     return;
                 }
                 Some(&other) if self.entry(other.into()) == self.entry(block.into()) => return,
@@ -211,6 +225,20 @@ impl std::fmt::Debug for SignatureIndex {
             self.block_len
         )
     }
+}
+
+#[inline(always)]
+fn is_set(filter: &[u64], shift: u32, hash: u64) -> bool {
+    let mask = filter_mask(hash);
+    filter
+        .get((hash >> shift) as usize)
+        .is_some_and(|word| word & mask == mask)
+}
+
+/// The bits of a hash inside its word; taken from below those that choose the word.
+#[inline(always)]
+fn filter_mask(hash: u64) -> u64 {
+    1 << (hash >> 19 & 63) | 1 << (hash >> 25 & 63) | 1 << (hash >> 31 & 63)
 }
 
 /// Spreads the rolling sum, whose upper bits are the ones that are used.

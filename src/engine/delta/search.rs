@@ -1,7 +1,7 @@
 //! Making deltas: finding the blocks of the basis in a new content.
 //!
 //! A window slides over the new content. Where the block after the last match comes next, whole runs of blocks are
-//! compared by their sums at once; elsewhere the rolling sum is moved byte by byte and asked of the index's bit
+//! compared by their sums at once; elsewhere the rolling sum is moved byte by byte and asked of the index's
 //! filter. Time stays linear on any input: checks that find nothing are paid from a credit that grows with the bytes
 //! passed. A check forgone makes the delta longer, never wrong.
 
@@ -172,14 +172,7 @@ impl<R: Read> DeltaReader<R> {
         loop {
             let leaving = &self.window[self.pos..last];
             let entering = &self.window[self.pos + block_len..self.filled];
-            let mut passed = 0;
-            for (old, new) in leaving.iter().zip(entering) {
-                if self.index.may_contain(sum.digest()) {
-                    break;
-                }
-                sum.rotate(*old, *new);
-                passed += 1;
-            }
+            let passed = self.index.scan(&mut sum, leaving, entering);
             self.pos += passed;
             self.credit += CREDIT_PER_BYTE * passed as u64;
             if self.index.may_contain(sum.digest()) {

@@ -90,12 +90,14 @@ struct Home(tempfile::TempDir);
 
 impl Home {
     fn new() -> Self {
-        Self(
-            tempfile::Builder::new()
-                .prefix("gpg")
-                .tempdir_in("/tmp")
-                .unwrap(),
-        )
+        use std::os::unix::fs::PermissionsExt;
+        // A short path, for the agent's socket lies there.
+        let dir = tempfile::Builder::new()
+            .prefix("gpg")
+            .tempdir_in("/tmp")
+            .unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        Self(dir)
     }
 
     /// With the key of Ada, not protected.

@@ -108,7 +108,8 @@ impl<'a> Walk<'a> {
             walk.buffer = Vec::with_capacity(LISTING_BYTES);
             let frame = source
                 .root_dir()
-                .and_then(|handle| Ok(rustix::io::fcntl_dupfd_cloexec(handle, 0)?))
+                // Opened anew, not duplicated: two walks must not share a place in the listing.
+                .and_then(|handle| Ok(openat(handle, ".", beneath::DIR, Mode::empty())?))
                 .and_then(|handle| {
                     let frame = walk.list(handle, PathIndex::root())?;
                     if (frame.device, frame.inode) == (root.stamp.dev, root.stamp.ino) {

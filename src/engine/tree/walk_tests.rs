@@ -133,6 +133,17 @@ fn entries_come_in_order_with_all_they_have() {
 }
 
 #[test]
+fn every_walk_of_a_source_finds_the_same() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::create_dir(temp.path().join("d")).unwrap();
+    fs::write(temp.path().join("d/f"), "").unwrap();
+    let source = Source::new(temp.path());
+    for _ in 0..3 {
+        assert_eq!(names(&walk(&source).0), [".", "d", "d/f"]);
+    }
+}
+
+#[test]
 fn times_are_whole_seconds_toward_the_past() {
     let temp = tempfile::tempdir().unwrap();
     let file = fs::File::create(temp.path().join("f")).unwrap();
@@ -480,41 +491,5 @@ proptest! {
             1 + all(dir)
         };
         prop_assert_eq!(items.len(), count(temp.path()));
-    }
-}
-
-/// Run by hand: `cargo test --release --lib walk_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn walk_speed() {
-    let temp = tempfile::tempdir_in("/dev/shm").unwrap();
-    for dir in 0..500 {
-        let dir = temp.path().join(format!("directory-{dir}"));
-        fs::create_dir(&dir).unwrap();
-        for file in 0..100 {
-            fs::write(dir.join(format!("file-number-{file}.txt")), "x").unwrap();
-        }
-    }
-    let root = temp.path().as_os_str().as_bytes();
-    let rules = [
-        "- **/.cache",
-        "- **/*.o",
-        "- **/node_modules",
-        "- **/*~",
-        "- **/target/debug",
-    ];
-    let rules = rules.map(|rule| Rule::parse(rule).unwrap());
-    let selected = Selection::builder(root).extend(rules).build().unwrap();
-    for (what, select) in [
-        ("everything", Selection::everything()),
-        ("five rules", selected),
-    ] {
-        let source = Source::new(temp.path()).with_selection(select);
-        for _ in 0..3 {
-            let start = std::time::Instant::now();
-            let count = walk(&source).0.len();
-            let rate = count as f64 / start.elapsed().as_secs_f64();
-            eprintln!("{what}: {count} entries, {rate:.0} a second");
-        }
     }
 }

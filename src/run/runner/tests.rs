@@ -127,7 +127,10 @@ fn run_with(nodes: Vec<Node>, actions: &Scripted, cancel: &Cancel) -> Outcome {
         batch: "test".into(),
         now: Timestamp(1000),
         target: "file:///b".into(),
+        lock: None,
         nodes,
+        reports: Vec::new(),
+        notes: Vec::new(),
     };
     let temp = tempfile::tempdir().unwrap();
     Runner {

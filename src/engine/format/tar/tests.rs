@@ -336,7 +336,7 @@ fn members_that_read_in_two_ways_are_refused() {
     assert!(error(patched(&a, 124, b"0000000000z")).starts_with("bad size"));
     assert!(error(patched(&a, 124, &[0xff; 12])).starts_with("bad size"));
     assert!(error(patched(&a, 108, &[0x80, 0, 0, 0xff, 0, 0, 0, 0])).starts_with("bad uid"));
-    let mut wrong = written(&[a.clone()]);
+    let mut wrong = written(std::slice::from_ref(&a));
     wrong[0] = b'b';
     assert!(error(wrong).starts_with("wrong checksum"));
 
@@ -357,7 +357,7 @@ fn members_that_read_in_two_ways_are_refused() {
         append_padding(&mut out, payload.len() as u64);
         out
     };
-    let plain = written(&[a.clone()]);
+    let plain = written(std::slice::from_ref(&a));
     let join = |parts: &[&[u8]]| parts.concat();
     let path = extension(b'x', b"10 path=q\n");
     assert_eq!(read_all(&join(&[&path, &plain])).unwrap()[0].0.name, b"q");

@@ -278,7 +278,7 @@ impl Finished {
             .collect();
         // Bad passphrase, no secret key, bad secret key, no pinentry, canceled; no session key.
         let key = [11, 17, 7, 86, 85, 99, 198];
-        if self.says("DECRYPTION_OKAY") {
+        if self.says("PLAINTEXT") {
             ErrorKind::Corrupt
         } else if self.says("NO_SECKEY")
             || self.says("BAD_PASSPHRASE")

@@ -48,11 +48,7 @@ pub(in crate::engine::seal) fn peek(
     let mut limit = 4096;
     loop {
         let wanted = limit - bytes.len();
-        let got = input
-            .by_ref()
-            .take(wanted as u64)
-            .read_to_end(&mut bytes)
-            .map_err(super::reading)?;
+        let got = input.by_ref().take(wanted as u64).read_to_end(&mut bytes)?;
         match parse(&bytes) {
             Ok(head) => return Ok((head, bytes, input)),
             Err(Trouble::TooShort) if got == wanted && limit < HEAD_BYTES => limit = HEAD_BYTES,

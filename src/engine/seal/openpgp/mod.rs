@@ -38,54 +38,43 @@ pub(super) static POLICY: LazyLock<StandardPolicy<'static>> = LazyLock::new(|| {
 
 /// Turns the library's error into the engine's. `otherwise` is the kind of what the library does not classify.
 pub(super) fn checked<T>(result: openpgp::Result<T>, otherwise: ErrorKind) -> Result<T> {
-    use openpgp::Error as Pgp;
     result.map_err(|error| {
         let error = match error.downcast::<Error>() {
             Ok(own) => return own,
             Err(error) => error,
         };
-        let error = match error.downcast::<io::Error>() {
-            Ok(io) => return reading(io),
-            Err(error) => error,
-        };
-        let kind = match error.downcast_ref::<Pgp>() {
-            Some(Pgp::ManipulatedMessage) => {
-                return Error::new(
-                    ErrorKind::Corrupt,
-                    "the encrypted data was changed after it was written",
-                );
+        match error.downcast::<io::Error>() {
+            Ok(io) => Error::from(io),
+            Err(error) => {
+                let kind = error
+                    .downcast_ref()
+                    .map_or(otherwise, |pgp| kind_of(pgp, otherwise));
+                Error::new(kind, format!("{error:#}"))
             }
-            Some(
-                Pgp::MalformedMessage(_)
-                | Pgp::MalformedPacket(_)
-                | Pgp::MalformedMPI(_)
-                | Pgp::BadSignature(_),
-            ) => ErrorKind::Corrupt,
-            Some(Pgp::MissingSessionKey(_) | Pgp::InvalidPassword | Pgp::InvalidSessionKey(_)) => {
-                ErrorKind::WrongKey
-            }
-            Some(
-                Pgp::UnsupportedPacketType(_)
-                | Pgp::UnsupportedHashAlgorithm(_)
-                | Pgp::UnsupportedPublicKeyAlgorithm(_)
-                | Pgp::UnsupportedEllipticCurve(_)
-                | Pgp::UnsupportedSymmetricAlgorithm(_)
-                | Pgp::UnsupportedAEADAlgorithm(_)
-                | Pgp::UnsupportedCompressionAlgorithm(_)
-                | Pgp::PolicyViolation(..),
-            ) => ErrorKind::Unsupported,
-            _ => otherwise,
-        };
-        Error::new(kind, format!("{error:#}"))
+        }
     })
 }
 
-/// Classifies an error met while reading a message: the engine's own and the system's keep their kind, all others
-/// come from a decoder and mean damaged data.
-pub(super) fn reading(error: io::Error) -> Error {
-    let own = error.get_ref().is_some_and(|inner| inner.is::<Error>());
-    if own || error.raw_os_error().is_some() {
-        return Error::from(error);
+fn kind_of(error: &openpgp::Error, otherwise: ErrorKind) -> ErrorKind {
+    use openpgp::Error as Pgp;
+    match error {
+        // Packet types the policy refuses are garbage within a message.
+        Pgp::ManipulatedMessage
+        | Pgp::MalformedMessage(_)
+        | Pgp::MalformedPacket(_)
+        | Pgp::MalformedMPI(_)
+        | Pgp::BadSignature(_)
+        | Pgp::PolicyViolation(..) => ErrorKind::Corrupt,
+        Pgp::MissingSessionKey(_) | Pgp::InvalidPassword | Pgp::InvalidSessionKey(_) => {
+            ErrorKind::WrongKey
+        }
+        Pgp::UnsupportedPacketType(_)
+        | Pgp::UnsupportedHashAlgorithm(_)
+        | Pgp::UnsupportedPublicKeyAlgorithm(_)
+        | Pgp::UnsupportedEllipticCurve(_)
+        | Pgp::UnsupportedSymmetricAlgorithm(_)
+        | Pgp::UnsupportedAEADAlgorithm(_)
+        | Pgp::UnsupportedCompressionAlgorithm(_) => ErrorKind::Unsupported,
+        _ => otherwise,
     }
-    Error::new(ErrorKind::Corrupt, "damaged OpenPGP message").with_source(error)
 }

@@ -4,7 +4,7 @@
 //! the end without an error has read exactly what was encrypted. Who stops earlier knows nothing.
 
 use super::unlock::Secrets;
-use super::{POLICY, checked, reading};
+use super::{POLICY, checked};
 use crate::engine::error::{Error, ErrorKind, Result};
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
@@ -35,8 +35,12 @@ pub(in crate::engine::seal) struct RequiredSigner {
 /// Reads one message. See the module for what an end without error means.
 pub(in crate::engine::seal) struct MessageReader {
     decryptor: Decryptor<'static, Helper>,
+    trouble: Trouble,
     failed: bool,
 }
+
+/// The first error of the input. The library takes any error below it for damage, and would hide an outage.
+type Trouble = Arc<Mutex<Option<Error>>>;
 
 impl MessageReader {
     /// Opens a message; `input` stands at its first byte.
@@ -45,19 +49,26 @@ impl MessageReader {
         secrets: Arc<Secrets>,
         signer: Option<RequiredSigner>,
     ) -> Result<Self> {
-        let builder = checked(
-            DecryptorBuilder::from_reader(Input(Mutex::new(input))),
-            ErrorKind::Corrupt,
-        )?
-        .buffer_size(HELD_BACK_BYTES);
-        let decryptor = checked(
-            builder.with_policy(&*POLICY, None, Helper { secrets, signer }),
-            ErrorKind::Corrupt,
-        )?;
-        Ok(Self {
-            decryptor,
-            failed: false,
-        })
+        let trouble = Trouble::default();
+        let input = Input {
+            inner: Mutex::new(input),
+            trouble: Arc::clone(&trouble),
+        };
+        let decryptor = DecryptorBuilder::from_reader(input).and_then(|builder| {
+            builder.buffer_size(HELD_BACK_BYTES).with_policy(
+                &*POLICY,
+                None,
+                Helper { secrets, signer },
+            )
+        });
+        match checked(decryptor, ErrorKind::Corrupt) {
+            Ok(decryptor) => Ok(Self {
+                decryptor,
+                trouble,
+                failed: false,
+            }),
+            Err(error) => Err(cause(&trouble, error)),
+        }
     }
 }
 
@@ -69,45 +80,49 @@ impl Read for MessageReader {
         self.decryptor.read(data).map_err(|error| {
             // The library keeps no state that could be asked again.
             self.failed = true;
-            reading_pgp(error).into()
+            let error = match Error::from(error) {
+                // Its decoders have no kinds of their own.
+                error if matches!(error.kind(), ErrorKind::Io | ErrorKind::Corrupt) => {
+                    Error::new(ErrorKind::Corrupt, "damaged OpenPGP message").with_source(error)
+                }
+                error => error,
+            };
+            cause(&self.trouble, error).into()
         })
     }
 }
 
-/// The library wraps its own errors into `io::Error`.
-fn reading_pgp(error: io::Error) -> Error {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Error>())
-    {
-        Some(_) => Error::from(error),
-        None => {
-            let manipulated = error.get_ref().is_some_and(|inner| {
-                matches!(
-                    inner.downcast_ref::<openpgp::Error>(),
-                    Some(openpgp::Error::ManipulatedMessage)
-                )
-            });
-            match manipulated {
-                true => Error::new(
-                    ErrorKind::Corrupt,
-                    "the encrypted data was changed after it was written",
-                ),
-                false => reading(error),
-            }
-        }
-    }
+/// What really went wrong: the input's error if it had one.
+fn cause(trouble: &Trouble, error: Error) -> Error {
+    trouble
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+        .unwrap_or(error)
 }
 
 /// An input the library accepts: it asks for `Sync`, though it never shares it.
-struct Input<R>(Mutex<R>);
+struct Input<R> {
+    inner: Mutex<R>,
+    trouble: Trouble,
+}
 
 impl<R: Read> Read for Input<R> {
     fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
-        self.0
+        match self
+            .inner
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .read(data)
+        {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                let told = io::Error::new(error.kind(), "the input failed");
+                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                trouble.get_or_insert(Error::from(error));
+                Err(told)
+            }
+            read => read,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::engine::secret::Secret;
 use sequoia_openpgp::crypto::{KeyPair, hash::Context};
 use sequoia_openpgp::packet::one_pass_sig::OnePassSig3;
 use sequoia_openpgp::packet::signature::SignatureBuilder;
-use sequoia_openpgp::packet::{Key, Signature, key};
+use sequoia_openpgp::packet::{Key, key};
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::serialize::Serialize;
 use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
@@ -100,7 +100,10 @@ impl Signing {
             }
             Maker::GnuPg(signer) => {
                 let bytes = signer.finish()?;
-                let signature = checked(Signature::from_bytes(&bytes), ErrorKind::Internal)?;
+                let packet = checked(Packet::from_bytes(&bytes), ErrorKind::Internal)?;
+                let Packet::Signature(signature) = packet else {
+                    return Err(Error::new(ErrorKind::Internal, "gpg made no signature"));
+                };
                 // The announcement is already written: a signature it does not describe would verify nowhere.
                 let by = signature
                     .get_issuers()

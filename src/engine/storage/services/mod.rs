@@ -37,8 +37,8 @@ pub(super) fn open(
         )?),
         #[cfg(not(feature = "cloud"))]
         Place::S3 { .. } => {
-            return Err(crate::engine::Error::new(
-                crate::engine::ErrorKind::Unsupported,
+            return Err(crate::engine::error::Error::new(
+                crate::engine::error::ErrorKind::Unsupported,
                 "this build has no object stores",
             )
             .with_hint("build dupr with its feature `cloud`"));
