@@ -9,7 +9,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
 use crate::job::{self, Ended, JobContext};
 use crate::plan::batch::{Batch, BatchOptions, Command};
-use crate::plan::{Action, Item, Node, Plan, render};
+use crate::plan::{Action, Item, Node, Plan, planner, render};
 use crate::profile::Loaded;
 use crate::profile::Profile;
 use crate::profile::error::Errors;
@@ -160,11 +160,19 @@ fn parse(
             marked: None,
         });
     }
-    Batch::parse(batch, arguments, options).map_err(|e| Complaint::Batch {
+    let batch = Batch::parse(batch, arguments, options).map_err(|e| Complaint::Batch {
         message: e.to_string(),
         help: e.help(),
         marked: e.marked(),
-    })
+    })?;
+    planner::needs(&batch, &profile.retention, &profile.checks).map_err(|(message, help)| {
+        Complaint::Batch {
+            message,
+            help: Some(help),
+            marked: None,
+        }
+    })?;
+    Ok(batch)
 }
 
 fn utf8(word: &OsString) -> std::result::Result<String, Complaint> {
