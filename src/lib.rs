@@ -11,6 +11,12 @@
 //! docs/architecture.md is the map; `tests/it/architecture.rs` holds the code to it.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod engine;
+pub mod job;
 pub mod plan;
+pub mod profile;
+pub mod report;
 pub mod run;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

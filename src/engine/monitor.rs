@@ -120,6 +120,43 @@ pub struct Silent;
 
 impl Monitor for Silent {}
 
+/// Counts problems on their way to another listener.
+pub struct Counted<'a> {
+    inner: &'a dyn Monitor,
+    problems: std::sync::atomic::AtomicU64,
+}
+
+impl<'a> Counted<'a> {
+    /// Passes everything on to `inner`.
+    pub fn new(inner: &'a dyn Monitor) -> Self {
+        Self { inner, problems: std::sync::atomic::AtomicU64::new(0) }
+    }
+
+    /// Problems so far.
+    pub fn problems(&self) -> u64 {
+        self.problems.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl Monitor for Counted<'_> {
+    fn count(&self, counter: Counter, n: u64) {
+        self.inner.count(counter, n);
+    }
+    fn problem(&self, problem: Problem) {
+        self.problems.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.inner.problem(problem);
+    }
+    fn note(&self, level: Level, text: &str) {
+        self.inner.note(level, text);
+    }
+    fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
+        self.inner.entry(path, change);
+    }
+    fn expect(&self, counter: Counter, total: u64) {
+        self.inner.expect(counter, total);
+    }
+}
+
 impl Problem {
     /// A problem with `path` and its reason.
     pub fn new(

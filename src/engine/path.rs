@@ -90,6 +90,11 @@ impl PathIndex {
             .filter(|n| !n.is_empty())
     }
 
+    /// Sorts after every path a file system or archive can hold.
+    pub(crate) fn after_all() -> Self {
+        Self([0xff; 8].into())
+    }
+
     /// Raw bytes, components separated by `/`; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -2,6 +2,20 @@
 //!
 //! `plan(profile, batch, state) -> Plan`; the same value is printed by `--plan` and executed by `run`.
 
+mod arguments;
+pub mod batch;
+pub mod decide;
+pub mod error;
+pub mod planner;
+pub mod render;
+pub mod retention;
+pub mod state;
+
+pub use batch::{Batch, BatchError, BatchOptions};
+pub use error::Error;
+pub use planner::plan;
+pub use state::State;
+
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,8 +35,14 @@ pub struct Plan {
     pub now: Timestamp,
     /// Where backups go, printable.
     pub target: String,
+    /// The archive dir that is locked for the run; none if the batch only looks. It is shown as step 1.
+    pub lock: Option<PathBuf>,
     /// What will be done, in order.
     pub nodes: Vec<Node>,
+    /// Who will be told of what, in words; shown as the last step.
+    pub reports: Vec<String>,
+    /// What is worth knowing and is no step: a check that is not due.
+    pub notes: Vec<String>,
 }
 
 /// A step or a group, and the condition under which it runs.
@@ -46,6 +66,9 @@ pub enum Item {
 }
 
 /// A condition on the last command that really ran (duply's rule).
+///
+/// Commands set that status; hooks around a command do not, with one exception: a hook that fails with
+/// [`OnFailure::Abort`] before its command counts as the failure of that command. `pre` and `post` are commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
@@ -55,13 +78,16 @@ pub enum When {
     IfOk,
     /// Only if it failed (`-`).
     IfFailed,
+    /// Only if no hook or `pre` that was before it in the same group (or at the top) failed with
+    /// [`OnFailure::Abort`].
+    IfReady,
 }
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Step {
-    /// Position in the plan, from 1.
+    /// Position in the plan as shown, from 1; the lock counts.
     pub id: u32,
     /// The word of the batch that asked for it: `bkp`, `purge`, `pre` …
     pub command: String,
@@ -87,6 +113,8 @@ pub enum Action {
         destination: PathBuf,
         /// The state at this time; the newest if absent.
         time: Option<Timestamp>,
+        /// Whether what lies at the destination may be replaced.
+        force: bool,
     },
     /// Reads a state back, and compares it with a local tree if `compare` says so.
     Verify {
@@ -115,6 +143,38 @@ pub enum Action {
     },
     /// Makes the archive dir equal to the target.
     Sync,
+    /// Looks at stored data.
+    Check(CheckKind),
+    /// Looks for entries by name over all sets.
+    Find {
+        /// A glob of duplicity, or a part of a name.
+        pattern: String,
+    },
+    /// Shows what changed between two sets.
+    Diff {
+        /// The older state; the one before the newest if absent.
+        from: Option<Timestamp>,
+        /// The newer state; the newest if absent.
+        to: Option<Timestamp>,
+    },
+}
+
+/// How closely stored data is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckKind {
+    /// Manifests, listing and sizes.
+    Quick,
+    /// A share of the entries against the live source.
+    Spot {
+        /// Above 0, at most 100.
+        sample_percent: f64,
+    },
+    /// A few files restored into a temporary place.
+    RestoreTest {
+        /// How many.
+        files: u32,
+    },
 }
 
 /// A hook to run.
@@ -122,15 +182,19 @@ pub enum Action {
 #[serde(rename_all = "kebab-case")]
 pub struct HookAction {
     /// The moment it belongs to: `before`, `after`, `success`, `warning`, `error`, `finally`, `undo`, `pre`, `post`.
+    ///
+    /// `success`, `warning` and `error` look at all commands of the group the hook stands in (of the run, at the
+    /// top): no failure, problems but no failure, a failure. `finally` and `undo` run on signals as well.
     pub moment: String,
-    /// Program and arguments; never given to a shell.
+    /// Program and arguments; never given to a shell. Empty: there is nothing to run, and the step succeeds.
     pub exec: Vec<String>,
     /// Seconds until it is ended.
     pub timeout: Option<u64>,
     /// What its failure means.
     pub on_failure: OnFailure,
-    /// Runs this once the hook has run, on signals too.
-    pub undo: Option<Vec<String>>,
+    /// This hook undoes that of the step with this number: it runs whenever that one was started, on signals
+    /// too, and only then. Its moment is `undo`.
+    pub undo_of: Option<u32>,
 }
 
 /// What the failure of a hook means.
@@ -181,7 +245,8 @@ pub struct RemoveAction {
     pub rule: String,
     /// The sets to delete, newest first within a chain.
     pub sets: Vec<Removal>,
-    /// The sets that stay, with the reason.
+    /// The sets that stay, with the reason. All of them must be there before anything is deleted, the one this run
+    /// makes included.
     pub kept: Vec<Removal>,
     /// Whether to delete; otherwise only list.
     pub force: bool,
@@ -193,8 +258,13 @@ pub struct RemoveAction {
 pub struct Removal {
     /// The set.
     pub set: SetId,
+    /// Time of the full set of its chain.
+    pub chain: Timestamp,
     /// Bytes of its files at the target.
     pub bytes: u64,
     /// Why, in one phrase.
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;

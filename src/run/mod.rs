@@ -1,3 +1,20 @@
 //! Does a plan and tells what happened. Decides nothing and reports to nobody.
 
+pub mod actions;
+mod checks;
+pub mod history;
+pub mod hook;
+pub mod log;
+pub mod monitor;
+pub mod observe;
+pub mod open;
 pub mod outcome;
+pub mod products;
+pub mod require;
+pub mod runner;
+mod search;
+
+pub use history::History;
+pub use log::{Log, LogFormat};
+pub use monitor::RunMonitor;
+pub use runner::{Actions, Runner};

@@ -13,6 +13,7 @@ const BASE: &[&str] = &[
     "engine::path",
     "engine::entry",
     "engine::time",
+    "engine::time_text",
     "engine::secret",
     "engine::context",
     "engine::monitor",
@@ -30,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The doors to the world.
     ("engine::seal", &[]),
     ("engine::storage", &[]),
-    ("engine::tree", &["engine::select"]),
+    ("engine::tree", &["engine::select", "engine::stream"]),
     (
         "engine::collection",
         &["engine::format", "engine::seal", "engine::storage"],
@@ -121,7 +122,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "src/report/notify",
             "src/profile/secret.rs",
             "src/profile/duply.rs",
-            "src/engine/seal/gpg.rs",
+            "src/engine/seal/gpg",
             "src/engine/storage/",
         ],
         "other programs are started in few places",
@@ -196,15 +197,31 @@ fn sources() -> Vec<Source> {
             let path = entry.path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs")
-                && path.file_stem().is_some_and(|s| s != "tests")
-            {
+            } else if path.extension().is_some_and(|e| e == "rs") {
                 files.push(path);
             }
         }
     }
     files.sort();
-    files.iter().map(|path| source(root, path)).collect()
+    let tests: Vec<PathBuf> = files.iter().flat_map(|path| test_modules(path)).collect();
+    files
+        .iter()
+        .filter(|path| !tests.iter().any(|test| path.with_extension("").starts_with(test)))
+        .map(|path| source(root, path))
+        .collect()
+}
+
+/// Paths, without extension, of the modules that a file declares for tests only.
+fn test_modules(path: &Path) -> Vec<PathBuf> {
+    let declared = Regex::new(r"(?m)^#\[cfg\(test\)\]\n(?:pub )?mod (\w+);").expect("a pattern");
+    let text = std::fs::read_to_string(path).expect("source");
+    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let dir = match stem {
+        "mod" | "lib" | "main" => dir.to_path_buf(),
+        stem => dir.join(stem),
+    };
+    declared.captures_iter(&text).map(|c| dir.join(&c[1])).collect()
 }
 
 fn source(root: &Path, path: &PathBuf) -> Source {

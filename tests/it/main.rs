@@ -1,8 +1,12 @@
 //! The one integration crate: a module per capability. docs/testing.md tells what each proves and what it needs.
 
+mod proxy;
+mod servers;
 mod support;
 
 mod architecture;
 mod golden;
 mod interop;
 mod restore_by_hand;
+mod storage_contract;
+mod storage_troubles;

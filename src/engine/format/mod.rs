@@ -4,6 +4,7 @@
 
 pub mod difftar;
 pub mod manifest;
+mod member;
 pub mod names;
 pub mod quote;
 pub mod sigtar;

@@ -1,12 +1,43 @@
 //! Moves named bytes to and from a target. Knows nothing of volumes, sets or manifests.
 //!
 //! Callers are a handful of threads, so the trait blocks; `async` stays inside this room. Around any service the
-//! same wrappers: [`open`] returns `Checked(Retry(Throttle(service)))`.
+//! same wrappers: [`open`] returns `Checked(Retry(service))`. Rate limits and timeouts are kept inside the services,
+//! which alone see the bytes go.
+
+pub mod askpass;
+mod checked;
+mod names;
+mod options;
+mod retry;
+mod runtime;
+mod scheme;
+mod services;
+mod transfer;
+mod url;
+
+pub use options::{Environment, StorageOptions};
+pub use url::{Place, TargetUrl};
 
 use super::error::Result;
+use checked::Checked;
+use retry::Retry;
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use transfer::Transfer;
+
+/// Opens a target. Touches neither network nor disk: trouble with the place itself shows at the first call.
+///
+/// # Errors
+/// `Usage` for options the service does not have; `Denied` if it needs credentials and has none; `Unsupported` if
+/// this build lacks the service.
+pub fn open(url: &TargetUrl, options: &StorageOptions) -> Result<Box<dyn Storage>> {
+    let transfer = Arc::new(Transfer::new(options));
+    let service = services::open(url, options, &transfer)?;
+    let retry = Retry::new(service, options, Arc::clone(&transfer));
+    Ok(Box::new(Checked::new(retry, options, transfer)))
+}
 
 /// A named object at a target, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,3 +91,31 @@ pub trait Storage: Send + Sync {
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
 }
+
+macro_rules! pass_on {
+    ($($owner:ident),*) => {$(
+        /// The same storage behind a pointer.
+        impl<S: Storage + ?Sized> Storage for $owner<S> {
+            fn location(&self) -> &Location {
+                (**self).location()
+            }
+            fn list(&self) -> Result<Vec<Object>> {
+                (**self).list()
+            }
+            fn stat(&self, name: &str) -> Result<Option<Object>> {
+                (**self).stat(name)
+            }
+            fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
+                (**self).get(name, to)
+            }
+            fn put(&self, name: &str, from: &Path) -> Result<()> {
+                (**self).put(name, from)
+            }
+            fn delete(&self, name: &str) -> Result<()> {
+                (**self).delete(name)
+            }
+        }
+    )*};
+}
+
+pass_on!(Box, Arc);

@@ -1,0 +1,342 @@
+//! What may stand on the command line: options for everything, tools, and `PROFILE BATCH` for all else.
+//!
+//! Only shapes are checked here; what the words mean is decided by `profile`, `plan` and the tools.
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Words that are tools, so that no profile can be called by them; those without a tool here are kept free.
+pub const RESERVED: &[&str] = &[
+    "init",
+    "profiles",
+    "status",
+    "history",
+    "plan",
+    "schedule",
+    "doctor",
+    "import",
+    "serve",
+    "mail-test",
+    "schema",
+    "completions",
+    "man",
+    "show",
+    "version",
+    "help",
+    "duplicity",
+    "keys",
+    "all",
+    "groups",
+];
+
+/// Backs up what profiles declare, in duplicity's format.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dupr",
+    version,
+    about = "Backs up what profiles declare, in duplicity's format",
+    override_usage = "dupr [OPTIONS] PROFILE [BATCH [ARGUMENTS]]\n       dupr [OPTIONS] TOOL …",
+    after_help = after_help(),
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Tools",
+    subcommand_value_name = "TOOL",
+)]
+pub struct Cli {
+    /// Options for everything.
+    #[command(flatten)]
+    pub common: Common,
+    /// A tool, or a profile with its batch.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// Options that may stand anywhere.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options everywhere")]
+pub struct Common {
+    /// Show what would be done and why, and do nothing
+    #[arg(long, visible_aliases = ["preview", "dry-run"], global = true)]
+    pub plan: bool,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Tell more; twice for every entry
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Tell nothing when all goes well
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Append a line for everything that happens
+    #[arg(long, value_name = "FILE", global = true)]
+    pub log_file: Option<PathBuf>,
+    /// How those lines look
+    #[arg(long, value_enum, value_name = "FORM", global = true)]
+    pub log_format: Option<LogForm>,
+    /// Colors
+    #[arg(long, value_enum, value_name = "WHEN", global = true)]
+    pub color: Option<ColorWhen>,
+    /// No live line, only finished steps
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+    /// Look for profiles here only
+    #[arg(long, value_name = "DIR", global = true)]
+    pub config_dir: Option<PathBuf>,
+    /// Set a key of the profile for this run: backup.volume-size="50 MiB"
+    #[arg(long, value_name = "KEY=VALUE", global = true, value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Do what deletes without being asked
+    #[arg(long, global = true)]
+    pub force: bool,
+    /// Do not wait for another run's lock
+    #[arg(long, global = true)]
+    pub no_lock_wait: bool,
+}
+
+/// How lines of the log file look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// Lines for people.
+    Text,
+    /// An object per line.
+    Json,
+}
+
+/// When colors are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// At a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A tool, or a profile with its batch.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Write a new profile, test its target, print a recovery sheet
+    Init(InitArgs),
+    /// All profiles, where they come from, and which hide others
+    Profiles,
+    /// Last good backup, age, size and next run of every profile
+    Status(StatusArgs),
+    /// Past runs of a profile
+    History(HistoryArgs),
+    /// What a batch would do, and why; same as --plan
+    Plan(BatchWords),
+    /// The merged profile, and where each value came from
+    Show(OneProfile),
+    /// Look for what could keep profiles from working
+    Doctor(SomeProfiles),
+    /// Send a test report by mail
+    MailTest(OneProfile),
+    /// The JSON Schema of profiles, for editors
+    Schema,
+    /// Completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page
+    Man,
+    /// Version and build
+    Version,
+    /// A profile and its batch.
+    #[command(external_subcommand)]
+    Profile(Vec<OsString>),
+}
+
+/// A single profile.
+#[derive(Debug, Args)]
+pub struct OneProfile {
+    /// Name or path of the profile
+    pub profile: String,
+}
+
+/// Some profiles, or all.
+#[derive(Debug, Args)]
+pub struct SomeProfiles {
+    /// Names, globs or paths; all if absent
+    pub profiles: Vec<String>,
+}
+
+/// Options of `dupr status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Names, globs or paths; all if absent
+    pub profiles: Vec<String>,
+    /// Exit with 6 if a backup is stale
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Options of `dupr history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Name or path of the profile
+    pub profile: String,
+    /// So many of the last runs
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
+    pub last: usize,
+    /// The whole report of one run: 1 is the last, 2 the one before
+    #[arg(long, value_name = "N")]
+    pub report: Option<usize>,
+    /// That report as HTML
+    #[arg(long, requires = "report")]
+    pub html: bool,
+}
+
+/// A profile, a batch and its arguments.
+#[derive(Debug, Args)]
+pub struct BatchWords {
+    /// Names (with commas), a glob, a path, or `all`
+    pub profile: String,
+    /// The batch and its arguments; [run] default if absent
+    pub words: Vec<OsString>,
+    /// verify: hold contents against the live source
+    #[arg(long)]
+    pub compare_data: bool,
+}
+
+/// Options of `dupr init`. What is not given is asked at a terminal.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the new profile
+    pub name: Option<String>,
+    /// Directory to back up
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// URL of the target
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Make a passphrase and keep it in this file, readable by you only
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_env", "no_encryption", "encrypt_to"])]
+    pub passphrase_file: Option<PathBuf>,
+    /// Take the passphrase from this variable of the environment
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_encryption", "encrypt_to"])]
+    pub passphrase_env: Option<String>,
+    /// Encrypt to this public key
+    #[arg(long, value_name = "KEY", conflicts_with = "no_encryption")]
+    pub encrypt_to: Vec<String>,
+    /// Store everything readable by anyone who gets at the target
+    #[arg(long)]
+    pub no_encryption: bool,
+    /// Leave out what this glob matches
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// When it should run: a cron expression
+    #[arg(long, value_name = "CRON")]
+    pub schedule: Option<String>,
+    /// Mail reports go to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_to: Option<String>,
+    /// Directory for the profile
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// Do not try whether the target can be reached
+    #[arg(long)]
+    pub no_test: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// The words after a profile's name.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dupr",
+    disable_version_flag = true,
+    override_usage = "dupr PROFILE BATCH [ARGUMENTS] [OPTIONS]"
+)]
+pub struct ProfileLine {
+    /// Options for everything.
+    #[command(flatten)]
+    pub common: Common,
+    /// Profile, batch and arguments.
+    #[command(flatten)]
+    pub words: BatchWords,
+}
+
+impl Common {
+    /// These options with those that stood elsewhere on the command line.
+    pub fn and(self, other: Common) -> Common {
+        Common {
+            plan: self.plan || other.plan,
+            json: self.json || other.json,
+            verbose: self.verbose.saturating_add(other.verbose),
+            quiet: self.quiet || other.quiet,
+            log_file: other.log_file.or(self.log_file),
+            log_format: other.log_format.or(self.log_format),
+            color: other.color.or(self.color),
+            no_progress: self.no_progress || other.no_progress,
+            config_dir: other.config_dir.or(self.config_dir),
+            set: self.set.into_iter().chain(other.set).collect(),
+            force: self.force || other.force,
+            no_lock_wait: self.no_lock_wait || other.no_lock_wait,
+        }
+    }
+}
+
+/// The whole grammar, for completions and the manual page.
+pub fn grammar() -> clap::Command {
+    Cli::command()
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write it as key=value".to_owned()),
+    }
+}
+
+fn after_help() -> String {
+    let mut text = String::from(
+        "Commands of a batch: backup full incr bkp pre post purge purgeFull purgeIncr purgeAuto cleanup verify\n\
+         verifyPath check status list find diff restore fetch sync. `_` then, `+` only if the last one succeeded,\n\
+         `-` only if it failed, `[ ]` groups: dupr home backup_purge, dupr home 'bkp+[verify-status]'.\n\n\
+         Exit codes:\n",
+    );
+    for (code, meaning) in super::exit::TABLE {
+        text.push_str(&format!("  {code:>3}  {meaning}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        grammar().debug_assert();
+        ProfileLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_tool_is_reserved() {
+        for tool in grammar().get_subcommands() {
+            assert!(RESERVED.contains(&tool.get_name()), "{}", tool.get_name());
+        }
+    }
+
+    #[test]
+    fn options_may_stand_before_and_after_the_profile() {
+        let cli = Cli::try_parse_from(["dupr", "--json", "home", "purge", "1M", "--plan"]).unwrap();
+        let What::Profile(words) = cli.what else {
+            panic!("not a profile")
+        };
+        assert!(cli.common.json);
+        let line =
+            ProfileLine::try_parse_from(std::iter::once("dupr".into()).chain(words)).unwrap();
+        assert!(line.common.plan && cli.common.and(line.common).json);
+        assert_eq!(
+            (line.words.profile.as_str(), line.words.words.len()),
+            ("home", 2)
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! `dupr PROFILE BATCH`: every profile is loaded and its batch parsed before the first one runs.
+
+use super::args::{BatchWords, Common};
+use super::session::{CLOCK, Session};
+use super::ui::products::{Collected, Lines};
+use super::ui::{out, summary};
+use super::{choose, exit};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
+use crate::job::{self, Ended, JobContext};
+use crate::plan::batch::{Batch, BatchOptions, Command};
+use crate::plan::{Action, Item, Node, Plan, render};
+use crate::profile::Loaded;
+use crate::profile::Profile;
+use crate::profile::error::Errors;
+use crate::run::Log;
+use crate::run::open::Surroundings;
+use crate::run::outcome::{Outcome, Verdict};
+use serde_json::json;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// Version of the JSON document of runs.
+const SCHEMA: u32 = 1;
+
+/// Runs or plans a batch for every profile meant, and returns the exit code.
+pub fn run(words: &BatchWords, session: &Session) -> u8 {
+    let jobs = match prepare(words, session) {
+        Ok(jobs) => jobs,
+        Err(complaint) => {
+            return usage(&complaint, session);
+        }
+    };
+    if let Err(e) = session.watch_signals() {
+        return failed(&e);
+    }
+    let log_file = match session.log_file() {
+        Ok(file) => file,
+        Err(e) => return failed(&e),
+    };
+    let monitor = session.monitor();
+    let log = Log::new(&*monitor, CLOCK, log_file, session.log_format());
+    let secret = |reference: &crate::profile::SecretRef| session.secret(reference);
+    let around = Surroundings {
+        environment: &session.environment,
+        program: session.program.as_deref(),
+        cancel: &session.cancel,
+        threads: session.world.threads,
+        host: &session.world.host,
+        zone: &session.zone,
+        secret: &secret,
+    };
+    let cx = JobContext {
+        around: &around,
+        log: &log,
+        clock: CLOCK,
+        state_dir: &session.world.state_dir,
+        lock_wait: session.common.no_lock_wait.then_some(Duration::ZERO),
+    };
+    if session.common.plan {
+        plans(&jobs, session, &cx)
+    } else {
+        runs(jobs, session, &cx)
+    }
+}
+
+/// A profile and the batch it is to do.
+struct Job {
+    profile: Profile,
+    batch: Batch,
+}
+
+/// Why nothing is done.
+enum Complaint {
+    Profile(Errors),
+    Batch {
+        message: String,
+        help: Option<String>,
+        marked: Option<String>,
+    },
+}
+
+/// A complaint in words, at the end of which nothing was done.
+fn usage(complaint: &Complaint, session: &Session) -> u8 {
+    match complaint {
+        Complaint::Profile(errors) => {
+            let text = errors.render(session.colors(session.world.terminal.error));
+            out::complaint(text.trim_end());
+        }
+        Complaint::Batch {
+            message,
+            help,
+            marked,
+        } => {
+            out::complaint(&format!("error: {message}"));
+            if let Some(marked) = marked {
+                marked
+                    .lines()
+                    .for_each(|l| out::complaint(&format!("    {l}")));
+            }
+            if let Some(help) = help {
+                out::complaint(&format!("help: {help}"));
+            }
+        }
+    }
+    exit::USAGE
+}
+
+/// Tells an error that ended everything, and returns its code.
+pub fn failed(error: &Error) -> u8 {
+    out::complaint(&format!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        out::complaint(&format!("help: {hint}"));
+    }
+    exit::of_kind(error.kind())
+}
+
+/// Loads and parses everything. All profiles are looked at before the first complaint ends it.
+fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job>, Complaint> {
+    let around = session.surroundings();
+    let found =
+        choose::profiles(&words.profile, &around.config_dirs).map_err(Complaint::Profile)?;
+    let mut jobs = Vec::new();
+    for found in &found {
+        let path = found.path.to_string_lossy();
+        let loaded =
+            Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
+        let mut profile = loaded.check(&around).map_err(Complaint::Profile)?;
+        profile.name.clone_from(&found.name);
+        let batch = parse(words, &profile, &session.common)?;
+        jobs.extend(profile.per_target().into_iter().map(|profile| Job {
+            profile,
+            batch: batch.clone(),
+        }));
+    }
+    Ok(jobs)
+}
+
+fn parse(
+    words: &BatchWords,
+    profile: &Profile,
+    common: &Common,
+) -> std::result::Result<Batch, Complaint> {
+    let mut texts = Vec::new();
+    for word in &words.words {
+        texts.push(utf8(word)?);
+    }
+    let options = BatchOptions {
+        force: common.force,
+        compare_data: words.compare_data,
+    };
+    let (batch, arguments) = match texts.split_first() {
+        Some((batch, arguments)) => (batch.as_str(), arguments),
+        None => (profile.run.default.as_str(), [].as_slice()),
+    };
+    if batch.is_empty() {
+        return Err(Complaint::Batch {
+            message: format!("the profile {} has no default batch", profile.name),
+            help: Some("name one, such as backup_purge, or set `default` under [run]".to_owned()),
+            marked: None,
+        });
+    }
+    Batch::parse(batch, arguments, options).map_err(|e| Complaint::Batch {
+        message: e.to_string(),
+        help: e.help(),
+        marked: e.marked(),
+    })
+}
+
+fn utf8(word: &OsString) -> std::result::Result<String, Complaint> {
+    word.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Complaint::Batch {
+            message: format!("{:?} is not UTF-8", word.to_string_lossy()),
+            help: None,
+            marked: None,
+        })
+}
+
+fn plans(jobs: &[Job], session: &Session, cx: &JobContext<'_>) -> u8 {
+    let mut code = exit::DONE;
+    let mut documents = Vec::new();
+    for job in jobs {
+        match job::plan(&job.profile, &job.batch, cx) {
+            Ok(plan) if session.common.json => documents.push(json!(plan)),
+            Ok(plan) => out::text(&render::text(&plan, session.common.verbose > 0)),
+            Err(e) => {
+                let e = e.within(format!("cannot plan for {}", job.profile.name));
+                let this = failed(&e);
+                code = if code == exit::DONE { this } else { code };
+            }
+        }
+    }
+    if session.common.json {
+        out::json(&json!({"schema": SCHEMA, "code": code, "plans": documents}));
+    }
+    code
+}
+
+fn runs(jobs: Vec<Job>, session: &Session, cx: &JobContext<'_>) -> u8 {
+    let mut documents = Vec::new();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for mut job in jobs {
+        if session.cancel.is_requested() {
+            break;
+        }
+        let Ended { outcome, troubles } = if session.common.json {
+            let mut collected = Collected::default();
+            let ended = job::execute(&job.profile, &job.batch, &mut collected, cx);
+            documents.push(json!({"outcome": ended.outcome, "products": collected.0, "troubles": ended.troubles}));
+            ended
+        } else {
+            match confirm(&mut job, session, cx) {
+                Ok(()) => {}
+                Err(e) => out::complaint(&format!("cannot show what would be removed: {e}")),
+            }
+            job::execute(&job.profile, &job.batch, &mut Lines, cx)
+        };
+        if !session.common.json {
+            show(&job, &outcome, &troubles, session);
+        }
+        outcomes.push(outcome);
+    }
+    let code = exit::of_outcomes(&outcomes);
+    if session.common.json {
+        out::json(&json!({"schema": SCHEMA, "code": code, "runs": documents}));
+    }
+    code
+}
+
+/// Prints the summary: always if something is wrong, otherwise unless it is to be quiet or only looked at things.
+fn show(job: &Job, outcome: &Outcome, troubles: &[String], session: &Session) {
+    let well = outcome.verdict == Verdict::Success && troubles.is_empty();
+    let looks = job.batch.commands().iter().all(|c| c.only_looks());
+    if well && (looks || session.common.quiet) {
+        return;
+    }
+    let lines = summary::summary(outcome, troubles);
+    if well {
+        lines.iter().for_each(|l| out::line(l));
+    } else {
+        lines.iter().for_each(|l| out::complaint(l));
+    }
+}
+
+/// At a terminal, shows what a batch would delete and asks; the answer decides as `--force` does.
+fn confirm(job: &mut Job, session: &Session, cx: &JobContext<'_>) -> Result<()> {
+    let force = job.batch.options.force || job.profile.retention.force;
+    let removing = |c: &&Command| {
+        c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. })
+    };
+    let deletes = job.batch.commands().iter().any(|c| removing(c));
+    if force || !deletes || !session.world.terminal.input || !session.world.terminal.error {
+        return Ok(());
+    }
+    let plan = job::plan(&job.profile, &job.batch, cx)?;
+    if !removes(&plan) {
+        return Ok(());
+    }
+    out::complaint(render::text(&plan, true).trim_end());
+    job.batch.options.force = super::ask::yes("Really remove what is listed?", false)?;
+    Ok(())
+}
+
+fn removes(plan: &Plan) -> bool {
+    fn any(nodes: &[Node]) -> bool {
+        nodes.iter().any(|n| match &n.item {
+            Item::Group(inner) => any(inner),
+            Item::Step(step) => match &step.action {
+                Action::Remove(remove) => !remove.sets.is_empty(),
+                Action::Cleanup { .. } => true,
+                _ => false,
+            },
+        })
+    }
+    any(&plan.nodes)
+}
+
+/// Loads one profile for a tool.
+///
+/// # Errors
+/// There is none of that name, or it cannot be used; already told.
+pub fn load(word: &str, session: &Session) -> std::result::Result<Profile, u8> {
+    let around = session.surroundings();
+    let profile = Loaded::read(word, &around, &session.common.set).and_then(|l| l.check(&around));
+    profile.map_err(|errors| usage(&Complaint::Profile(errors), session))
+}
+
+/// The time, for tools.
+pub fn now() -> Timestamp {
+    CLOCK()
+}
+
+/// An error of usage with its hint.
+pub fn usage_error(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Usage, message).with_hint(hint)
+}

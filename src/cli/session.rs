@@ -1,0 +1,172 @@
+//! What one invocation hands to its jobs: secrets, signals, the log, whoever shows progress.
+
+use super::args::{ColorWhen, Common, LogForm};
+use super::ui::plain::{Loudness, Plain};
+use super::ui::terminal::Terminal;
+use super::world::{self, World};
+use crate::engine::context::Cancel;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::secret::Secret;
+use crate::engine::storage::Environment;
+use crate::profile::SecretRef;
+use crate::profile::Surroundings;
+use crate::run::{LogFormat, RunMonitor};
+use jiff::tz::TimeZone;
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// The clock as everybody below is given it.
+pub const CLOCK: &(dyn Fn() -> crate::engine::time::Timestamp + Sync) = &world::now;
+
+/// One invocation.
+pub struct Session {
+    /// Where it runs.
+    pub world: World,
+    /// Options for everything.
+    pub common: Common,
+    /// Raised by signals.
+    pub cancel: Cancel,
+    /// The environment for storage services.
+    pub environment: Environment,
+    /// This program.
+    pub program: Option<PathBuf>,
+    /// Zone of the user.
+    pub zone: TimeZone,
+    secrets: RefCell<Vec<(SecretRef, Secret)>>,
+}
+
+impl Session {
+    /// Gathers what jobs need.
+    pub fn new(world: World, common: Common) -> Self {
+        Self {
+            common,
+            cancel: Cancel::new(),
+            environment: std::env::vars_os().collect(),
+            program: std::env::current_exe().ok(),
+            zone: TimeZone::system(),
+            secrets: RefCell::default(),
+            world,
+        }
+    }
+
+    /// Lets SIGINT, SIGTERM and SIGHUP ask for a stop: the first politely, the second at once.
+    ///
+    /// # Errors
+    /// The system refuses to register handlers.
+    pub fn watch_signals(&self) -> Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+            .map_err(|e| Error::from(e).within("cannot watch for signals"))?;
+        let cancel = self.cancel.clone();
+        std::thread::spawn(move || signals.forever().for_each(|_| cancel.request()));
+        Ok(())
+    }
+
+    /// Directories with profiles.
+    pub fn config_dirs(&self) -> Vec<PathBuf> {
+        super::choose::directories(self.common.config_dir.as_ref(), &self.world)
+    }
+
+    /// What loading a profile may know of the world.
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            config_dirs: self.config_dirs(),
+            env: self.world.variables.clone(),
+            home: self.world.home.clone(),
+            cache_dir: self.world.cache_dir.clone(),
+            temp_dir: self.world.temp_dir.clone(),
+            current_dir: self.world.current_dir.clone(),
+            look_at_files: true,
+        }
+    }
+
+    /// Reads a secret, once in an invocation.
+    ///
+    /// # Errors
+    /// It is not where the profile says, or nobody is there to be asked.
+    pub fn secret(&self, reference: &SecretRef) -> Result<Secret> {
+        if let Some((_, secret)) = self.secrets.borrow().iter().find(|(r, _)| r == reference) {
+            return Ok(secret.clone());
+        }
+        let secret = reference.resolve(&self.world.variables, &|prompt| self.ask_secret(prompt))?;
+        self.secrets
+            .borrow_mut()
+            .push((reference.clone(), secret.clone()));
+        Ok(secret)
+    }
+
+    fn ask_secret(&self, prompt: &str) -> Result<Secret> {
+        if !self.world.terminal.input {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("nobody is there to be asked for {prompt}"),
+            )
+            .with_hint("name a file, a variable or a command for the secret in the profile"));
+        }
+        let text = rpassword::prompt_password(format!("{prompt}: "));
+        text.map(|t| Secret::new(t.into_bytes()))
+            .map_err(|e| Error::from(e).within("cannot ask for a secret"))
+    }
+
+    /// Whether to use colors on a stream that is or is not a terminal.
+    pub fn colors(&self, terminal: bool) -> bool {
+        match self.common.color.unwrap_or(ColorWhen::Auto) {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => {
+                let dumb = self.world.variable("TERM").is_none_or(|t| t == "dumb");
+                terminal && !dumb && self.world.variable("NO_COLOR").is_none()
+            }
+        }
+    }
+
+    /// How much is told.
+    pub fn loudness(&self) -> Loudness {
+        match (self.common.quiet, self.common.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, 0) => Loudness::Normal,
+            (false, 1) => Loudness::Verbose,
+            (false, _) => Loudness::Everything,
+        }
+    }
+
+    /// Who shows progress: a live line at a terminal, plain lines elsewhere, nothing beside JSON.
+    pub fn monitor(&self) -> Box<dyn RunMonitor> {
+        if self.common.json {
+            return Box::new(crate::engine::monitor::Silent);
+        }
+        if self.world.terminal.error {
+            let live = !self.common.no_progress
+                && self.world.variable("TERM").is_some_and(|t| t != "dumb");
+            return Box::new(Terminal::new(self.loudness(), self.colors(true), live));
+        }
+        Box::new(Plain::new(self.loudness(), CLOCK))
+    }
+
+    /// The log file, opened for appending, readable by its owner only if it is new.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn log_file(&self) -> Result<Option<File>> {
+        let Some(path) = &self.common.log_file else {
+            return Ok(None);
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path);
+        file.map(Some)
+            .map_err(|e| Error::io("open the log file", path, e))
+    }
+
+    /// How its lines look.
+    pub fn log_format(&self) -> LogFormat {
+        match self.common.log_format {
+            Some(LogForm::Json) => LogFormat::Json,
+            _ => LogFormat::Text,
+        }
+    }
+}

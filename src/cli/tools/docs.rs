@@ -1,0 +1,51 @@
+//! Tools that describe dupr itself: schema, completions, manual page, version. All made from one grammar.
+
+use crate::cli::ui::out;
+use crate::cli::{args, exit, run};
+use crate::engine::error::{Error, ErrorKind};
+
+/// The JSON Schema of profiles.
+pub fn schema() -> u8 {
+    out::json(&crate::profile::file::schema());
+    exit::DONE
+}
+
+/// Completions for a shell.
+pub fn completions(shell: clap_complete::Shell) -> u8 {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut args::grammar(), "dupr", &mut text);
+    out::text(&String::from_utf8_lossy(&text));
+    exit::DONE
+}
+
+/// The manual page, in roff.
+pub fn man() -> u8 {
+    let mut text = Vec::new();
+    match clap_mangen::Man::new(args::grammar()).render(&mut text) {
+        Ok(()) => {
+            out::text(&String::from_utf8_lossy(&text));
+            exit::DONE
+        }
+        Err(e) => run::failed(
+            &Error::new(ErrorKind::Internal, "cannot write the manual page").with_source(e),
+        ),
+    }
+}
+
+/// Version and what was built in.
+pub fn version() -> u8 {
+    let features: Vec<&str> = [
+        ("cloud", cfg!(feature = "cloud")),
+        ("mail", cfg!(feature = "mail")),
+    ]
+    .iter()
+    .filter(|f| f.1)
+    .map(|f| f.0)
+    .collect();
+    out::line(&format!(
+        "dupr {} ({})",
+        env!("CARGO_PKG_VERSION"),
+        features.join(", ")
+    ));
+    exit::DONE
+}

@@ -1,0 +1,49 @@
+//! Everything people see: live lines, plain lines, tables, summaries, JSON. Nothing else prints.
+
+pub mod out;
+pub mod plain;
+pub mod products;
+pub mod summary;
+pub mod table;
+pub mod terminal;
+
+use crate::run::outcome::StepStatus;
+
+/// A meaning that a color may underline; the word always carries it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Needs a look.
+    Warn,
+    /// Failed.
+    Bad,
+    /// Of no weight.
+    Calm,
+}
+
+/// `text` in the color of `tone`, if colors are on.
+pub fn colored(text: &str, tone: Tone, colors: bool) -> String {
+    if !colors {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Warn => "33",
+        Tone::Bad => "1;31",
+        Tone::Calm => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// The word of a step's end.
+pub fn status_word(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::Done => "done",
+        StepStatus::Warning => "problems",
+        StepStatus::Failed => "FAILED",
+        StepStatus::Skipped => "skipped",
+        StepStatus::Deferred => "deferred",
+        StepStatus::Interrupted => "stopped",
+    }
+}

@@ -1,0 +1,115 @@
+//! Progress without a terminal: a line with its time for every step, on standard error.
+
+use super::out;
+use crate::engine::monitor::{EntryChange, Level, Monitor, Problem};
+use crate::engine::path::PathIndex;
+use crate::engine::time::Timestamp;
+use crate::plan::Step;
+use crate::report::format;
+use crate::run::RunMonitor;
+use crate::run::outcome::{StepOutcome, StepStatus};
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loudness {
+    /// Nothing while it runs.
+    Quiet,
+    /// A line a step, problems and notices.
+    Normal,
+    /// Infos as well.
+    Verbose,
+    /// Every entry.
+    Everything,
+}
+
+/// Tells a run in lines.
+pub struct Plain<'a> {
+    loudness: Loudness,
+    clock: &'a (dyn Fn() -> Timestamp + Sync),
+}
+
+impl<'a> Plain<'a> {
+    /// Lines of this loudness with the time of `clock`.
+    pub fn new(loudness: Loudness, clock: &'a (dyn Fn() -> Timestamp + Sync)) -> Self {
+        Self { loudness, clock }
+    }
+
+    fn tell(&self, from: Loudness, text: &str) {
+        if self.loudness >= from {
+            out::complaint(&format!(
+                "{} {}",
+                (self.clock)().to_rfc3339(),
+                format::safe(text)
+            ));
+        }
+    }
+}
+
+/// Loudness from which a note of this weight is told.
+pub(super) fn loudness_of(level: Level) -> Loudness {
+    match level {
+        Level::Warning | Level::Notice => Loudness::Normal,
+        Level::Info => Loudness::Verbose,
+        Level::Debug => Loudness::Everything,
+    }
+}
+
+/// What an entry became, in one letter.
+pub(super) fn letter(change: EntryChange) -> char {
+    match change {
+        EntryChange::Added => 'A',
+        EntryChange::Modified => 'M',
+        EntryChange::Deleted => 'D',
+    }
+}
+
+impl Monitor for Plain<'_> {
+    fn problem(&self, problem: Problem) {
+        self.tell(Loudness::Normal, &format!("problem: {problem}"));
+    }
+    fn note(&self, level: Level, text: &str) {
+        self.tell(loudness_of(level), text);
+    }
+    fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
+        if let Some(change) = change {
+            self.tell(Loudness::Everything, &format!("{} {path}", letter(change)));
+        }
+    }
+}
+
+impl RunMonitor for Plain<'_> {
+    fn step_started(&self, step: &Step, title: &str) {
+        let why = if step.why.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", step.why)
+        };
+        self.tell(Loudness::Normal, &format!("{title}{why}"));
+    }
+    fn hook_line(&self, line: &str) {
+        self.tell(Loudness::Normal, &format!("| {line}"));
+    }
+    fn step_ended(&self, step: &StepOutcome) {
+        match &step.failure {
+            Some(failure) => self.tell(
+                Loudness::Normal,
+                &format!("{} failed: {}", step.title, failure.message),
+            ),
+            None if step.status == StepStatus::Done => self.tell(
+                Loudness::Verbose,
+                &format!("{} done in {}", step.title, format::millis(step.elapsed_ms)),
+            ),
+            None => {
+                let notes = step.notes.join("; ");
+                self.tell(
+                    Loudness::Normal,
+                    &format!(
+                        "{} {}: {notes}",
+                        step.title,
+                        super::status_word(step.status)
+                    ),
+                );
+            }
+        }
+    }
+}

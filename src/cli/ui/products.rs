@@ -1,0 +1,334 @@
+//! Listings, differences and the state of chains, as lines or as JSON.
+
+use super::out;
+use super::table::Table;
+use crate::engine::collection::BackupSet;
+use crate::engine::entry::{Entry, Kind};
+use crate::engine::error::Result;
+use crate::engine::format::SetId;
+use crate::engine::ops::output::{Difference, DifferenceKind, Output};
+use crate::engine::path::PathIndex;
+use crate::engine::time::Timestamp;
+use crate::report::format;
+use crate::run::products::{Products, TargetView};
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+/// Prints products as they come.
+pub struct Lines;
+
+impl Output for Lines {
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
+        out::line(&entry_line(entry));
+        Ok(())
+    }
+    fn difference(&mut self, difference: &Difference) -> Result<()> {
+        out::line(&difference_line(difference));
+        Ok(())
+    }
+}
+
+impl Products for Lines {
+    fn status(&mut self, view: &TargetView<'_>) -> Result<()> {
+        status_lines(view).iter().for_each(|l| out::line(l));
+        Ok(())
+    }
+    fn found(&mut self, set: SetId, entry: &Entry) -> Result<()> {
+        out::line(&format!("{}  {}", set.time(), entry_line(entry)));
+        Ok(())
+    }
+}
+
+/// Collects products for one JSON document.
+#[derive(Default)]
+pub struct Collected(pub Vec<Value>);
+
+impl Output for Collected {
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
+        self.0.push(entry_json(entry));
+        Ok(())
+    }
+    fn difference(&mut self, difference: &Difference) -> Result<()> {
+        let mut value = json!({"difference": difference_word(&difference.kind)});
+        add_path(&mut value, &difference.path);
+        self.0.push(value);
+        Ok(())
+    }
+}
+
+impl Products for Collected {
+    fn status(&mut self, view: &TargetView<'_>) -> Result<()> {
+        self.0.push(json!({
+            "target": view.target,
+            "collection": view.collection,
+            "damaged": view.damaged,
+            "partial": view.partial,
+        }));
+        Ok(())
+    }
+    fn found(&mut self, set: SetId, entry: &Entry) -> Result<()> {
+        let mut value = entry_json(entry);
+        value["set"] = json!(set);
+        self.0.push(value);
+        Ok(())
+    }
+}
+
+/// `drwxr-xr-x  ada   ada    2026-11-20 21:54  Mail/inbox`.
+fn entry_line(entry: &Entry) -> String {
+    let meta = &entry.meta;
+    let owner = |name: &[u8], id: u32| {
+        if name.is_empty() {
+            id.to_string()
+        } else {
+            format::safe(&String::from_utf8_lossy(name))
+        }
+    };
+    let link = match &entry.kind {
+        Kind::Symlink(text) => format!(" -> {}", format::safe(&String::from_utf8_lossy(text))),
+        _ => String::new(),
+    };
+    format!(
+        "{}{}  {:<8} {:<8} {}  {}{link}",
+        letter(&entry.kind),
+        mode(meta.mode),
+        owner(&meta.uname, meta.uid),
+        owner(&meta.gname, meta.gid),
+        format::time(Timestamp(meta.mtime)).trim_end_matches(" UTC"),
+        entry.path,
+    )
+}
+
+fn letter(kind: &Kind) -> char {
+    match kind {
+        Kind::File => '-',
+        Kind::Dir => 'd',
+        Kind::Symlink(_) => 'l',
+        Kind::Fifo => 'p',
+        Kind::CharDevice { .. } => 'c',
+        Kind::BlockDevice { .. } => 'b',
+    }
+}
+
+fn mode(bits: u32) -> String {
+    (0..9)
+        .rev()
+        .map(|bit| {
+            if bits >> bit & 1 == 1 {
+                ['x', 'w', 'r'][bit % 3]
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+fn difference_word(kind: &DifferenceKind) -> &'static str {
+    match kind {
+        DifferenceKind::New => "new",
+        DifferenceKind::Missing => "missing",
+        DifferenceKind::Type { .. } => "type",
+        DifferenceKind::Permissions { .. } => "permissions",
+        DifferenceKind::Mtime { .. } => "time",
+        DifferenceKind::Data => "content",
+        DifferenceKind::LinkTarget { .. } => "link",
+        DifferenceKind::Device => "device",
+    }
+}
+
+fn difference_line(difference: &Difference) -> String {
+    let detail = match &difference.kind {
+        DifferenceKind::Type { local, backup } => format!(" ({backup} -> {local})"),
+        DifferenceKind::Permissions { local, backup } => format!(" ({backup} -> {local})"),
+        DifferenceKind::Mtime { local, backup } => {
+            format!(" ({} -> {})", Timestamp(*backup), Timestamp(*local))
+        }
+        DifferenceKind::LinkTarget { local, backup } => {
+            let text = |t: &[u8]| format::safe(&String::from_utf8_lossy(t));
+            format!(" ({} -> {})", text(backup), text(local))
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{:<11} {}{detail}",
+        difference_word(&difference.kind),
+        difference.path
+    )
+}
+
+fn entry_json(entry: &Entry) -> Value {
+    let mut value = json!({
+        "kind": entry.kind.word(),
+        "mode": format!("{:04o}", entry.meta.mode),
+        "uid": entry.meta.uid,
+        "gid": entry.meta.gid,
+        "user": String::from_utf8_lossy(&entry.meta.uname),
+        "group": String::from_utf8_lossy(&entry.meta.gname),
+        "mtime": entry.meta.mtime,
+    });
+    if let Kind::Symlink(text) = &entry.kind {
+        value["link"] = json!(String::from_utf8_lossy(text));
+    }
+    add_path(&mut value, &entry.path);
+    value
+}
+
+/// Adds `path`, and `path_b64` where it is not UTF-8.
+fn add_path(value: &mut Value, path: &PathIndex) {
+    let bytes = path.as_bytes();
+    value["path"] = json!(String::from_utf8_lossy(bytes));
+    if std::str::from_utf8(bytes).is_err() {
+        value["path_b64"] = json!(base64::engine::general_purpose::STANDARD.encode(bytes));
+    }
+}
+
+/// Chains and sets of a target, the newest last.
+fn status_lines(view: &TargetView<'_>) -> Vec<String> {
+    let collection = view.collection;
+    let mut lines = vec![format!("Target {}", format::safe(view.target))];
+    if collection.chains.is_empty() {
+        lines.push("There is no backup yet.".to_owned());
+    }
+    for (n, chain) in collection.chains.iter().enumerate() {
+        lines.push(String::new());
+        let incrementals = format::counted(chain.incrementals.len() as u64, "incremental");
+        lines.push(format!(
+            "Chain {} of {}: full and {incrementals}, {}, {} to {}",
+            n + 1,
+            collection.chains.len(),
+            format::bytes(chain.bytes()),
+            format::time(chain.start()),
+            format::time(chain.end()),
+        ));
+        let mut table = Table::new(&["  SET", "TIME", ">VOLUMES", ">SIZE", "NOTE"]);
+        for set in chain.sets() {
+            let damage = view
+                .damaged
+                .iter()
+                .find(|d| d.set == set.id)
+                .map(|d| format!("DAMAGED: {}", d.reason));
+            table.row(set_row(set, &damage.unwrap_or_default()));
+        }
+        lines.extend(table.lines());
+    }
+    for (sets, word) in [
+        (&collection.orphans, "orphaned"),
+        (&collection.incomplete, "incomplete"),
+    ] {
+        for set in sets {
+            lines.push(String::new());
+            let files = format::counted(set.files().count() as u64, "file");
+            let note = match view.partial {
+                Some(partial) if partial.set == set.id => {
+                    format!(
+                        "the next backup goes on with it at volume {}",
+                        partial.next_volume
+                    )
+                }
+                _ => "cleanup removes it".to_owned(),
+            };
+            lines.push(format!(
+                "{} is {word}: {files}, {}; {note}",
+                set.id,
+                format::bytes(set.bytes())
+            ));
+        }
+    }
+    if !collection.duplicates.is_empty() {
+        lines.push(String::new());
+        lines.push(format!(
+            "{} are there twice in another form; never touched",
+            collection.duplicates.len()
+        ));
+    }
+    if collection.strangers > 0 {
+        lines.push(String::new());
+        lines.push(format!(
+            "{} of other names; never touched",
+            format::counted(collection.strangers, "file")
+        ));
+    }
+    lines
+}
+
+fn set_row(set: &BackupSet, note: &str) -> Vec<String> {
+    vec![
+        format!(
+            "  {}",
+            if set.id.is_full() {
+                "full"
+            } else {
+                "incremental"
+            }
+        ),
+        format::time(set.id.time()),
+        format::count(set.volumes.len() as u64),
+        format::bytes(set.bytes()),
+        format::safe(note),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::entry::Metadata;
+    use std::sync::Arc;
+
+    fn entry(path: &[u8], kind: Kind) -> Entry {
+        let meta = Metadata {
+            mode: 0o754,
+            uid: 1000,
+            uname: Arc::from(*b"ada"),
+            mtime: 1_795_211_663,
+            ..Metadata::default()
+        };
+        Entry {
+            path: PathIndex::new(path).unwrap(),
+            kind,
+            meta,
+            size: 0,
+        }
+    }
+
+    #[test]
+    fn entries_look_like_ls_and_cannot_disturb_a_terminal() {
+        let line = entry_line(&entry(b"Mail/a\x1bb", Kind::Symlink(Box::from(*b"x\ny"))));
+        assert_eq!(
+            line,
+            "lrwxr-xr--  ada      0        2026-11-20 21:54  Mail/a\\u{1b}b -> x\\ny"
+        );
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_come_with_their_bytes() {
+        let value = entry_json(&entry(b"a\xff", Kind::File));
+        assert_eq!(
+            (value["path"].as_str(), value["path_b64"].as_str()),
+            (Some("a\u{fffd}"), Some("Yf8="))
+        );
+        assert!(
+            entry_json(&entry(b"a", Kind::File))
+                .get("path_b64")
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn differences_in_a_line() {
+        let path = PathIndex::new(b"a").unwrap();
+        let line = |kind| {
+            difference_line(&Difference {
+                path: path.clone(),
+                kind,
+            })
+        };
+        assert_eq!(line(DifferenceKind::New), "new         a");
+        assert_eq!(
+            line(DifferenceKind::Type {
+                local: "dir",
+                backup: "reg"
+            }),
+            "type        a (reg -> dir)"
+        );
+    }
+}

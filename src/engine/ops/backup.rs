@@ -1,0 +1,388 @@
+//! Makes a full or an incremental set, or goes on with an interrupted one.
+
+use super::resume::Resumed;
+use crate::engine::archive::JournalHead;
+use crate::engine::collection::{BackupChain, Collection};
+use crate::engine::context::Context;
+use crate::engine::engine::Engine;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::SetId;
+use crate::engine::format::manifest;
+use crate::engine::format::sigtar::{SigEntry, SigtarReader};
+use crate::engine::monitor::{Counted, Counter, Level};
+use crate::engine::pipeline::{self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits};
+use crate::engine::stats::BackupStats;
+use crate::engine::stream::WalkItem;
+use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
+use crate::engine::stream::overlay::Overlay;
+use crate::engine::time::Timestamp;
+use crate::engine::tree::{Source, Walk};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Which set to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// A full set.
+    Full,
+    /// A set on top of the newest one; an error if that cannot be extended.
+    #[default]
+    Incremental,
+}
+
+/// How a backup is made.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// Which set to make.
+    pub mode: Mode,
+    /// Name of this host, as the manifest notes it.
+    pub hostname: Vec<u8>,
+    /// Other names of this host that count as the same.
+    pub hostname_aliases: Vec<Vec<u8>>,
+    /// The source as it is spelled in the manifest; an increment must have the same.
+    pub label: Vec<u8>,
+    /// Size a volume should not exceed by much, bytes.
+    pub volume_bytes: u64,
+    /// Largest signature block, bytes; by the length of the file if absent.
+    pub max_block: Option<u64>,
+    /// Compare owners by number only.
+    pub numeric_owner: bool,
+    /// Goes on although host or source differ from those of the chain.
+    pub allow_mismatch: bool,
+    /// Goes on although the source is empty and was not before.
+    pub allow_empty: bool,
+    /// Goes on although the newest set cannot be opened with today's key. Only for a full set.
+    pub allow_new_key: bool,
+    /// What else must be the same for an interrupted run to be resumed, such as the selection.
+    pub fingerprint: String,
+    /// Never goes on with an interrupted run.
+    pub fresh: bool,
+}
+
+impl Default for BackupOptions {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            hostname: Vec::new(),
+            hostname_aliases: Vec::new(),
+            label: Vec::new(),
+            volume_bytes: 200 << 20,
+            max_block: None,
+            numeric_owner: false,
+            allow_mismatch: false,
+            allow_empty: false,
+            allow_new_key: false,
+            fingerprint: String::new(),
+            fresh: false,
+        }
+    }
+}
+
+impl BackupOptions {
+    /// Options for a full set.
+    pub fn full() -> Self {
+        Self { mode: Mode::Full, ..Self::default() }
+    }
+
+    /// Options for an incremental set.
+    pub fn incremental() -> Self {
+        Self::default()
+    }
+}
+
+/// What a backup made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackupReport {
+    /// The set.
+    pub set: SetId,
+    /// Its figures.
+    pub stats: BackupStats,
+}
+
+/// A set about to be written, or written on.
+pub(super) struct Begun<'a> {
+    pub set: SetId,
+    pub basis: Option<&'a BackupChain>,
+    pub resumed: Option<Resumed>,
+}
+
+impl Engine {
+    /// Backs up `source`. Call it with the lock held.
+    ///
+    /// The set exists once this returns: its manifest is at the target. Trouble with single entries is counted in
+    /// [`BackupStats::problems`].
+    ///
+    /// # Errors
+    /// Nothing was written if the source is missing or suddenly empty (`Source`), the clock is behind the newest
+    /// set (`Clock`), the key does not open the newest set (`WrongKey`), host or source differ (`Mismatch`), or the
+    /// chain cannot be extended (`NoBackup`, `Corrupt`). After any other error the run can be resumed.
+    pub fn backup(&self, source: &Source, options: &BackupOptions, cx: &Context) -> Result<BackupReport> {
+        let counted = Counted::new(cx.monitor);
+        let cx = &Context { monitor: &counted, ..*cx };
+        let collection = self.scan(cx)?;
+        self.check_key(&collection, options, cx)?;
+        self.check_source(source, &collection, options, cx)?;
+        let abandoned = self.archive.part_sets()?;
+        let begun = match self.resume_point(source, options, &collection, cx)? {
+            Some((set, resumed)) => self.go_on(set, resumed, &collection)?,
+            None => self.begin(&collection, options, cx)?,
+        };
+        let set = begun.set;
+        let mut stats = self.write_set(source, options, begun, cx)?;
+        stats.problems = counted.problems();
+        self.remove_abandoned(&collection, &abandoned, set, cx)?;
+        Ok(BackupReport { set, stats })
+    }
+
+    /// A wrong passphrase is found before the first byte is written: two keys in one chain make it unreadable.
+    fn check_key(&self, collection: &Collection, options: &BackupOptions, cx: &Context) -> Result<()> {
+        let newest = collection.latest_chain().and_then(|c| c.sets().next_back());
+        let Some(set) = newest.filter(|s| s.is_encrypted() && self.target.seal.can_read_back()) else {
+            return Ok(());
+        };
+        match self.remote_manifest(set, cx) {
+            Err(e) if e.kind() == ErrorKind::WrongKey => {
+                if options.allow_new_key && options.mode == Mode::Full {
+                    cx.monitor.note(Level::Warning, "the newest set does not open with today's key; a new chain begins");
+                    return Ok(());
+                }
+                Err(e
+                    .within(format!("the key does not open the newest set at {}", self.location()))
+                    .with_hint("use the passphrase or key of that set, or make a full backup with --allow-new-key"))
+            }
+            // Damage is judged by `inspect`, which turns it into a new full set.
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(()),
+            Err(e) => Err(e),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// An unmounted disk looks like an empty directory; a backup of it would call everything deleted.
+    fn check_source(
+        &self,
+        source: &Source,
+        collection: &Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<()> {
+        let is_empty = std::fs::read_dir(source.root()).is_ok_and(|mut d| d.next().is_none());
+        if options.allow_empty || !is_empty {
+            return Ok(());
+        }
+        let Some(chain) = collection.latest_chain() else { return Ok(()) };
+        for set in chain.sets() {
+            let manifest = self.manifest(set, cx);
+            // With a public key alone the manifest may be unreadable; then assume that there was something.
+            if !manifest.is_ok_and(|m| m.volumes.values().all(|v| v.end.path.is_root())) {
+                return Err(Error::new(
+                    ErrorKind::Source,
+                    format!("the source {} is empty, and was not in the last backup", source.root().display()),
+                )
+                .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin<'a>(&self, collection: &'a Collection, options: &BackupOptions, cx: &Context) -> Result<Begun<'a>> {
+        let time = set_time(collection.newest_time(), cx.now)?;
+        let begun = match options.mode {
+            Mode::Full => Begun { set: SetId::Full { time }, basis: None, resumed: None },
+            Mode::Incremental => {
+                let health = self.inspect(collection, cx)?;
+                if let Some(reason) = health.why_not {
+                    let kind = if health.damage.is_empty() { ErrorKind::NoBackup } else { ErrorKind::Corrupt };
+                    return Err(Error::new(kind, format!("the newest chain cannot be extended: {reason}"))
+                        .with_hint("make a full backup"));
+                }
+                let chain = collection
+                    .latest_chain()
+                    .ok_or_else(|| Error::new(ErrorKind::NoBackup, "there is no full set to build on"))?;
+                self.check_origin(chain, options, cx)?;
+                Begun {
+                    set: SetId::Incremental { start: chain.end(), end: time },
+                    basis: Some(chain),
+                    resumed: None,
+                }
+            }
+        };
+        self.archive.discard_parts()?;
+        Ok(begun)
+    }
+
+    fn go_on<'a>(&self, set: SetId, resumed: Resumed, collection: &'a Collection) -> Result<Begun<'a>> {
+        let basis = match set {
+            SetId::Full { .. } => None,
+            SetId::Incremental { .. } => collection.latest_chain(),
+        };
+        Ok(Begun { set, basis, resumed: Some(resumed) })
+    }
+
+    /// Host and source must be those of the chain: mixing two makes everything look deleted and new.
+    fn check_origin(&self, chain: &BackupChain, options: &BackupOptions, cx: &Context) -> Result<()> {
+        let Some(set) = chain.sets().next_back().filter(|_| !options.allow_mismatch) else { return Ok(()) };
+        let Ok(manifest) = self.manifest(set, cx) else { return Ok(()) };
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        let differs = |what: &str, was: &[u8], is: &[u8]| {
+            Error::new(
+                ErrorKind::Mismatch,
+                format!("the backups at {} are of {what} {:?}, this is {:?}", self.location(), text(was), text(is)),
+            )
+            .with_hint("check the target; if it is right, use --allow-source-mismatch once")
+        };
+        if let Some(host) = manifest.hostname.filter(|h| *h != options.hostname && !options.hostname_aliases.contains(h))
+        {
+            return Err(differs("host", &host, &options.hostname));
+        }
+        match manifest.local_dir {
+            Some(dir) if dir != options.label => Err(differs("source", &dir, &options.label)),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_set(
+        &self,
+        source: &Source,
+        options: &BackupOptions,
+        begun: Begun<'_>,
+        cx: &Context,
+    ) -> Result<BackupStats> {
+        let set = begun.set;
+        let before = self.overlay(begun.basis, cx)?;
+        let resumed = begun.resumed.unwrap_or_default();
+        let last = resumed.checkpoints.last().cloned();
+        let mut stats = last.as_ref().map(|c| c.stats.clone()).unwrap_or_default();
+        stats.time = set.time();
+        stats.resumed_volumes = last.as_ref().map_or(0, |c| u64::from(c.volume));
+        let seen = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+        let walk = count(Walk::new(source, cx)?, Arc::clone(&seen), cx);
+        let point = resumed.point.clone();
+        let owners: &dyn OwnerLookup = if options.numeric_owner { &ByNumber } else { &**source.owners() };
+        let changes = changes(walk, before, owners)
+            .filter(move |c| c.as_ref().map_or(true, |c| !is_done(c, point.as_ref())));
+
+        let (packer, committer) = self.stages(set, options, &resumed, stats)?;
+        let read = ReadOptions {
+            max_block: options.max_block,
+            cut: resumed.point.filter(|p| p.block.is_some()).map(|p| p.path),
+        };
+        let stages = pipeline::Stages { packer, committer, uploads: self.uploads };
+        let mut packer = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx)?;
+        packer.stats.source_entries = seen.0.load(Ordering::Relaxed);
+        packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
+        packer.end_sigtar()?;
+        self.finish_set(set, &packer, cx)?;
+        Ok(packer.stats)
+    }
+
+    /// The state an increment is compared with; nothing for a full set.
+    fn overlay(
+        &self,
+        basis: Option<&BackupChain>,
+        cx: &Context,
+    ) -> Result<Overlay<impl Iterator<Item = Result<SigEntry>> + Send + use<>>> {
+        let mut layers = Vec::new();
+        for set in basis.into_iter().flat_map(BackupChain::sets) {
+            self.ensure_sigtar(set, cx)?;
+            layers.push(SigtarReader::new(self.sigtar(set, cx)?).map(|e| e.map_err(Error::from)));
+        }
+        Ok(Overlay::new(layers))
+    }
+
+    /// Opens the part files, from their beginning or at the last checkpoint.
+    fn stages(
+        &self,
+        set: SetId,
+        options: &BackupOptions,
+        resumed: &Resumed,
+        stats: BackupStats,
+    ) -> Result<(Packer, Committer)> {
+        use crate::engine::format::FileKind::{Manifest, Signature};
+        let archive = &self.archive;
+        let last = resumed.checkpoints.last();
+        let manifest_path = archive.file(set, Manifest, true);
+        let sigtar_path = archive.file(set, Signature, true);
+        let filelist_path = archive.part_filelist();
+        let mut manifest = archive.open_part(&manifest_path, last.map_or(0, |c| c.manifest_bytes))?;
+        let sigtar = archive.open_part(&sigtar_path, last.map_or(0, |c| c.sigtar_bytes))?;
+        let filelist = archive.open_part(&filelist_path, last.map_or(0, |c| c.filelist_bytes))?;
+        let mut manifest_bytes = last.map_or(0, |c| c.manifest_bytes);
+        if last.is_none() {
+            let mut header = Vec::new();
+            manifest::write_header(&mut header, &options.hostname, &options.label);
+            manifest.write_all(&header).map_err(|e| Error::io("write", &manifest_path, e))?;
+            manifest_bytes = header.len() as u64;
+        }
+        let head = JournalHead { schema: 1, set, settings: self.settings_digest(options) };
+        let journal = archive.resume_journal(&head, &resumed.checkpoints)?;
+        let next = last.map_or(1, |c| c.volume + 1);
+        let again = |file: &std::fs::File, path: &std::path::Path| {
+            file.try_clone().map_err(|e| Error::io("open", path, e))
+        };
+        let committer = Committer::new(
+            journal,
+            (manifest, manifest_path, manifest_bytes),
+            again(&sigtar, &sigtar_path)?,
+            again(&filelist, &filelist_path)?,
+            (set, self.target.seal.form(), self.target.naming.clone()),
+            next,
+        );
+        let parts = pipeline::Parts {
+            sigtar: PartFile::new(sigtar, sigtar_path, last.map_or(0, |c| c.sigtar_bytes)),
+            filelist: PartFile::new(filelist, filelist_path, last.map_or(0, |c| c.filelist_bytes)),
+            filelist_lines: last.map_or(0, |c| c.filelist_lines),
+        };
+        let limits = VolumeLimits { volume_bytes: options.volume_bytes };
+        let seal = Arc::clone(&self.target.seal);
+        let packer = Packer::new(seal, limits, self.spool_dir.clone(), next, resumed.point.clone(), parts, stats);
+        Ok((packer, committer))
+    }
+}
+
+/// Time of a new set: now, one second later if a set of this second exists.
+///
+/// # Errors
+/// The newest set lies in the future: times of sets must rise, or the chain cannot be read.
+fn set_time(newest: Option<Timestamp>, now: Timestamp) -> Result<Timestamp> {
+    match newest {
+        Some(newest) if newest > now => Err(Error::new(
+            ErrorKind::Clock,
+            format!("the clock says {now}, but the newest set at the target is of {newest}"),
+        )
+        .with_hint("set the clock right")),
+        Some(newest) if newest == now => Ok(now.plus(1)),
+        _ => Ok(now),
+    }
+}
+
+fn is_done(change: &crate::engine::stream::change::Change, point: Option<&ResumePoint>) -> bool {
+    point.is_some_and(|p| change.path < p.path || (change.path == p.path && p.block.is_none()))
+}
+
+/// Counts entries and their sizes as they are walked over.
+fn count<'a>(
+    walk: impl Iterator<Item = Result<WalkItem>> + Send + 'a,
+    seen: Arc<(AtomicU64, AtomicU64)>,
+    cx: &'a Context<'a>,
+) -> impl Iterator<Item = Result<WalkItem>> + Send + 'a {
+    walk.inspect(move |item| {
+        if let Ok(WalkItem::Entry { entry, .. }) = item {
+            seen.0.fetch_add(1, Ordering::Relaxed);
+            seen.1.fetch_add(entry.size, Ordering::Relaxed);
+            cx.monitor.count(Counter::SourceEntries, 1);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_went_back_is_refused() {
+        assert_eq!(set_time(Some(Timestamp(10)), Timestamp(9)).unwrap_err().kind(), ErrorKind::Clock);
+        assert_eq!(set_time(Some(Timestamp(10)), Timestamp(10)).unwrap(), Timestamp(11));
+        assert_eq!(set_time(None, Timestamp(10)).unwrap(), Timestamp(10));
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether a chain can be restored and extended: what its manifests say against what the listing shows.
+
+use crate::engine::collection::{BackupChain, BackupSet, Collection};
+use crate::engine::context::Context;
+use crate::engine::engine::Engine;
+use crate::engine::error::{ErrorKind, Result};
+use crate::engine::format::SetId;
+use serde::{Deserialize, Serialize};
+
+/// Something wrong with a set at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Damage {
+    /// The set.
+    pub set: SetId,
+    /// What is wrong, in one phrase.
+    pub reason: String,
+    /// Whether data of the set is lost; otherwise only the sigtar is, and the set restores.
+    pub data_lost: bool,
+}
+
+/// The state of the newest chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Health {
+    /// What is wrong with it; empty if nothing is.
+    pub damage: Vec<Damage>,
+    /// Whether an increment can build on it: undamaged, with signatures that can be read here.
+    pub can_extend: bool,
+    /// Why not.
+    pub why_not: Option<String>,
+}
+
+impl Engine {
+    /// Compares the manifests of the newest chain with the listing.
+    ///
+    /// # Errors
+    /// `WrongKey` if no key opens a manifest that must be fetched, and trouble with the network. Damage is no error.
+    pub fn inspect(&self, collection: &Collection, cx: &Context) -> Result<Health> {
+        let Some(chain) = collection.latest_chain() else {
+            return Ok(Health { why_not: Some("there is no full set yet".into()), ..Health::default() });
+        };
+        let damage = self.damage_of(chain, cx)?;
+        let mut why_not = damage.first().map(|d| format!("{}: {}", d.set, d.reason));
+        if why_not.is_none() {
+            let missing = chain.sets().find(|s| {
+                !self.archive.has(s.id, crate::engine::format::FileKind::Signature) && !self.target.seal.can_read_back()
+            });
+            why_not = missing.map(|s| {
+                format!("the sigtar of {} is not in the archive dir and cannot be decrypted on this machine", s.id)
+            });
+        }
+        Ok(Health { damage, can_extend: why_not.is_none(), why_not })
+    }
+
+    /// What is wrong with the sets of a chain.
+    ///
+    /// # Errors
+    /// As [`inspect`](Self::inspect).
+    pub fn damage_of(&self, chain: &BackupChain, cx: &Context) -> Result<Vec<Damage>> {
+        let mut damage = Vec::new();
+        for set in chain.sets() {
+            self.check_set(set, &mut damage, cx)?;
+        }
+        Ok(damage)
+    }
+
+    fn check_set(&self, set: &BackupSet, damage: &mut Vec<Damage>, cx: &Context) -> Result<()> {
+        let mut found = |reason: String, data_lost| damage.push(Damage { set: set.id, reason, data_lost });
+        if set.manifest.as_ref().is_some_and(|m| m.size == 0) {
+            found("the manifest is empty".into(), true);
+            return Ok(());
+        }
+        match self.manifest(set, cx) {
+            Ok(manifest) => {
+                for number in manifest.volumes.keys() {
+                    match set.volumes.get(number) {
+                        None => found(format!("volume {number} is missing"), true),
+                        Some(v) if v.size == 0 => found(format!("volume {number} is empty"), true),
+                        Some(_) => {}
+                    }
+                }
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Corrupt) => found(e.to_string(), true),
+            // With a public key alone manifests cannot be read back; then the listing must do.
+            Err(e) if e.kind() == ErrorKind::WrongKey && !self.target.seal.can_read_back() => {
+                let last = set.volumes.keys().last().copied().unwrap_or(0);
+                if last == 0 || set.volumes.len() as u32 != last {
+                    found("a volume is missing".into(), true);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+        match &set.signature {
+            None => found("the sigtar is missing".into(), false),
+            Some(s) if s.size == 0 => found("the sigtar is empty".into(), false),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}

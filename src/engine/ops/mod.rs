@@ -1,0 +1,16 @@
+//! The operations, each a few dozen readable lines over streams and combinators.
+
+pub mod backup;
+pub mod cleanup;
+pub mod fetch;
+mod finish;
+pub mod health;
+pub mod list;
+pub mod output;
+pub mod remove;
+mod replay;
+pub mod restore;
+pub mod resume;
+mod set_stream;
+pub mod sync;
+pub mod verify;

@@ -1,0 +1,87 @@
+//! Deletes sets: newest first, and inside a set the manifest first.
+//!
+//! A crash anywhere leaves orphaned files, which a cleanup knows, never a set that looks whole and is not.
+
+use crate::engine::collection::{BackupSet, Collection};
+use crate::engine::context::Context;
+use crate::engine::engine::Engine;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::SetId;
+use std::collections::BTreeSet;
+
+/// What was deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoveStats {
+    /// Sets, in the order of their deletion.
+    pub sets: Vec<SetId>,
+    /// Files at the target.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Engine {
+    /// Deletes `sets` from the target, then from the archive dir. Call it with the lock held.
+    ///
+    /// Everything is checked against a fresh listing before the first deletion.
+    ///
+    /// # Errors
+    /// `Usage`, and nothing was deleted: a named set is not there, a kept set depends on a named one, or no complete
+    /// chain would stay.
+    pub fn remove(&self, sets: &[SetId], cx: &Context) -> Result<RemoveStats> {
+        let collection = self.scan(cx)?;
+        let doomed: BTreeSet<SetId> = sets.iter().copied().collect();
+        guard(&collection, &doomed)?;
+        let mut stats = RemoveStats::default();
+        let chains = collection.chains.iter().rev();
+        let in_order = chains.flat_map(|c| c.replaced.iter().rev().chain(c.sets().rev()));
+        for set in in_order.filter(|s| doomed.contains(&s.id)) {
+            cx.cancel.check()?;
+            self.delete_set(set, &mut stats)?;
+        }
+        Ok(stats)
+    }
+
+    /// Deletes the files of one set.
+    pub(super) fn delete_set(&self, set: &BackupSet, stats: &mut RemoveStats) -> Result<()> {
+        let volumes = set.volumes.values().rev();
+        let files = set.manifest.iter().chain(&set.signature).chain(&set.stats).chain(volumes);
+        for file in files {
+            self.target
+                .storage
+                .delete(&file.name)
+                .map_err(|e| e.within(format!("cannot delete {} at {}", file.name, self.location())))?;
+            stats.files += 1;
+            stats.bytes += file.size;
+        }
+        self.archive.forget(set.id)?;
+        stats.sets.push(set.id);
+        Ok(())
+    }
+}
+
+/// Refuses removals that would lose more than they name.
+fn guard(collection: &Collection, doomed: &BTreeSet<SetId>) -> Result<()> {
+    let refuse = |text: String| Err(Error::new(ErrorKind::Usage, text).with_hint("nothing was deleted"));
+    let all = || collection.sets().chain(collection.chains.iter().flat_map(|c| &c.replaced));
+    if let Some(gone) = doomed.iter().find(|d| !all().any(|s| s.id == **d)) {
+        return refuse(format!("the {gone} is no longer at the target"));
+    }
+    for chain in &collection.chains {
+        let mut broken: Option<SetId> = None;
+        for set in chain.sets() {
+            match broken {
+                Some(basis) if !doomed.contains(&set.id) => {
+                    return refuse(format!("the {} needs the {basis}", set.id));
+                }
+                _ if doomed.contains(&set.id) => broken = Some(set.id),
+                _ => {}
+            }
+        }
+    }
+    let stays = collection.chains.iter().any(|c| !doomed.contains(&c.full.id));
+    if !doomed.is_empty() && !stays {
+        return refuse("the last chain is never deleted".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The state of a chain at a time: difftars grouped by path, each group patched into one entry.
+
+use super::set_stream::{Head, SetStream};
+use crate::engine::collection::BackupSet;
+use crate::engine::context::Context;
+use crate::engine::delta::patch;
+use crate::engine::engine::Engine;
+use crate::engine::entry::{Entry, Kind, Metadata};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::DiffKind;
+use crate::engine::path::PathIndex;
+use std::io::{Seek, Write};
+use std::path::Path;
+use tempfile::SpooledTempFile;
+
+/// Bytes of an older content kept in memory while it is patched; more goes to an unlinked file.
+const BASIS_MEMORY: usize = 4 << 20;
+
+/// Writes a file's content and returns its length.
+pub(super) type Fill<'a> = dyn FnMut(&mut dyn Write) -> Result<u64> + 'a;
+
+/// Takes the entries of a state in path order.
+pub(super) trait Visitor {
+    /// An entry that is not a file.
+    fn entry(&mut self, entry: &Entry) -> Result<()>;
+    /// A file. A `Corrupt` error of `fill` means that its content is lost.
+    fn file(&mut self, entry: &Entry, fill: &mut Fill<'_>) -> Result<()>;
+    /// An entry that cannot be given.
+    fn lost(&mut self, path: &PathIndex, reason: &str) -> Result<()>;
+}
+
+/// What a replay read.
+#[derive(Debug, Default)]
+pub(super) struct Replayed {
+    pub volumes: u64,
+    pub losses: u64,
+}
+
+impl Engine {
+    /// Shows a visitor the state made of `sets`, oldest first, at and below `wanted`.
+    pub(super) fn replay(
+        &self,
+        sets: &[&BackupSet],
+        wanted: &PathIndex,
+        strict: bool,
+        visitor: &mut dyn Visitor,
+        cx: &Context,
+    ) -> Result<Replayed> {
+        let mut streams =
+            sets.iter().map(|s| SetStream::open(self, s, wanted, strict, cx)).collect::<Result<Vec<_>>>()?;
+        while let Some(path) = first_path(&mut streams)? {
+            cx.cancel.check()?;
+            let mut members = Vec::new();
+            for (i, stream) in streams.iter_mut().enumerate() {
+                if stream.peek()? == Some(&path)
+                    && let Some(head) = stream.take()
+                {
+                    members.push((i, head));
+                }
+            }
+            self.resolve(&path, members, &mut streams, visitor)?;
+        }
+        let mut replayed = Replayed::default();
+        for stream in &streams {
+            replayed.volumes += stream.volumes;
+            replayed.losses += stream.losses;
+        }
+        Ok(replayed)
+    }
+
+    /// Turns what the sets say of one path into one entry, or into the news that it is lost.
+    fn resolve(
+        &self,
+        path: &PathIndex,
+        members: Vec<(usize, Head)>,
+        streams: &mut [SetStream<'_>],
+        visitor: &mut dyn Visitor,
+    ) -> Result<()> {
+        // What came before the newest whole copy does not matter.
+        let is_delta = |h: &Head| matches!(h, Head::Member { diff: DiffKind::Diff, .. });
+        let Some(cut) = members.iter().rposition(|(_, h)| !is_delta(h)) else {
+            return visitor.lost(path, "the content its changes build on is not in the backup");
+        };
+        let since = members[cut].0;
+        if streams.iter().skip(since + 1).any(|s| s.is_unknown(path)) {
+            return visitor.lost(path, "a newer version may be in a lost volume");
+        }
+        let mut used = members.into_iter().skip(cut);
+        let Some((base, first)) = used.next() else { return Ok(()) };
+        let deltas: Vec<(usize, Head)> = used.collect();
+        let entry = |kind: Kind, meta: Metadata| Entry { path: path.clone(), kind, meta, size: 0 };
+        match first {
+            Head::Lost => visitor.lost(path, "its content is in a lost volume"),
+            Head::KnownDeleted | Head::Member { diff: DiffKind::Deleted, .. } if deltas.is_empty() => Ok(()),
+            Head::Known { kind, meta } if deltas.is_empty() => visitor.entry(&entry(kind, meta)),
+            Head::Member { kind, meta, .. } if !kind.is_file() && deltas.is_empty() => {
+                visitor.entry(&entry(kind, meta))
+            }
+            Head::Member { kind: Kind::File, meta, diff: DiffKind::Snapshot } => {
+                let meta = match deltas.last() {
+                    Some((_, Head::Member { meta, .. })) => meta.clone(),
+                    _ => meta,
+                };
+                let deltas: Vec<usize> = deltas.iter().map(|(i, _)| *i).collect();
+                let mut fill = |out: &mut dyn Write| content(base, &deltas, streams, &self.spool_dir, out);
+                visitor.file(&entry(Kind::File, meta), &mut fill)
+            }
+            _ => visitor.lost(path, "it is stored as a change of something that is not a file"),
+        }
+    }
+}
+
+fn first_path(streams: &mut [SetStream<'_>]) -> Result<Option<PathIndex>> {
+    let mut first: Option<PathIndex> = None;
+    for stream in streams {
+        if let Some(path) = stream.peek()?
+            && first.as_ref().is_none_or(|f| path < f)
+        {
+            first = Some(path.clone());
+        }
+    }
+    Ok(first)
+}
+
+/// Writes the content of a file: its whole copy in stream `base`, changed by each of `deltas`.
+fn content(
+    base: usize,
+    deltas: &[usize],
+    streams: &mut [SetStream<'_>],
+    spool_dir: &Path,
+    out: &mut dyn Write,
+) -> Result<u64> {
+    let Some((last, middle)) = deltas.split_last() else {
+        return copy(&mut streams[base], out);
+    };
+    let mut basis = spool(spool_dir);
+    copy(&mut streams[base], &mut basis)?;
+    for delta in middle {
+        let mut next = spool(spool_dir);
+        apply(&mut basis, &mut streams[*delta], &mut next)?;
+        basis = next;
+    }
+    apply(&mut basis, &mut streams[*last], out)
+}
+
+fn spool(dir: &Path) -> SpooledTempFile {
+    tempfile::spooled_tempfile_in(BASIS_MEMORY, dir)
+}
+
+fn copy(from: &mut SetStream<'_>, out: &mut dyn Write) -> Result<u64> {
+    let mut buffer = vec![0; crate::engine::format::BLOCK_BYTES];
+    let mut bytes = 0;
+    loop {
+        let n = std::io::Read::read(from, &mut buffer)?;
+        if n == 0 {
+            return Ok(bytes);
+        }
+        out.write_all(&buffer[..n])?;
+        bytes += n as u64;
+    }
+}
+
+fn apply(basis: &mut SpooledTempFile, delta: &mut SetStream<'_>, out: &mut dyn Write) -> Result<u64> {
+    basis.rewind()?;
+    let mut out = out;
+    patch(basis, std::io::BufReader::new(delta), &mut out, u64::MAX)
+        .map_err(|e| Error::new(ErrorKind::Corrupt, "its changes do not fit its older content").with_source(e))
+}

@@ -1,0 +1,178 @@
+//! Going on with an interrupted set: what of it is safely at the target, and whether it still fits.
+
+use super::backup::{BackupOptions, Mode};
+use crate::engine::archive::Checkpoint;
+use crate::engine::collection::Collection;
+use crate::engine::context::Context;
+use crate::engine::engine::Engine;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::{FileKind, SetId};
+use crate::engine::monitor::Level;
+use crate::engine::path::PathIndex;
+use crate::engine::pipeline::ResumePoint;
+use crate::engine::tree::{Source, stamp_of};
+use base64::Engine as _;
+use sha1::{Digest, Sha1};
+use std::io::Read;
+
+/// A set that was being written when its run ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PartialSet {
+    /// The set.
+    pub set: SetId,
+    /// The volume a resumed run writes next.
+    pub next_volume: u32,
+    /// Whether dupr wrote it, so that its journal tells where to go on.
+    pub resumable: bool,
+}
+
+/// What is kept of an interrupted set.
+#[derive(Default)]
+pub(super) struct Resumed {
+    pub checkpoints: Vec<Checkpoint>,
+    pub point: Option<ResumePoint>,
+}
+
+impl Engine {
+    /// The set that was being written when the last run ended, as the archive dir knows it.
+    ///
+    /// # Errors
+    /// The archive dir cannot be read.
+    pub fn partial(&self) -> Result<Option<PartialSet>> {
+        if let Some((head, checkpoints)) = self.archive.journal()? {
+            let done = checkpoints.last().map_or(0, |c| c.volume);
+            return Ok(Some(PartialSet { set: head.set, next_volume: done + 1, resumable: done > 0 }));
+        }
+        let foreign = self.archive.part_sets()?.pop();
+        Ok(foreign.map(|set| PartialSet { set, next_volume: 1, resumable: false }))
+    }
+
+    /// Where to go on, if an interrupted set is there and everything about it still fits.
+    ///
+    /// # Errors
+    /// The archive dir cannot be read.
+    pub(super) fn resume_point(
+        &self,
+        source: &Source,
+        options: &BackupOptions,
+        collection: &Collection,
+        cx: &Context,
+    ) -> Result<Option<(SetId, Resumed)>> {
+        let Some((head, mut checkpoints)) = self.archive.journal()? else {
+            if let Some(set) = self.archive.part_sets()?.pop() {
+                cx.monitor.note(Level::Notice, &format!("the {set} another program left half-done is not resumed"));
+            }
+            return Ok(None);
+        };
+        let set = head.set;
+        let because = |reason: &str| {
+            cx.monitor.note(Level::Notice, &format!("the interrupted {set} is not resumed: {reason}"));
+            Ok(None)
+        };
+        if collection.sets().any(|s| s.id == set) {
+            // Only the last local steps were missing.
+            return Ok(None);
+        }
+        if options.fresh {
+            return because("a new one was asked for");
+        }
+        if head.settings != self.settings_digest(options) {
+            return because("the settings changed");
+        }
+        if options.mode == Mode::Full && !set.is_full() {
+            return because("a full backup was asked for");
+        }
+        let chain_end = collection.latest_chain().map(|c| c.end());
+        if chain_end.is_some_and(|end| end >= set.time()) || (set.basis().is_some() && set.basis() != chain_end) {
+            return because("the target holds newer sets");
+        }
+        let there = collection.incomplete.iter().find(|s| s.id == set);
+        let stored = |c: &Checkpoint| {
+            there.and_then(|s| s.volumes.get(&c.volume)).is_some_and(|v| v.size == c.volume_bytes)
+        };
+        let good = checkpoints.iter().take_while(|c| stored(c)).count();
+        checkpoints.truncate(good);
+        let part = |kind| std::fs::metadata(self.archive.file(set, kind, true)).map_or(0, |m| m.len());
+        let (manifest, sigtar) = (part(FileKind::Manifest), part(FileKind::Signature));
+        let filelist = std::fs::metadata(self.archive.part_filelist()).map_or(0, |m| m.len());
+        while let Some(last) = checkpoints.last() {
+            let whole =
+                last.manifest_bytes <= manifest && last.sigtar_bytes <= sigtar && last.filelist_bytes <= filelist;
+            let path = decode(&last.end_path);
+            let unchanged = match (&last.cut_file, &path, last.end_block) {
+                (_, Some(_), None) => true,
+                (Some(stamp), Some(path), Some(_)) => source.open(path, stamp).is_ok_and(|f| {
+                    stamp_of(&f).is_ok_and(|now| now == *stamp)
+                }),
+                _ => false,
+            };
+            if let (true, true, Some(path)) = (whole, unchanged, path) {
+                let point = Some(ResumePoint { path, block: last.end_block });
+                self.check_partial_key(there, cx)?;
+                cx.monitor.note(Level::Notice, &format!("going on with the interrupted {set} at volume {}", last.volume + 1));
+                return Ok(Some((set, Resumed { checkpoints, point })));
+            }
+            // Back to the last volume that ended between two entries, or in a file that is as it was.
+            checkpoints.pop();
+        }
+        because("none of its volumes can be kept")
+    }
+
+    /// The volumes that are there must open with today's key.
+    fn check_partial_key(&self, set: Option<&crate::engine::collection::BackupSet>, cx: &Context) -> Result<()> {
+        let Some(first) = set.and_then(|s| s.volumes.get(&1)) else { return Ok(()) };
+        if !self.target.seal.can_read_back() || first.parsed.form != crate::engine::seal::Form::Gpg {
+            return Ok(());
+        }
+        let mut byte = [0];
+        let opened = self.fetch(first, None, cx).and_then(|mut r| Ok(r.read(&mut byte)?));
+        match opened {
+            Err(e) if e.kind() == ErrorKind::WrongKey => Err(Error::new(
+                ErrorKind::WrongKey,
+                "the key does not open the volumes of the interrupted run",
+            )
+            .with_source(e)
+            .with_hint("use the passphrase or key of that run, or start a new set with --fresh")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Digest of everything that must be the same in the run that goes on.
+    pub(super) fn settings_digest(&self, options: &BackupOptions) -> String {
+        let text = format!(
+            "{:?} {:?} {} {:?} {:?} {:?} {}",
+            String::from_utf8_lossy(&options.label),
+            String::from_utf8_lossy(&options.hostname),
+            options.volume_bytes,
+            options.max_block,
+            self.target.seal.form(),
+            self.target.naming,
+            options.fingerprint,
+        );
+        Sha1::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Once a new set is complete: removes what the runs in `abandoned` left at the target. Only sets whose part
+    /// files are here: any other incomplete set may be another program's work in progress.
+    pub(super) fn remove_abandoned(
+        &self,
+        before: &Collection,
+        abandoned: &[SetId],
+        made: SetId,
+        cx: &Context,
+    ) -> Result<()> {
+        for set in before.incomplete.iter().filter(|s| s.id != made && abandoned.contains(&s.id)) {
+            cx.monitor.note(Level::Notice, &format!("removing what is left of the interrupted {}", set.id));
+            for file in set.files() {
+                self.target.storage.delete(&file.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(base64: &str) -> Option<PathIndex> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    PathIndex::new(&bytes).ok()
+}

@@ -1,0 +1,337 @@
+//! The entries of one set in order, across its volumes, with what is lost told entry by entry.
+//!
+//! Volumes are checked against their hash before a byte of them is used. Once one is lost, the sigtar of the set,
+//! which names exactly the entries of its difftar, is read beside the rest: a file it names that does not come is
+//! lost. Directories, links, devices and deletions are known from the sigtar alone.
+
+use crate::engine::collection::BackupSet;
+use crate::engine::context::Context;
+use crate::engine::engine::Engine;
+use crate::engine::entry::{Kind, Metadata};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::difftar::{DifftarReader, Error as MemberError, Member};
+use crate::engine::format::manifest::{Manifest, VolumeInfo};
+use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
+use crate::engine::format::{BLOCK_BYTES, DiffKind};
+use crate::engine::monitor::{Level, Problem, ProblemKind};
+use crate::engine::path::PathIndex;
+use std::collections::VecDeque;
+use std::io::Read;
+
+type Input = Box<dyn Read + Send>;
+
+/// The next entry of a set.
+pub(super) enum Head {
+    /// It is in the difftar; a file's data can be read next.
+    Member { diff: DiffKind, kind: Kind, meta: Metadata },
+    /// Not a file, and known from the sigtar although its volume is lost.
+    Known { kind: Kind, meta: Metadata },
+    /// Its deletion is known from the sigtar although its volume is lost.
+    KnownDeleted,
+    /// Its content is lost.
+    Lost,
+}
+
+/// The entries of one set within a path.
+pub(super) struct SetStream<'e> {
+    engine: &'e Engine,
+    cx: &'e Context<'e>,
+    set: BackupSet,
+    manifest: Option<Manifest>,
+    pending: VecDeque<u32>,
+    reader: Option<DifftarReader<Input>>,
+    /// Member whose header was read and whose data was not.
+    raw: Option<Member>,
+    head: Option<(PathIndex, Head)>,
+    /// Last path given out.
+    last: Option<PathIndex>,
+    /// Entry whose data is being read: the number and size of its part.
+    current: Option<(PathIndex, DiffKind, u32, u64)>,
+    ghosts: Option<SigtarReader<Input>>,
+    ghost: Option<SigEntry>,
+    wanted: PathIndex,
+    /// Ranges of which nothing is known: a volume and the sigtar are lost.
+    unknown: Vec<(PathIndex, PathIndex)>,
+    /// Volumes fetched.
+    pub volumes: u64,
+    /// Volumes and manifests lost.
+    pub losses: u64,
+}
+
+impl<'e> SetStream<'e> {
+    /// The entries of `set` at or below `wanted`. With `strict`, the sigtar is read beside the volumes from the start.
+    ///
+    /// # Errors
+    /// No key opens the manifest, or the target cannot be read. A damaged manifest makes the set a lost one.
+    pub fn open(
+        engine: &'e Engine,
+        set: &BackupSet,
+        wanted: &PathIndex,
+        strict: bool,
+        cx: &'e Context<'e>,
+    ) -> Result<Self> {
+        let mut stream = Self {
+            engine,
+            cx,
+            set: set.clone(),
+            manifest: None,
+            pending: VecDeque::new(),
+            reader: None,
+            raw: None,
+            head: None,
+            last: None,
+            current: None,
+            ghosts: None,
+            ghost: None,
+            wanted: wanted.clone(),
+            unknown: Vec::new(),
+            volumes: 0,
+            losses: 0,
+        };
+        match engine.manifest(set, cx) {
+            Ok(manifest) => {
+                let needed = |v: &VolumeInfo| {
+                    v.end.path >= *wanted && (v.start.path <= *wanted || v.start.path.is_within(wanted))
+                };
+                stream.pending = manifest.volumes.iter().filter(|(_, v)| needed(v)).map(|(n, _)| *n).collect();
+                stream.manifest = Some(manifest);
+                if strict {
+                    stream.watch_sigtar(None)?;
+                }
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                stream.lose(&e.to_string(), None)?;
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(stream)
+    }
+
+    /// Path of the next entry.
+    pub fn peek(&mut self) -> Result<Option<&PathIndex>> {
+        if self.head.is_none() {
+            self.skip_data()?;
+            self.head = self.next_head()?;
+        }
+        Ok(self.head.as_ref().map(|(path, _)| path))
+    }
+
+    /// Takes the next entry, which [`peek`](Self::peek) has shown.
+    pub fn take(&mut self) -> Option<Head> {
+        let (path, head) = self.head.take()?;
+        self.last = Some(path);
+        Some(head)
+    }
+
+    /// Whether nothing is known about `path` in this set.
+    pub fn is_unknown(&self, path: &PathIndex) -> bool {
+        self.unknown.iter().any(|(from, to)| from <= path && path <= to)
+    }
+
+    fn next_head(&mut self) -> Result<Option<(PathIndex, Head)>> {
+        loop {
+            let next = self.next_member()?.map(|m| m.path.clone());
+            if let Some(ghost) = self.next_ghost(next.as_ref())? {
+                let head = match ghost.state {
+                    SigState::File { .. } => Head::Lost,
+                    SigState::Other { kind, meta } => Head::Known { kind, meta },
+                    SigState::Deleted => Head::KnownDeleted,
+                };
+                return Ok(Some((ghost.path, head)));
+            }
+            let Some(member) = self.raw.take() else { return Ok(None) };
+            if !member.path.is_within(&self.wanted) {
+                continue;
+            }
+            if self.last.as_ref().is_some_and(|l| *l >= member.path) {
+                // The rest of a file whose beginning was lost, or of one already told to be lost.
+                if member.block.is_some_and(|b| b > 1) {
+                    continue;
+                }
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the {} is out of order at {}", self.set.id, member.path),
+                ));
+            }
+            if member.block.is_some_and(|b| b > 1) {
+                let path = member.path;
+                return Ok(Some((path, Head::Lost)));
+            }
+            self.current = Some((member.path.clone(), member.diff, member.block.unwrap_or(0), member.size));
+            let Member { path, diff, kind, meta, .. } = member;
+            return Ok(Some((path, Head::Member { diff, kind, meta })));
+        }
+    }
+
+    /// Reads the header of the next member into `raw`, opening volumes as needed.
+    fn next_member(&mut self) -> Result<Option<&Member>> {
+        while self.raw.is_none() {
+            if self.reader.is_none() && !self.open_volume()? {
+                return Ok(None);
+            }
+            let Some(reader) = &mut self.reader else { return Ok(None) };
+            match reader.next_member() {
+                Ok(Some(member)) => self.raw = Some(member),
+                Ok(None) => self.reader = None,
+                Err(e) => match refused(&e) {
+                    Some(name) => {
+                        self.cx.monitor.problem(Problem {
+                            kind: ProblemKind::Refused,
+                            path: name,
+                            reason: "would lead out of the destination".into(),
+                        });
+                    }
+                    None => {
+                        self.reader = None;
+                        let e = Error::from(e);
+                        self.lose(&format!("a volume of the {} is damaged: {e}", self.set.id), None)?;
+                    }
+                },
+            }
+        }
+        Ok(self.raw.as_ref())
+    }
+
+    fn open_volume(&mut self) -> Result<bool> {
+        while let Some(number) = self.pending.pop_front() {
+            self.cx.cancel.check()?;
+            let info = self.manifest.as_ref().and_then(|m| m.volumes.get(&number)).cloned();
+            let Some(info) = info else { continue };
+            let opened = match self.set.volumes.get(&number) {
+                Some(file) => self.engine.fetch(file, info.hash.as_ref(), self.cx),
+                None => Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("volume {number} of the {} is not at the target", self.set.id),
+                )),
+            };
+            match opened {
+                Ok(input) => {
+                    self.volumes += 1;
+                    self.reader = Some(DifftarReader::new(input));
+                    return Ok(true);
+                }
+                Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    self.lose(&e.to_string(), Some(&info))?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes a loss and lets the sigtar tell what it was.
+    fn lose(&mut self, reason: &str, volume: Option<&VolumeInfo>) -> Result<()> {
+        self.losses += 1;
+        self.cx.monitor.note(Level::Warning, reason);
+        self.watch_sigtar(volume)
+    }
+
+    fn watch_sigtar(&mut self, volume: Option<&VolumeInfo>) -> Result<()> {
+        if self.ghosts.is_some() {
+            return Ok(());
+        }
+        let opened = self
+            .engine
+            .ensure_sigtar(&self.set, self.cx)
+            .and_then(|()| self.engine.sigtar(&self.set, self.cx));
+        match opened {
+            Ok(input) => self.ghosts = Some(SigtarReader::new(input)),
+            Err(e) if e.kind() == ErrorKind::Unreachable => return Err(e),
+            Err(e) => {
+                self.cx.monitor.note(Level::Warning, &format!("what the {} holds cannot be told: {e}", self.set.id));
+                let range = volume.map(|v| (v.start.path.clone(), v.end.path.clone()));
+                // Without bounds everything after what was read is unknown.
+                let from = self.last.clone().unwrap_or_default();
+                let last = PathIndex::after_all();
+                self.unknown.push(range.unwrap_or((from, last)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next entry the sigtar names that comes before `next` and was not given out.
+    fn next_ghost(&mut self, next: Option<&PathIndex>) -> Result<Option<SigEntry>> {
+        let Some(ghosts) = &mut self.ghosts else { return Ok(None) };
+        loop {
+            if self.ghost.is_none() {
+                self.ghost = ghosts.next_entry()?;
+            }
+            let Some(ghost) = &self.ghost else { return Ok(None) };
+            let told = self.last.as_ref().is_some_and(|l| ghost.path <= *l);
+            if told || !ghost.path.is_within(&self.wanted) || next == Some(&ghost.path) {
+                let arrived = next == Some(&ghost.path);
+                self.ghost = None;
+                if arrived {
+                    return Ok(None);
+                }
+                continue;
+            }
+            if next.is_some_and(|n| *n < ghost.path) {
+                return Ok(None);
+            }
+            return Ok(self.ghost.take());
+        }
+    }
+
+    /// Passes over what was not read of the current entry's data.
+    fn skip_data(&mut self) -> Result<()> {
+        while let Some((path, diff, block, size)) = self.current.take() {
+            if block == 0 {
+                return Ok(());
+            }
+            // The next part, if any, is skipped by the reader with its header.
+            if size as usize == BLOCK_BYTES
+                && let Some(next) = self.next_member()?
+                && next.path == path
+                && next.diff == diff
+            {
+                let part = (next.block.unwrap_or(0), next.size);
+                self.raw = None;
+                self.current = Some((path, diff, part.0, part.1));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Data of the current entry, all its parts.
+impl Read for SetStream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let Some((path, diff, block, size)) = &self.current else { return Ok(0) };
+            let Some(reader) = &mut self.reader else { return Ok(0) };
+            let n = reader.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            if *block == 0 || (*size as usize) < BLOCK_BYTES {
+                self.current = None;
+                return Ok(0);
+            }
+            let (path, diff, block) = (path.clone(), *diff, *block);
+            self.current = None;
+            let losses = self.losses;
+            let next = self.next_member()?.filter(|m| m.path == path && m.diff == diff);
+            let part = next.and_then(|m| Some((m.block?, m.size)));
+            match part {
+                Some((number, size)) if number == block + 1 && self.losses == losses => {
+                    self.raw = None;
+                    self.current = Some((path, diff, number, size));
+                }
+                _ => {
+                    return Err(Error::new(ErrorKind::Corrupt, format!("part {} is lost", block + 1)).into());
+                }
+            }
+        }
+    }
+}
+
+/// The name of a member that would lead out of the destination.
+fn refused(error: &MemberError) -> Option<String> {
+    match error {
+        MemberError::Refused { name, .. } => {
+            Some(String::from_utf8_lossy(name).escape_debug().to_string())
+        }
+        _ => None,
+    }
+}

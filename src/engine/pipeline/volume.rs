@@ -1,0 +1,167 @@
+//! Volumes of a difftar: where one ends and the next begins.
+//!
+//! A volume is closed between two tar members, never inside one, so each is a tar file of its own and can be
+//! restored alone. Bounds go to the manifest. See docs/format.md, "Volumes".
+
+use crate::engine::error::{Error, Result};
+use crate::engine::format::difftar;
+use crate::engine::format::manifest::{Bound, HashKind, VolumeInfo};
+use crate::engine::path::PathIndex;
+use crate::engine::seal::{Form, Seal, SealWriter};
+use sha1::{Digest, Sha1};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tempfile::NamedTempFile;
+
+/// When a volume is full.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct VolumeLimits {
+    /// Size a sealed volume should not exceed by much, bytes.
+    pub volume_bytes: u64,
+}
+
+impl VolumeLimits {
+    /// Sealed bytes after which no further member is begun.
+    // COMPAT(dup all): its margins, so that volumes come out about as large.
+    fn stop_at(self, form: Form) -> u64 {
+        let margin = if form == Form::Gpg { 51_200 + 16_384 } else { 51_200 };
+        self.volume_bytes.saturating_sub(margin + 65_536)
+    }
+}
+
+/// What is known of the bytes that went through.
+#[derive(Default)]
+struct Passed {
+    sha1: Sha1,
+    bytes: u64,
+}
+
+/// Counts and hashes a sealed file while it is written.
+struct Meter {
+    file: File,
+    passed: Arc<Mutex<Passed>>,
+}
+
+impl Write for Meter {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        let n = self.file.write(buffer)?;
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.sha1.update(&buffer[..n]);
+        passed.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A sealed file that is not at the target yet.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// Where it is; removed when dropped.
+    pub spool: NamedTempFile,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-1 of it, lower-case hex.
+    pub sha1: String,
+}
+
+/// A sealed file being written.
+pub(crate) struct Sealing {
+    writer: Box<dyn SealWriter>,
+    spool: NamedTempFile,
+    passed: Arc<Mutex<Passed>>,
+}
+
+impl Sealing {
+    /// Starts a sealed file in `dir`.
+    pub fn begin(seal: &dyn Seal, form: Form, dir: &Path) -> Result<Self> {
+        let spool = tempfile::Builder::new()
+            .prefix(".dupr-")
+            .suffix(".tmp")
+            .tempfile_in(dir)
+            .map_err(|e| Error::io("create a spool file in", dir, e))?;
+        let file = spool.as_file().try_clone().map_err(|e| Error::io("open", spool.path(), e))?;
+        let passed = Arc::new(Mutex::new(Passed::default()));
+        let writer = seal.seal(form, Box::new(Meter { file, passed: Arc::clone(&passed) }))?;
+        Ok(Self { writer, spool, passed })
+    }
+
+    /// Estimated length if it were finished now.
+    pub fn estimated_bytes(&self) -> u64 {
+        self.writer.estimated_bytes()
+    }
+
+    /// Ends it.
+    pub fn finish(self) -> Result<Sealed> {
+        let path = self.spool.path().to_path_buf();
+        self.writer.finish().map_err(|e| e.within(format!("cannot write spool file {}", path.display())))?;
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let sha1 = std::mem::take(&mut passed.sha1).finalize();
+        let sha1 = sha1.iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Sealed { bytes: passed.bytes, sha1, spool: self.spool })
+    }
+}
+
+impl Write for Sealing {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.writer.write(buffer)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// A volume being written.
+pub(crate) struct Volume {
+    sealing: Sealing,
+    stop_at: u64,
+    tar_bytes: u64,
+    bounds: Option<(Bound, Bound)>,
+}
+
+impl Volume {
+    /// Starts a volume in `dir`.
+    pub fn begin(seal: &dyn Seal, limits: VolumeLimits, dir: &Path) -> Result<Self> {
+        let form = seal.form();
+        let sealing = Sealing::begin(seal, form, dir)?;
+        Ok(Self { sealing, stop_at: limits.stop_at(form), tar_bytes: 0, bounds: None })
+    }
+
+    /// Whether the next member belongs into the next volume.
+    pub fn is_full(&self) -> bool {
+        self.bounds.is_some() && self.sealing.estimated_bytes() > self.stop_at
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.bounds.is_none()
+    }
+
+    /// Adds a member's bytes. `block` is set for every part of a file but its last.
+    pub fn add(&mut self, member: &[u8], path: &PathIndex, block: Option<u32>) -> Result<()> {
+        self.sealing.write_all(member)?;
+        self.tar_bytes += member.len() as u64;
+        let bound = Bound { path: path.clone(), block };
+        match &mut self.bounds {
+            None => self.bounds = Some((bound.clone(), bound)),
+            Some((_, end)) => *end = bound,
+        }
+        Ok(())
+    }
+
+    /// Pads and seals it.
+    pub fn finish(mut self) -> Result<(Sealed, VolumeInfo)> {
+        let padding = difftar::end_padding(self.tar_bytes);
+        self.sealing.write_all(&vec![0; padding])?;
+        let sealed = self.sealing.finish()?;
+        let root = Bound { path: PathIndex::root(), block: None };
+        let (start, end) = self.bounds.unwrap_or((root.clone(), root));
+        let hash = Some((HashKind::Sha1, sealed.sha1.clone()));
+        Ok((sealed, VolumeInfo { start, end, hash }))
+    }
+}

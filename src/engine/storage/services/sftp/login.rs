@@ -1,0 +1,287 @@
+//! How `ssh` is started: argv, environment, password.
+//!
+//! The user's own `ssh` with his own configuration, agent, known hosts and jump hosts. Nothing goes through a shell,
+//! nothing secret into argv.
+
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::secret::Secret;
+use crate::engine::storage::{StorageOptions, askpass};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Everything needed to start `ssh` for one target, any number of times.
+pub(in super::super) struct Login {
+    program: String,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    host: String,
+    /// The program that answers prompts and the answer.
+    password: Option<(OsString, Secret)>,
+}
+
+impl Login {
+    /// # Errors
+    /// `Usage` for options that cannot be read, or a password without a program to hand it over.
+    pub(in super::super) fn new(
+        user: Option<String>,
+        host: String,
+        port: Option<u16>,
+        url_password: Option<&Secret>,
+        options: &StorageOptions,
+    ) -> Result<Self> {
+        options.allow_only("sftp", &["ssh-options", "ssh-command"])?;
+        let mut program = split_words(options.setting("ssh-command").unwrap_or("ssh"))?.into_iter();
+        let mut arguments: Vec<OsString> = Vec::new();
+        let name = program
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::Usage, "the option `ssh-command` is empty"))?;
+        arguments.extend(program.map(OsString::from));
+        // The user's options come first: of two equal ones ssh takes the first.
+        arguments.extend(
+            split_words(options.setting("ssh-options").unwrap_or(""))?
+                .into_iter()
+                .map(OsString::from),
+        );
+        let password = password(url_password, options)?;
+        if password.is_some() {
+            arguments.push("-oNumberOfPasswordPrompts=1".into());
+        } else {
+            arguments.push("-oBatchMode=yes".into());
+        }
+        arguments.push(format!("-oConnectTimeout={}", connect_seconds(options.timeout)).into());
+        for option in [
+            "ForwardX11=no",
+            "ForwardAgent=no",
+            "ClearAllForwardings=yes",
+            "PermitLocalCommand=no",
+        ] {
+            arguments.push(format!("-o{option}").into());
+        }
+        if let Some(port) = port {
+            arguments.push(format!("-p{port}").into());
+        }
+        if let Some(user) = user {
+            arguments.extend(["-l".into(), user.into()]);
+        }
+        arguments.extend([
+            "-s".into(),
+            "--".into(),
+            OsString::from(&host),
+            "sftp".into(),
+        ]);
+        let environment = options
+            .environment
+            .for_helpers()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        Ok(Self {
+            program: name,
+            arguments,
+            environment: environment.collect(),
+            host,
+            password,
+        })
+    }
+
+    /// The host, for error texts.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The program, for error texts.
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// A command that is ready but for its standard streams.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // Its words are read by a program.
+        command.env("LC_ALL", "C");
+        if let Some((program, secret)) = &self.password {
+            command
+                .env("SSH_ASKPASS", program)
+                .env("SSH_ASKPASS_REQUIRE", "force");
+            command.env(askpass::VARIABLE, OsStr::from_bytes(secret.expose()));
+        }
+        // A signal from the terminal is for dupr, which lets a volume in hand reach the target.
+        command.process_group(0);
+        command
+    }
+}
+
+/// ssh counts in whole seconds and takes 0 for "for ever".
+fn connect_seconds(timeout: Duration) -> u64 {
+    timeout.as_secs().max(1)
+}
+
+// COMPAT(dup all): the password of the URL, else BACKEND_PASSWORD, else FTP_PASSWORD.
+fn password(url: Option<&Secret>, options: &StorageOptions) -> Result<Option<(OsString, Secret)>> {
+    let variable = |name: &str| options.environment.get(name).map(Secret::new);
+    let secret = url
+        .cloned()
+        .or_else(|| options.password.clone())
+        .or_else(|| variable("BACKEND_PASSWORD"))
+        .or_else(|| variable("FTP_PASSWORD"))
+        .filter(|secret| !secret.is_empty());
+    match (secret, &options.askpass) {
+        (None, _) => Ok(None),
+        (Some(secret), _) if secret.expose().contains(&0) => Err(Error::new(
+            ErrorKind::Usage,
+            "the password for ssh holds a NUL",
+        )),
+        (Some(secret), Some(program)) => Ok(Some((program.clone().into_os_string(), secret))),
+        (Some(_), None) => Err(Error::new(
+            ErrorKind::Usage,
+            "there is no program to hand the password to ssh",
+        )
+        .with_hint("use a key instead of a password")),
+    }
+}
+
+/// Splits options as a shell would: blanks separate, quotes and backslashes keep together. Nothing is expanded.
+fn split_words(text: &str) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut letters = text.chars();
+    while let Some(c) = letters.next() {
+        match (quote, c) {
+            (Some(q), _) if c == q => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None | Some('"'), '\\') => match letters.next() {
+                Some(next) => word.get_or_insert_default().push(next),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        "the ssh options end in a backslash",
+                    ));
+                }
+            },
+            (None, ' ' | '\t' | '\n') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "the ssh options have an open quote",
+        ));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(settings: &[(&str, &str)]) -> StorageOptions {
+        StorageOptions {
+            settings: settings
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
+            askpass: Some("/usr/bin/dupr".into()),
+            ..StorageOptions::default()
+        }
+    }
+
+    fn arguments(login: &Login) -> Vec<String> {
+        login
+            .arguments
+            .iter()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn words_are_split_without_a_shell() {
+        let words = |text| split_words(text).expect(text);
+        assert_eq!(
+            words("-oIdentityFile='/my backup/id'  -p 22"),
+            ["-oIdentityFile=/my backup/id", "-p", "22"]
+        );
+        assert_eq!(
+            words(r#"a\ b "c\"d" '' $(id) `id`"#),
+            ["a b", "c\"d", "", "$(id)", "`id`"]
+        );
+        assert_eq!(words("  "), Vec::<String>::new());
+        split_words("'open").expect_err("open quote");
+        split_words("end\\").expect_err("backslash");
+    }
+
+    #[test]
+    fn the_host_comes_after_all_options() {
+        let options = options(&[("ssh-options", "-oBatchMode=no -i key")]);
+        let login = Login::new(
+            Some("a b;id".into()),
+            "h".into(),
+            Some(2222),
+            None,
+            &options,
+        )
+        .expect("valid");
+        let arguments = arguments(&login);
+        assert_eq!(&arguments[..3], ["-oBatchMode=no", "-i", "key"]);
+        assert!(arguments.windows(2).any(|w| w == ["-l", "a b;id"]));
+        assert!(arguments.contains(&"-p2222".to_string()));
+        assert_eq!(&arguments[arguments.len() - 4..], ["-s", "--", "h", "sftp"]);
+    }
+
+    #[test]
+    fn a_password_is_in_no_argument() {
+        let secret = Secret::new("canary");
+        let login =
+            Login::new(None, "h".into(), None, Some(&secret), &options(&[])).expect("valid");
+        let command = login.command();
+        let arguments = arguments(&login);
+        assert!(
+            arguments.iter().all(|a| !a.contains("canary")),
+            "{arguments:?}"
+        );
+        assert!(!arguments.contains(&"-oBatchMode=yes".to_string()));
+        let variables: Vec<_> = command
+            .as_std()
+            .get_envs()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(
+            variables,
+            [
+                "DUPR_ASKPASS",
+                "LC_ALL",
+                "SSH_ASKPASS",
+                "SSH_ASKPASS_REQUIRE"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_password_of_the_url_wins() {
+        let mut options = options(&[]);
+        options.environment.set("FTP_PASSWORD", "old");
+        let secret = |url: Option<&Secret>, options: &StorageOptions| {
+            password(url, options)
+                .expect("valid")
+                .map(|(_, s)| s.expose().to_vec())
+        };
+        assert_eq!(secret(None, &options), Some(b"old".to_vec()));
+        options.environment.set("BACKEND_PASSWORD", "new");
+        assert_eq!(secret(None, &options), Some(b"new".to_vec()));
+        options.password = Some(Secret::new("given"));
+        assert_eq!(secret(None, &options), Some(b"given".to_vec()));
+        assert_eq!(
+            secret(Some(&Secret::new("url")), &options),
+            Some(b"url".to_vec())
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! What all transfers share: rate limits, the patience with a silent peer, and the ear for a request to stop.
+//!
+//! Limits are kept here, inside the services, because only they see the bytes of an upload go. Waiting for the
+//! limit does not count as silence of the peer.
+
+use super::options::StorageOptions;
+use super::runtime;
+use crate::engine::context::Cancel;
+use crate::engine::error::{Error, ErrorKind, Result};
+use std::fs::File;
+use std::future::Future;
+use std::io::{Read, Write};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long a request to stop may go unheard.
+const EAR: Duration = Duration::from_millis(100);
+
+/// Spaces bytes in time, for all threads together.
+#[derive(Debug)]
+struct Pacer {
+    bytes_per_second: NonZeroU64,
+    /// When all bytes let through so far will have been paid for.
+    paid: Mutex<Option<Instant>>,
+}
+
+impl Pacer {
+    fn new(bytes_per_second: NonZeroU64) -> Self {
+        Self {
+            bytes_per_second,
+            paid: Mutex::new(None),
+        }
+    }
+
+    /// Takes `bytes` from the budget; the caller waits this long before it moves them.
+    fn reserve(&self, bytes: usize, now: Instant) -> Duration {
+        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second.get() as f64);
+        let mut paid = self
+            .paid
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let start = paid.map_or(now, |paid| paid.max(now));
+        *paid = Some(start + cost);
+        start.duration_since(now)
+    }
+}
+
+/// The terms of every transfer of one opened target.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    upload: Option<Pacer>,
+    download: Option<Pacer>,
+    timeout: Duration,
+    cancel: Cancel,
+}
+
+impl Transfer {
+    pub(super) fn new(options: &StorageOptions) -> Self {
+        Self {
+            upload: options.upload_rate.map(Pacer::new),
+            download: options.download_rate.map(Pacer::new),
+            timeout: options.timeout.max(Duration::from_millis(1)),
+            cancel: options.cancel.clone(),
+        }
+    }
+
+    /// How long a silent peer is waited for.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// # Errors
+    /// `Interrupted` once an urgent stop was requested.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.cancel.is_urgent() {
+            Err(Error::new(
+                ErrorKind::Interrupted,
+                "interrupted by a signal",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sleeps, unless an urgent stop is requested.
+    pub(super) fn pause(&self, length: Duration) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            self.check()?;
+            match length.checked_sub(start.elapsed()) {
+                None | Some(Duration::ZERO) => return Ok(()),
+                Some(left) => std::thread::sleep(left.min(EAR)),
+            }
+        }
+    }
+
+    /// The bytes of a local file, at the pace of uploads.
+    pub(super) fn upload(&self, path: &Path) -> Result<Upload<'_>> {
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = file
+            .metadata()
+            .map_err(|e| Error::io("read", path, e))?
+            .len();
+        Ok(Upload {
+            transfer: self,
+            file,
+            path: path.to_path_buf(),
+            bytes,
+            left: bytes,
+        })
+    }
+
+    /// A way to `to` at the pace of downloads.
+    pub(super) fn download<'a>(&'a self, to: &'a mut dyn Write) -> Download<'a> {
+        Download {
+            transfer: self,
+            to,
+            bytes: 0,
+        }
+    }
+
+    /// Runs `work` on the runtime until it is done, silent for too long, or no longer wanted.
+    ///
+    /// # Errors
+    /// `Unreachable` after the timeout; `Interrupted` after an urgent request.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        runtime::get()?.block_on(work)
+    }
+
+    /// Waits for one answer of the peer.
+    pub(super) async fn answer<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        self.answer_within(self.timeout, work).await
+    }
+
+    /// Waits for one answer of the peer, with its own patience.
+    pub(super) async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let mut work = pin!(work);
+        loop {
+            self.check()?;
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(Error::new(
+                    ErrorKind::Unreachable,
+                    format!("no answer within {limit:?}"),
+                ));
+            }
+            if let Ok(done) = tokio::time::timeout(left.min(EAR), &mut work).await {
+                return Ok(done);
+            }
+        }
+    }
+}
+
+/// A local file on its way to a target. Exactly as many bytes as it had when opened.
+pub(super) struct Upload<'a> {
+    transfer: &'a Transfer,
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    left: u64,
+}
+
+impl Upload<'_> {
+    /// Length of the file in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next `most` bytes, fewer only at the end; empty after it.
+    ///
+    /// # Errors
+    /// `Io` and the like if the file cannot be read or has become shorter; `Interrupted`.
+    pub(super) fn next(&mut self, most: usize) -> Result<Vec<u8>> {
+        let bytes = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        self.transfer.check()?;
+        let mut piece = vec![0; bytes];
+        self.file
+            .read_exact(&mut piece)
+            .map_err(|e| Error::io("read", &self.path, e))?;
+        self.left -= bytes as u64;
+        if let Some(pacer) = &self.transfer.upload {
+            self.transfer.pause(pacer.reserve(bytes, Instant::now()))?;
+        }
+        Ok(piece)
+    }
+}
+
+/// The receiving end of a download.
+pub(super) struct Download<'a> {
+    transfer: &'a Transfer,
+    to: &'a mut dyn Write,
+    bytes: u64,
+}
+
+impl Download<'_> {
+    /// Passes on a piece.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<()> {
+        self.transfer.check()?;
+        if let Some(pacer) = &self.transfer.download {
+            self.transfer
+                .pause(pacer.reserve(piece.len(), Instant::now()))?;
+        }
+        self.to.write_all(piece)?;
+        self.bytes += piece.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes passed on so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_spaced_by_the_rate() {
+        let pacer = Pacer::new(NonZeroU64::new(1000).expect("not zero"));
+        let start = Instant::now();
+        assert_eq!(pacer.reserve(500, start), Duration::ZERO);
+        assert_eq!(pacer.reserve(1000, start), Duration::from_millis(500));
+        assert_eq!(pacer.reserve(1, start), Duration::from_millis(1500));
+        // Time that passed unused is no credit for a burst.
+        let later = start + Duration::from_secs(60);
+        assert_eq!(pacer.reserve(2000, later), Duration::ZERO);
+        assert_eq!(pacer.reserve(1, later), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn an_urgent_stop_ends_a_pause() {
+        let options = StorageOptions::default();
+        let transfer = Transfer::new(&options);
+        options.cancel.request();
+        transfer
+            .pause(Duration::from_millis(1))
+            .expect("a first request lets work finish");
+        options.cancel.request();
+        let error = transfer
+            .pause(Duration::from_secs(3600))
+            .expect_err("urgent");
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+    }
+
+    #[test]
+    fn silence_ends_in_unreachable() {
+        let options = StorageOptions {
+            timeout: Duration::from_millis(30),
+            ..StorageOptions::default()
+        };
+        let transfer = Transfer::new(&options);
+        let error = transfer
+            .block_on(transfer.answer(std::future::pending::<()>()))
+            .expect_err("silent");
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+    }
+}

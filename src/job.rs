@@ -1,0 +1,354 @@
+//! One execution of a batch for a profile: lock, observe, plan, run, record, report. The whole program on one page.
+
+use crate::engine::context::Context;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::monitor::{Level, Monitor};
+use crate::engine::time::Timestamp;
+use crate::plan::batch::Batch;
+use crate::plan::planner;
+use crate::plan::{Plan, State};
+use crate::profile::{MailTransport, Profile, SecretRef};
+use crate::report::notify;
+use crate::run::actions::EngineActions;
+use crate::run::history::{History, PastRuns};
+use crate::run::hook::ProfileFacts;
+use crate::run::open::{self, Surroundings};
+use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
+use crate::run::products::Products;
+use crate::run::runner::{self, OUTCOME_SCHEMA, Runner};
+use crate::run::{Log, observe, require};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// What a job is given besides profile and batch.
+pub struct JobContext<'a> {
+    /// What the outside world hands down.
+    pub around: &'a Surroundings<'a>,
+    /// Takes every line, and passes on to whoever shows them.
+    pub log: &'a Log<'a>,
+    /// The clock.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// Below it one history for each profile.
+    pub state_dir: &'a Path,
+    /// How long to wait for another run's lock, if not as long as the profile says.
+    pub lock_wait: Option<Duration>,
+}
+
+/// What a job leaves behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// What happened.
+    pub outcome: Outcome,
+    /// What went wrong around it: reports that could not be sent, a history that could not be written.
+    pub troubles: Vec<String>,
+}
+
+/// Does a batch. Never fails: what goes wrong is in the outcome, is recorded and is reported.
+pub fn execute(
+    profile: &Profile,
+    batch: &Batch,
+    products: &mut (dyn Products + Send),
+    cx: &JobContext<'_>,
+) -> Ended {
+    let started = (cx.clock)();
+    let history = History::of(cx.state_dir, &profile.name);
+    let mut troubles = Vec::new();
+    let past = read(&history, &mut troubles);
+    let mut outcome = match begin(profile, batch, &past, products, cx) {
+        Ok(outcome) => outcome,
+        Err(end) => not_begun(profile, batch, started, end, cx),
+    };
+    if !batch.commands().iter().all(|c| c.only_looks()) {
+        report(profile, &mut outcome, &past, &mut troubles, cx);
+        if let Err(e) = history.append(&outcome) {
+            trouble(&mut troubles, e.to_string(), cx);
+        }
+    }
+    troubles.extend(cx.log.trouble());
+    Ended { outcome, troubles }
+}
+
+/// The plan of a batch, without doing anything: for `--plan`.
+///
+/// # Errors
+/// The target cannot be looked at, or the batch is impossible.
+pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Plan> {
+    let past = read(&History::of(cx.state_dir, &profile.name), &mut Vec::new());
+    let engine = open::engine(profile, cx.around)?;
+    let state = observe::observe(&engine, &past, &context(cx, cx.log))?;
+    planned(profile, batch, &state, cx)
+}
+
+/// Why a run ended before its first step.
+enum NotBegun {
+    /// It could not begin.
+    Failed(Error),
+    /// It should not begin now.
+    Deferred(String),
+}
+
+impl From<Error> for NotBegun {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn begin(
+    profile: &Profile,
+    batch: &Batch,
+    past: &PastRuns,
+    products: &mut (dyn Products + Send),
+    cx: &JobContext<'_>,
+) -> std::result::Result<Outcome, NotBegun> {
+    let looks = batch.commands().iter().all(|c| c.only_looks());
+    if !looks && let Some(reason) = require::unmet(&profile.run.require, &profile.backup.temp_dir) {
+        return Err(NotBegun::Deferred(reason));
+    }
+    let engine = open::engine(profile, cx.around)?;
+    let holder = format!(
+        "dupr {} {} since {}",
+        profile.name,
+        batch.text,
+        (cx.clock)()
+    );
+    let wait = cx.lock_wait.unwrap_or(profile.run.lock_wait);
+    let _lock = if looks {
+        None
+    } else {
+        Some(engine.lock(&holder, wait, &context(cx, cx.log))?)
+    };
+    let state = patiently(profile, cx, || {
+        observe::observe(&engine, past, &context(cx, cx.log))
+    });
+    let state = match state {
+        Err(e) if profile.target.optional && is_absent(e.kind()) => {
+            return Err(NotBegun::Deferred(e.to_string()));
+        }
+        other => other?,
+    };
+    let plan = planned(profile, batch, &state, cx)?;
+    let actions = EngineActions {
+        engine: &engine,
+        profile,
+        around: cx.around,
+        products: Mutex::new(products),
+    };
+    let runner = Runner {
+        actions: &actions,
+        facts: &facts(profile),
+        withheld: &secret_variables(profile),
+        retries: &profile.run.retries,
+        monitor: cx.log,
+        cancel: cx.around.cancel,
+        clock: cx.clock,
+        threads: cx.around.threads,
+        temp_dir: &profile.backup.temp_dir,
+        host: cx.around.host,
+        next_due: profile
+            .schedule
+            .as_ref()
+            .and_then(|s| s.next_after((cx.clock)())),
+    };
+    Ok(runner.run(&plan))
+}
+
+fn planned(profile: &Profile, batch: &Batch, state: &State, cx: &JobContext<'_>) -> Result<Plan> {
+    planner::plan(profile, batch, state, cx.around.zone).map_err(|e| {
+        let error = Error::new(e.kind(), e.to_string());
+        match e.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    })
+}
+
+fn context<'a>(cx: &JobContext<'a>, monitor: &'a dyn Monitor) -> Context<'a> {
+    Context {
+        monitor,
+        cancel: cx.around.cancel,
+        now: (cx.clock)(),
+        threads: cx.around.threads,
+    }
+}
+
+/// Whether a target that may be absent is.
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::Unreachable)
+}
+
+/// Tries again what the network refused, as `[run] retries` says.
+fn patiently<T>(
+    profile: &Profile,
+    cx: &JobContext<'_>,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let retries = &profile.run.retries;
+    for left in (0..=retries.max).rev() {
+        match attempt() {
+            Err(e) if e.kind().is_retryable() && left > 0 && !profile.target.optional => {
+                let text = format!("{e}; trying again in {} s", retries.wait.as_secs());
+                cx.log.note(Level::Warning, &text);
+                let until = Instant::now() + retries.wait;
+                while Instant::now() < until {
+                    cx.around.cancel.check()?;
+                    std::thread::sleep(Duration::from_millis(100).min(retries.wait));
+                }
+            }
+            other => return other,
+        }
+    }
+    Err(Error::new(ErrorKind::Unreachable, "no attempt was made"))
+}
+
+fn not_begun(
+    profile: &Profile,
+    batch: &Batch,
+    started: Timestamp,
+    end: NotBegun,
+    cx: &JobContext<'_>,
+) -> Outcome {
+    let mut outcome = Outcome {
+        schema: OUTCOME_SCHEMA,
+        profile: profile.name.clone(),
+        host: cx.around.host.to_owned(),
+        batch: batch.text.clone(),
+        target: profile.target.url.masked().to_owned(),
+        started,
+        ended: (cx.clock)().max(started),
+        verdict: Verdict::Failed,
+        steps: Vec::new(),
+        failure: None,
+        next_due: profile
+            .schedule
+            .as_ref()
+            .and_then(|s| s.next_after((cx.clock)())),
+    };
+    match end {
+        NotBegun::Failed(error) => {
+            cx.log
+                .add(Level::Warning, &format!("could not begin: {error}"));
+            outcome.failure = Some(runner::failure(&error));
+        }
+        NotBegun::Deferred(reason) => {
+            cx.log.add(Level::Notice, &format!("put off: {reason}"));
+            let mut step =
+                StepOutcome::new(0, "require", "conditions of the run", StepStatus::Deferred);
+            step.notes.push(reason);
+            outcome.steps.push(step);
+        }
+    }
+    outcome.verdict = runner::verdict(&outcome);
+    outcome
+}
+
+/// What hooks are told about the profile.
+fn facts(profile: &Profile) -> ProfileFacts {
+    let directory = profile
+        .file
+        .as_deref()
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    ProfileFacts {
+        name: profile.name.clone(),
+        directory,
+        source: profile.source.root.clone(),
+        target: profile.target.url.masked().to_owned(),
+        encrypt_to: profile.keys.encrypt_to.clone(),
+        sign_with: profile.keys.sign_with.clone(),
+    }
+}
+
+/// Variables of the environment that hold secrets of the profile: hooks must not see them.
+fn secret_variables(profile: &Profile) -> Vec<String> {
+    let keys = &profile.keys;
+    let mail = profile
+        .reports
+        .email
+        .as_ref()
+        .and_then(|e| match &e.transport {
+            MailTransport::Smtp { password, .. } => password.as_ref(),
+            MailTransport::Sendmail(_) => None,
+        });
+    let secrets = [
+        keys.passphrase.as_ref(),
+        keys.sign_passphrase.as_ref(),
+        profile.target.password.as_ref(),
+        mail,
+    ];
+    let variable = |secret: &SecretRef| match secret {
+        SecretRef::Env(name) => Some(name.clone()),
+        _ => None,
+    };
+    secrets.into_iter().flatten().filter_map(variable).collect()
+}
+
+/// Tells the outcome to everybody who asked for it. A failure to do so becomes a step of the outcome.
+fn report(
+    profile: &Profile,
+    outcome: &mut Outcome,
+    past: &PastRuns,
+    troubles: &mut Vec<String>,
+    cx: &JobContext<'_>,
+) {
+    let deliveries = notify::tell(
+        &profile.reports,
+        outcome,
+        &past.runs,
+        &cx.log.lines(),
+        cx.around.secret,
+    );
+    let mut id = outcome.steps.last().map_or(0, |s| s.id);
+    for delivery in deliveries {
+        id += 1;
+        let title = format!("report: {}", delivery.notifier);
+        let mut step = StepOutcome::new(id, "report", title, StepStatus::Done);
+        match delivery.result {
+            Ok(sent) => {
+                if let Some(why) = sent.message.trouble {
+                    step.status = StepStatus::Warning;
+                    step.notes
+                        .push(format!("sent with the built-in templates: {why}"));
+                }
+            }
+            Err(e) => {
+                step.status = StepStatus::Warning;
+                step.notes.push(format!("could not be sent: {e}"));
+            }
+        }
+        if step.status == StepStatus::Warning {
+            trouble(
+                troubles,
+                format!("{}: {}", delivery.notifier, step.notes.join("; ")),
+                cx,
+            );
+        }
+        outcome.steps.push(step);
+    }
+    outcome.verdict = runner::verdict(outcome);
+}
+
+fn read(history: &History, troubles: &mut Vec<String>) -> PastRuns {
+    match history.read() {
+        Ok(past) => {
+            if past.damaged_lines > 0 {
+                let path = history.path().display();
+                troubles.push(format!(
+                    "{} damaged lines in {path} were skipped",
+                    past.damaged_lines
+                ));
+            }
+            past
+        }
+        Err(e) => {
+            troubles.push(e.to_string());
+            PastRuns::default()
+        }
+    }
+}
+
+fn trouble(troubles: &mut Vec<String>, text: String, cx: &JobContext<'_>) {
+    cx.log.add(Level::Warning, &text);
+    troubles.push(text);
+}

@@ -1,0 +1,492 @@
+//! The batch language: `pre+[bkp-verify]_post` as a tree of commands.
+//!
+//! `_` or a blank then, `+` only if the last command that ran succeeded, `-` only if it failed, `[ ]` groups; in
+//! words `_and_`, `_or_`, `_groupIn_`, `_groupOut_`. The whole text is parsed and every argument has found its
+//! command before anything is planned. docs/cli.md is the grammar; [`arguments`](super::arguments) deals out the
+//! arguments.
+
+use super::When;
+use super::arguments;
+use crate::engine::time_text::TimeText;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Deepest nesting of groups: more is no batch a person wrote.
+const MAX_DEPTH: usize = 32;
+
+/// Commands, in order, each with the condition under which it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// As it was typed.
+    pub text: String,
+    /// Commands and groups.
+    pub nodes: Vec<BatchNode>,
+    /// Options that change what commands of this batch do.
+    pub options: BatchOptions,
+}
+
+/// Options of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct BatchOptions {
+    /// Steps that delete or overwrite do it without being asked: `--force`.
+    pub force: bool,
+    /// `verify` holds contents against the live source: `--compare-data`.
+    pub compare_data: bool,
+}
+
+/// A command or a group, and when it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchNode {
+    /// The condition.
+    pub when: When,
+    /// What runs.
+    pub item: BatchItem,
+}
+
+/// A command or a group.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BatchItem {
+    /// One command with its arguments.
+    Command(Command),
+    /// A bracket group.
+    Group(Vec<BatchNode>),
+}
+
+/// A command of a batch with the arguments bound to it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// `[pre_bkp_post]`.
+    Backup,
+    /// Runs the `pre` hook.
+    Pre,
+    /// Makes a set: full or incremental as the profile says.
+    Bkp,
+    /// Makes a full set.
+    Full,
+    /// Makes an incremental set.
+    Incr,
+    /// Runs the `post` hook.
+    Post,
+    /// Removes by all rules of `[retention]` and cleans up, or removes chains older than the time given.
+    Purge(Option<TimeText>),
+    /// Removes all but the newest chains: the number given, or `keep-fulls`.
+    PurgeFull(Option<u32>),
+    /// Removes incrementals of all but the newest chains: the number given, or `keep-chains-with-incrementals`.
+    PurgeIncr(Option<u32>),
+    /// `[purge_purgeFull_purgeIncr]`, as far as the profile has the rules.
+    PurgeAuto,
+    /// Removes leftovers of interrupted runs.
+    Cleanup,
+    /// Reads a state back.
+    Verify(Option<TimeText>),
+    /// Reads a folder or file of a state back against a local path.
+    VerifyPath {
+        /// Relative to the source.
+        path: PathBuf,
+        /// What to compare with.
+        local: PathBuf,
+        /// The state; the newest if absent.
+        time: Option<TimeText>,
+    },
+    /// Runs the checks that are due.
+    Check,
+    /// Shows chains and sets.
+    Status,
+    /// Lists the entries of a state.
+    List(Option<TimeText>),
+    /// Looks for names over all sets.
+    Find(String),
+    /// Shows what changed between two sets.
+    Diff(Option<TimeText>, Option<TimeText>),
+    /// Restores everything.
+    Restore {
+        /// Where to.
+        destination: PathBuf,
+        /// The state; the newest if absent.
+        time: Option<TimeText>,
+    },
+    /// Restores a folder or file.
+    Fetch {
+        /// Relative to the source.
+        path: PathBuf,
+        /// Where to.
+        destination: PathBuf,
+        /// The state; the newest if absent.
+        time: Option<TimeText>,
+    },
+    /// Makes the archive dir equal to the target.
+    Sync,
+}
+
+/// A word of the language, before its arguments are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Word {
+    Backup,
+    Pre,
+    Bkp,
+    Full,
+    Incr,
+    Post,
+    Purge,
+    PurgeFull,
+    PurgeIncr,
+    PurgeAuto,
+    Cleanup,
+    Verify,
+    VerifyPath,
+    Check,
+    Status,
+    List,
+    Find,
+    Diff,
+    Restore,
+    Fetch,
+    Sync,
+}
+
+/// Every word of the language, lower case, as hooks name them too.
+pub const WORDS: &[(&str, Word)] = &[
+    ("backup", Word::Backup),
+    ("pre", Word::Pre),
+    ("bkp", Word::Bkp),
+    ("full", Word::Full),
+    ("incr", Word::Incr),
+    ("post", Word::Post),
+    ("purge", Word::Purge),
+    ("purgefull", Word::PurgeFull),
+    ("purgeincr", Word::PurgeIncr),
+    ("purgeauto", Word::PurgeAuto),
+    ("cleanup", Word::Cleanup),
+    ("verify", Word::Verify),
+    ("verifypath", Word::VerifyPath),
+    ("check", Word::Check),
+    ("status", Word::Status),
+    ("list", Word::List),
+    ("find", Word::Find),
+    ("diff", Word::Diff),
+    ("restore", Word::Restore),
+    ("fetch", Word::Fetch),
+    ("sync", Word::Sync),
+];
+
+/// Words hooks may belong to: all that do something. `backup` stands for every command that makes a set, `purge`
+/// for every one that removes sets, `verify` for `verifypath` as well.
+pub const HOOKED_WORDS: &[&str] = &[
+    "backup", "bkp", "full", "incr", "purge", "purgefull", "purgeincr", "purgeauto", "cleanup", "verify",
+    "verifypath", "check", "restore", "fetch", "sync",
+];
+
+/// Commands that are no part of a batch: `dupr home history`.
+pub const ALONE: &[&str] = &["history", "du", "browse", "mount", "replicate", "keys", "show"];
+
+impl Word {
+    /// As plans write it.
+    pub fn text(self) -> &'static str {
+        WORDS.iter().find(|(_, w)| *w == self).map_or("", |(text, _)| text)
+    }
+}
+
+/// Why a batch cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchError {
+    message: String,
+    help: Option<String>,
+    /// The batch as typed, and the bytes of it the error is about.
+    position: Option<(String, std::ops::Range<usize>)>,
+}
+
+impl BatchError {
+    pub(super) fn new(message: impl Into<String>, help: impl Into<Option<String>>) -> Self {
+        Self { message: message.into(), help: help.into(), position: None }
+    }
+
+    fn at(mut self, text: &str, span: std::ops::Range<usize>) -> Self {
+        self.position = Some((text.to_owned(), span));
+        self
+    }
+
+    /// What to write instead.
+    pub fn help(&self) -> Option<String> {
+        self.help.clone()
+    }
+
+    /// The batch with a line below that marks the place; for terminals.
+    pub fn marked(&self) -> Option<String> {
+        let (text, span) = self.position.as_ref()?;
+        let before = text.get(..span.start)?.chars().count();
+        let width = text.get(span.clone()).map_or(1, |t| t.chars().count().max(1));
+        Some(format!("{text}\n{}{}", " ".repeat(before), "^".repeat(width)))
+    }
+}
+
+/// One line: the fault and its column, from 1.
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some((text, span)) = &self.position {
+            let column = text.get(..span.start).map_or(0, |t| t.chars().count()) + 1;
+            write!(f, " at column {column}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BatchError {}
+
+/// The tree before arguments are dealt out.
+pub(super) enum Rough {
+    Command(When, Word),
+    Group(When, Vec<Rough>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Then,
+    And,
+    Or,
+    Open,
+    Close,
+    Word(Word),
+}
+
+type Placed = (Token, std::ops::Range<usize>);
+
+impl Batch {
+    /// Parses a batch and binds its arguments and options to the commands that take them.
+    ///
+    /// # Errors
+    /// A word, bracket, condition, argument or option that has no place.
+    pub fn parse(text: &str, given: &[String], options: BatchOptions) -> Result<Self, BatchError> {
+        let tokens = tokens(text)?;
+        let mut parser = Parser { text, tokens: &tokens, at: 0 };
+        let rough = parser.nodes(0)?;
+        if let Some((_, span)) = parser.peek() {
+            return Err(BatchError::new("] without [", None).at(text, span));
+        }
+        if rough.is_empty() {
+            return Err(BatchError::new("the batch is empty", Some("for example backup_purge".to_owned())));
+        }
+        let nodes = arguments::bind(rough, given)?;
+        let batch = Batch { text: text.trim().to_owned(), nodes, options };
+        if options.force && !batch.commands().iter().any(|c| c.takes_force()) {
+            return Err(BatchError::new("no command of this batch takes --force", None));
+        }
+        if options.compare_data && !batch.commands().iter().any(|c| matches!(c.word(), Word::Verify | Word::VerifyPath)) {
+            return Err(BatchError::new("no command of this batch takes --compare-data", None));
+        }
+        Ok(batch)
+    }
+
+    /// All commands, in order, conditions aside.
+    pub fn commands(&self) -> Vec<&Command> {
+        fn collect<'a>(nodes: &'a [BatchNode], into: &mut Vec<&'a Command>) {
+            for node in nodes {
+                match &node.item {
+                    BatchItem::Command(command) => into.push(command),
+                    BatchItem::Group(nodes) => collect(nodes, into),
+                }
+            }
+        }
+        let mut all = Vec::new();
+        collect(&self.nodes, &mut all);
+        all
+    }
+
+    /// The batch in its shortest spelling, and the arguments of its commands in order; `-` for one left out.
+    pub fn to_words(&self) -> (String, Vec<String>) {
+        fn print(nodes: &[BatchNode], text: &mut String) {
+            for (i, node) in nodes.iter().enumerate() {
+                text.push_str(match node.when {
+                    _ if i == 0 => "",
+                    When::IfOk => "+",
+                    When::IfFailed => "-",
+                    When::Always | When::IfReady => "_",
+                });
+                match &node.item {
+                    BatchItem::Command(command) => text.push_str(command.word().text()),
+                    BatchItem::Group(nodes) => {
+                        text.push('[');
+                        print(nodes, text);
+                        text.push(']');
+                    }
+                }
+            }
+        }
+        let mut text = String::new();
+        print(&self.nodes, &mut text);
+        (text, self.commands().into_iter().flat_map(arguments::of).collect())
+    }
+}
+
+impl Command {
+    /// Its word.
+    pub fn word(&self) -> Word {
+        match self {
+            Command::Backup => Word::Backup,
+            Command::Pre => Word::Pre,
+            Command::Bkp => Word::Bkp,
+            Command::Full => Word::Full,
+            Command::Incr => Word::Incr,
+            Command::Post => Word::Post,
+            Command::Purge(_) => Word::Purge,
+            Command::PurgeFull(_) => Word::PurgeFull,
+            Command::PurgeIncr(_) => Word::PurgeIncr,
+            Command::PurgeAuto => Word::PurgeAuto,
+            Command::Cleanup => Word::Cleanup,
+            Command::Verify(_) => Word::Verify,
+            Command::VerifyPath { .. } => Word::VerifyPath,
+            Command::Check => Word::Check,
+            Command::Status => Word::Status,
+            Command::List(_) => Word::List,
+            Command::Find(_) => Word::Find,
+            Command::Diff(..) => Word::Diff,
+            Command::Restore { .. } => Word::Restore,
+            Command::Fetch { .. } => Word::Fetch,
+            Command::Sync => Word::Sync,
+        }
+    }
+
+    /// Whether it only shows something.
+    pub fn only_looks(&self) -> bool {
+        matches!(self.word(), Word::Status | Word::List | Word::Find | Word::Diff)
+    }
+
+    /// Whether it asks before it deletes or overwrites.
+    pub fn takes_force(&self) -> bool {
+        matches!(
+            self.word(),
+            Word::Purge
+                | Word::PurgeFull
+                | Word::PurgeIncr
+                | Word::PurgeAuto
+                | Word::Cleanup
+                | Word::Restore
+                | Word::Fetch
+        )
+    }
+}
+
+fn tokens(text: &str) -> Result<Vec<Placed>, BatchError> {
+    let mut tokens = Vec::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((start, c)) = chars.next() {
+        let single = match c {
+            '_' => Some(Token::Then),
+            '+' => Some(Token::And),
+            '-' => Some(Token::Or),
+            '[' => Some(Token::Open),
+            ']' => Some(Token::Close),
+            c if c.is_whitespace() => Some(Token::Then),
+            _ => None,
+        };
+        if let Some(token) = single {
+            tokens.push((token, start..start + c.len_utf8()));
+            continue;
+        }
+        let mut end = start + c.len_utf8();
+        while let Some((i, c)) = chars.next_if(|(_, c)| !"_+-[]".contains(*c) && !c.is_whitespace()) {
+            end = i + c.len_utf8();
+        }
+        let word = text.get(start..end).unwrap_or("");
+        tokens.push((token(word).map_err(|e| e.at(text, start..end))?, start..end));
+    }
+    Ok(tokens)
+}
+
+fn token(word: &str) -> Result<Token, BatchError> {
+    let lower = word.to_lowercase();
+    match lower.as_str() {
+        "and" => return Ok(Token::And),
+        "or" => return Ok(Token::Or),
+        "groupin" => return Ok(Token::Open),
+        "groupout" => return Ok(Token::Close),
+        _ => {}
+    }
+    if let Some((_, word)) = WORDS.iter().find(|(text, _)| *text == lower) {
+        return Ok(Token::Word(*word));
+    }
+    if ALONE.contains(&lower.as_str()) {
+        return Err(BatchError::new(format!("{lower} is no part of a batch: it stands alone"), None));
+    }
+    let known = WORDS.iter().map(|(text, _)| *text);
+    let help = crate::profile::error::nearest(&lower, known).map(|near| format!("did you mean {near}?"));
+    Err(BatchError::new(format!("unknown command {word:?}"), help))
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: &'a [Placed],
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<Placed> {
+        self.tokens.get(self.at).cloned()
+    }
+
+    /// Items up to a closing bracket or the end.
+    fn nodes(&mut self, depth: usize) -> Result<Vec<Rough>, BatchError> {
+        let mut nodes = Vec::new();
+        loop {
+            let (when, span) = self.separators()?;
+            let condition = when != When::Always;
+            if condition && nodes.is_empty() {
+                return Err(BatchError::new("a condition with no command before it", None).at(self.text, span));
+            }
+            match self.peek() {
+                None | Some((Token::Close, _)) if condition => {
+                    return Err(BatchError::new("a condition with no command after it", None).at(self.text, span));
+                }
+                None | Some((Token::Close, _)) => return Ok(nodes),
+                Some((Token::Word(word), _)) => {
+                    self.at += 1;
+                    nodes.push(Rough::Command(when, word));
+                }
+                Some((_, open)) => {
+                    self.at += 1;
+                    if depth >= MAX_DEPTH {
+                        let message = format!("more than {MAX_DEPTH} brackets inside one another");
+                        return Err(BatchError::new(message, None).at(self.text, open));
+                    }
+                    let inner = self.nodes(depth + 1)?;
+                    if self.peek().is_none() {
+                        return Err(BatchError::new("[ without ]", None).at(self.text, open));
+                    }
+                    self.at += 1;
+                    if inner.is_empty() {
+                        return Err(BatchError::new("an empty group", None).at(self.text, open));
+                    }
+                    nodes.push(Rough::Group(when, inner));
+                }
+            }
+        }
+    }
+
+    /// A run of separators as one condition: `_` gives way to `+` and `-`.
+    fn separators(&mut self) -> Result<(When, std::ops::Range<usize>), BatchError> {
+        let mut found: Option<(When, std::ops::Range<usize>)> = None;
+        while let Some((token, span)) = self.peek() {
+            let when = match token {
+                Token::Then => When::Always,
+                Token::And => When::IfOk,
+                Token::Or => When::IfFailed,
+                _ => break,
+            };
+            self.at += 1;
+            if when == When::Always {
+                continue;
+            }
+            if found.is_some() {
+                return Err(BatchError::new("two conditions in a row", None).at(self.text, span));
+            }
+            found = Some((when, span));
+        }
+        Ok(found.unwrap_or((When::Always, 0..0)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

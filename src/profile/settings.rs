@@ -1,0 +1,384 @@
+//! The tables of a profile other than source and target. Defaults are written down here, once.
+
+use super::age::Age;
+use super::secret::SecretRef;
+pub use crate::plan::OnFailure;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How data is sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keys {
+    /// Whether data is encrypted at all.
+    pub encryption: Encryption,
+    /// Recipients: fingerprints, key ids, mail addresses, or certificate files. Empty: symmetric.
+    pub encrypt_to: Vec<String>,
+    /// Whether the recipients are left out of the messages.
+    pub hidden: bool,
+    /// The signing key.
+    pub sign_with: Option<String>,
+    /// Where keys are looked up.
+    pub keyring: Keyring,
+    /// Symmetric passphrase, or that of the secret key.
+    pub passphrase: Option<SecretRef>,
+    /// Passphrase of the signing key where it differs from `passphrase`.
+    pub sign_passphrase: Option<SecretRef>,
+    /// How hard to compress.
+    pub compression: Compression,
+    /// The gpg program, for agents and smart cards.
+    pub gpg_program: PathBuf,
+    /// Further arguments for gpg.
+    pub gpg_options: Vec<String>,
+}
+
+/// Whether data is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// OpenPGP messages.
+    #[default]
+    Gpg,
+    /// Readable by anyone who gets at the target.
+    None,
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Level 1.
+    Fast,
+    /// Level 6.
+    #[default]
+    Default,
+    /// Level 9.
+    Best,
+}
+
+/// Where keys are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keyring {
+    /// The user's own GnuPG keys and agent.
+    Gnupg,
+    /// A directory of certificates and keys.
+    Directory(PathBuf),
+}
+
+/// How sets are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// Age of the last full set from which a new one is made; never by age if absent.
+    pub full_every: Option<Age>,
+    /// Size of a volume in bytes.
+    pub volume_bytes: u64,
+    /// Largest block of a signature in bytes.
+    pub max_block_bytes: u32,
+    /// Name of the archive dir, the last component of `archive_dir`.
+    pub name: String,
+    /// The directory of local copies, complete with `name`.
+    pub archive_dir: PathBuf,
+    /// Put before the name of every file at the target.
+    pub file_prefix: String,
+    /// Put after `file_prefix` before volumes, manifests and sigtars; for lifecycle rules of object stores.
+    pub kind_prefixes: KindPrefixes,
+    /// Worker threads.
+    pub concurrency: Concurrency,
+    /// Where spool files go.
+    pub temp_dir: PathBuf,
+}
+
+/// Prefixes by kind of file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KindPrefixes {
+    /// Before volumes.
+    pub volume: String,
+    /// Before manifests.
+    pub manifest: String,
+    /// Before sigtars.
+    pub signature: String,
+}
+
+/// Number of worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// One for each processor.
+    Auto,
+    /// This many.
+    Exactly(NonZeroUsize),
+}
+
+/// What `purge` removes. Chains go whole; a set that another one needs never goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retention {
+    /// Keep this many of the newest chains.
+    pub keep_fulls: Option<u32>,
+    /// Keep the incrementals of this many of the newest chains; older ones shrink to their full set.
+    pub keep_chains_with_incrementals: Option<u32>,
+    /// Remove chains whose newest set is older.
+    pub max_age: Option<Age>,
+    /// Hold the newest chain of each of the last so many months that have one; 0 is off.
+    pub keep_monthly: u32,
+    /// Hold the newest chain of each of the last so many years that have one; 0 is off.
+    pub keep_yearly: u32,
+    /// Never go below this many restorable chains; at least 1.
+    pub min_chains: u32,
+    /// Really delete when nobody is there to ask.
+    pub force: bool,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            keep_fulls: None,
+            keep_chains_with_incrementals: None,
+            max_age: None,
+            keep_monthly: 0,
+            keep_yearly: 0,
+            min_chains: 1,
+            force: false,
+        }
+    }
+}
+
+/// What `check` does. A check that is absent is never due.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Checks {
+    /// Manifests, listing and sizes, this often.
+    pub quick: Option<Age>,
+    /// Stored content against the live source.
+    pub spot: Option<SpotCheck>,
+    /// Files restored into a temporary place.
+    pub restore_test: Option<RestoreTest>,
+}
+
+/// A sample of stored content held against the live source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpotCheck {
+    /// How often.
+    pub every: Age,
+    /// Share of the entries, above 0 and at most 100.
+    pub sample_percent: f64,
+}
+
+/// A real restore of a few files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreTest {
+    /// How often.
+    pub every: Age,
+    /// How many.
+    pub files: u32,
+}
+
+/// How a run behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSettings {
+    /// The batch of `dupr <profile>`.
+    pub default: String,
+    /// How long to wait for another run's lock; zero: not at all.
+    pub lock_wait: Duration,
+    /// Whether a failed step is tried again.
+    pub retries: Retries,
+    /// Niceness, -20 to 19.
+    pub nice: i32,
+    /// Priority of input and output.
+    pub io_class: IoClass,
+    /// What must hold for a run to start.
+    pub require: Requirements,
+}
+
+/// Repeating what failed for a reason that may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retries {
+    /// How often; 0 is never.
+    pub max: u32,
+    /// Pause before each.
+    pub wait: Duration,
+}
+
+/// Priority of input and output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IoClass {
+    /// As the system has it.
+    #[default]
+    None,
+    /// After everybody else, but never starved.
+    BestEffort,
+    /// Only when nobody else wants the disk.
+    Idle,
+}
+
+/// Conditions of a run; not met means "deferred".
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Requirements {
+    /// Power supply.
+    pub power: Power,
+    /// Kind of network.
+    pub network: Network,
+    /// Bytes that must be free where spool files go.
+    pub min_free_temp: u64,
+}
+
+/// Power supply asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// Any.
+    #[default]
+    Any,
+    /// Not on battery.
+    Ac,
+}
+
+/// Network asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// Any, or none.
+    #[default]
+    Any,
+    /// A connection.
+    Online,
+    /// A connection that is not paid by volume.
+    Unmetered,
+}
+
+/// A program around commands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hook {
+    /// When it runs.
+    pub on: HookMoment,
+    /// Batch words it belongs to, lower case; empty: the run as a whole.
+    pub commands: Vec<String>,
+    /// Program and arguments; never given to a shell.
+    pub exec: Vec<String>,
+    /// Runs whenever `exec` was started, on signals too.
+    pub undo: Option<Vec<String>>,
+    /// How long it may take; no limit if absent.
+    pub timeout: Option<Duration>,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+}
+
+/// When a hook runs, relative to the commands it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookMoment {
+    /// Before them.
+    Before,
+    /// After them, if they were started.
+    After,
+    /// After they succeeded, with or without problems.
+    Success,
+    /// After they ended with problems.
+    Warning,
+    /// After they failed.
+    Error,
+    /// After everything, whatever happened, on signals too.
+    Finally,
+    /// What the command `pre` runs.
+    Pre,
+    /// What the command `post` runs.
+    Post,
+}
+
+impl HookMoment {
+    /// As profiles and plans write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            HookMoment::Before => "before",
+            HookMoment::After => "after",
+            HookMoment::Success => "success",
+            HookMoment::Warning => "warning",
+            HookMoment::Error => "error",
+            HookMoment::Finally => "finally",
+            HookMoment::Pre => "pre",
+            HookMoment::Post => "post",
+        }
+    }
+}
+
+/// Who is told of outcomes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reports {
+    /// By mail.
+    pub email: Option<Email>,
+}
+
+/// Mail reports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Email {
+    /// Recipients; at least one.
+    pub to: Vec<String>,
+    /// Sender.
+    pub from: String,
+    /// How it is handed over.
+    pub transport: MailTransport,
+    /// Which outcomes are told.
+    pub when: Vec<MailMoment>,
+    /// Whether the log of the run is attached.
+    pub attach_log: bool,
+    /// Templates that replace the built-in ones: `subject`, `text`, `html` to a file.
+    pub templates: BTreeMap<String, PathBuf>,
+}
+
+/// How mail is handed over.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MailTransport {
+    /// To a server: `smtps://user@host:465` or `smtp://user@host:587`.
+    Smtp {
+        /// The server, without password.
+        url: String,
+        /// Password of the user in `url`.
+        password: Option<SecretRef>,
+    },
+    /// To a local program.
+    Sendmail(PathBuf),
+}
+
+/// Outcomes that are told by mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailMoment {
+    /// Every run.
+    Always,
+    /// A run that went well.
+    Success,
+    /// A run with problems.
+    Warning,
+    /// A run that failed, could not start or was interrupted.
+    Failure,
+    /// The first good run after a failure.
+    Recovery,
+    /// A run that was put off by a condition.
+    Deferred,
+    /// The runs of a day, with the first run of the next.
+    DailyDigest,
+    /// The runs of a week that begins on Monday, with the first run of the next.
+    WeeklyDigest,
+    /// The runs of a month, with the first run of the next.
+    MonthlyDigest,
+}
+
+impl MailMoment {
+    /// As profiles and plans write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            MailMoment::Always => "always",
+            MailMoment::Success => "success",
+            MailMoment::Warning => "warning",
+            MailMoment::Failure => "failure",
+            MailMoment::Recovery => "recovery",
+            MailMoment::Deferred => "deferred",
+            MailMoment::DailyDigest => "daily-digest",
+            MailMoment::WeeklyDigest => "weekly-digest",
+            MailMoment::MonthlyDigest => "monthly-digest",
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Kinds of trouble in a few words, and what helps against them.
+
+use crate::engine::error::ErrorKind;
+use crate::run::outcome::{Failure, Outcome};
+
+/// A few words for the subject of a mail: `target full`.
+pub fn headline(failure: &Failure, target: &str) -> String {
+    let words = match failure.kind {
+        None => return failure.message.clone(),
+        Some(ErrorKind::Full) if failure.message.contains(target) => "target full",
+        Some(ErrorKind::Full) => "no space left",
+        Some(ErrorKind::Unreachable) => "target unreachable",
+        Some(ErrorKind::RateLimited) => "target asks to slow down",
+        Some(ErrorKind::Denied) => "access denied",
+        Some(ErrorKind::Corrupt) => "stored data is damaged",
+        Some(ErrorKind::WrongKey) => "wrong passphrase or key",
+        Some(ErrorKind::Locked) => "locked by another run",
+        Some(ErrorKind::NoBackup) => "no backup found",
+        Some(ErrorKind::Source) => "source missing or unreadable",
+        Some(ErrorKind::Clock) => "clock is behind the newest set",
+        Some(ErrorKind::Mismatch) => "target belongs to another host or source",
+        Some(ErrorKind::Interrupted) => "interrupted",
+        Some(ErrorKind::Internal) => "internal error",
+        Some(_) => return failure.message.clone(),
+    };
+    words.to_owned()
+}
+
+/// What usually helps, where the error itself does not say it.
+fn advice(kind: ErrorKind, profile: &str) -> Option<String> {
+    let text = match kind {
+        ErrorKind::Full => format!(
+            "Free space at the target, or keep less: `dupr {profile} purge --plan` shows what [retention] would remove."
+        ),
+        ErrorKind::Unreachable => {
+            format!("Check the network and that the target answers, then run `dupr {profile} backup` again.")
+        }
+        ErrorKind::RateLimited => "Lower `connections` under [target], or run at another hour.".to_owned(),
+        ErrorKind::Denied => "Check the credentials of [target], and who may read the files named above.".to_owned(),
+        ErrorKind::Corrupt => format!(
+            "Start a new chain with `dupr {profile} full`, then look at `dupr {profile} verify`. Keep the damaged \
+             chain until its older states are not needed."
+        ),
+        ErrorKind::WrongKey => {
+            "Check `passphrase` and [keys] of the profile: they must be those the backup was made with.".to_owned()
+        }
+        ErrorKind::Locked => {
+            "Wait for the other run. If it hangs, end it; its lock goes with it and needs no removal.".to_owned()
+        }
+        ErrorKind::NoBackup => format!("Make a first backup: `dupr {profile} backup`."),
+        ErrorKind::Source => "Check that the source is there and mounted.".to_owned(),
+        ErrorKind::Clock => "Set the clock right (`timedatectl`), then run again.".to_owned(),
+        ErrorKind::Mismatch => "Check that `source` and `target` of the profile belong together.".to_owned(),
+        ErrorKind::Interrupted => format!("Run `dupr {profile} backup` again: it goes on where it stopped."),
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// Every failure of a run, in order, with the step it belongs to.
+pub fn failures(outcome: &Outcome) -> impl Iterator<Item = (Option<&str>, &Failure)> {
+    let steps = outcome
+        .steps
+        .iter()
+        .filter_map(|s| s.failure.as_ref().map(|f| (Some(s.title.as_str()), f)));
+    outcome.failure.iter().map(|f| (None, f)).chain(steps)
+}
+
+/// What to do next, without repetitions.
+pub fn next_steps(outcome: &Outcome) -> Vec<String> {
+    let mut list: Vec<String> = Vec::new();
+    for (_, failure) in failures(outcome) {
+        let hint = failure.hint.as_ref().map(|h| sentence(h));
+        let text = hint.or_else(|| failure.kind.and_then(|k| advice(k, &outcome.profile)));
+        if let Some(text) = text.filter(|t| !list.contains(t)) {
+            list.push(text);
+        }
+    }
+    list
+}
+
+/// A hint with a capital and a full stop. One that begins with a program or a path keeps its first letter.
+fn sentence(hint: &str) -> String {
+    let mut chars = hint.chars();
+    let first = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    let end = if hint.ends_with(['.', '!', '?', '`']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: Option<ErrorKind>, message: &str) -> Failure {
+        Failure {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn a_full_target_is_told_from_a_full_disk() {
+        let target = "file:///mnt/backup";
+        let at_target = failure(
+            Some(ErrorKind::Full),
+            "cannot put x to file:///mnt/backup: no space",
+        );
+        assert_eq!(headline(&at_target, target), "target full");
+        assert_eq!(
+            headline(
+                &failure(Some(ErrorKind::Full), "cannot write /tmp/x"),
+                target
+            ),
+            "no space left"
+        );
+        assert_eq!(
+            headline(&failure(None, "hook `x` ended with exit code 1"), target),
+            "hook `x` ended with exit code 1"
+        );
+    }
+
+    #[test]
+    fn hints_become_sentences() {
+        assert_eq!(sentence("free some space"), "Free some space.");
+        assert_eq!(sentence("run `dupr home full`"), "Run `dupr home full`");
+    }
+}

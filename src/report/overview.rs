@@ -1,0 +1,195 @@
+//! A profile in one line, from its history alone: works without passphrase and without network.
+
+use super::{format, headline, status_word};
+use crate::engine::format::SetId;
+use crate::engine::time::Timestamp;
+use crate::run::outcome::{Outcome, Verdict};
+use serde::Serialize;
+
+/// How a profile stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The last run was good and is young enough.
+    Ok,
+    /// It never ran.
+    Never,
+    /// The last run had problems.
+    Warning,
+    /// The last run failed.
+    Failed,
+    /// The last good backup is too old.
+    Stale,
+    /// The profile itself cannot be used.
+    Broken,
+}
+
+impl Standing {
+    /// The word shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Ok => "ok",
+            Standing::Never => "never ran",
+            Standing::Warning => "warning",
+            Standing::Failed => "FAILED",
+            Standing::Stale => "STALE",
+            Standing::Broken => "BROKEN",
+        }
+    }
+}
+
+/// A profile in one line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overview {
+    /// Its name.
+    pub profile: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// Time of the last set that was made.
+    pub last_good: Option<Timestamp>,
+    /// Start of the last run.
+    pub last_run: Option<Timestamp>,
+    /// Time of the newest full set.
+    pub full: Option<Timestamp>,
+    /// Sets made on top of it.
+    pub incrementals: u64,
+    /// Bytes those sets take at the target.
+    pub chain_bytes: u64,
+    /// When the schedule wants the next run.
+    pub next_due: Option<Timestamp>,
+    /// What the last run did or why it failed, or why the profile is broken.
+    pub note: String,
+}
+
+/// What the profile says about being on time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expectation {
+    /// Seconds after which the last good backup is too old.
+    pub stale_after: Option<i64>,
+    /// When the schedule wants the next run.
+    pub next_due: Option<Timestamp>,
+    /// When it last wanted one.
+    pub last_due: Option<Timestamp>,
+}
+
+/// A scheduled run may take this long before it counts as missed, in seconds.
+const GRACE: i64 = 6 * 3600;
+
+impl Overview {
+    /// Sums up the past runs, oldest first.
+    pub fn new(profile: &str, past: &[Outcome], expected: Expectation, now: Timestamp) -> Self {
+        let sets = || {
+            past.iter()
+                .flat_map(|o| &o.steps)
+                .filter_map(|s| Some((s.set?, s.backup.as_ref()?)))
+        };
+        let full = sets()
+            .filter(|(set, _)| set.is_full())
+            .map(|(set, _)| set.time())
+            .max();
+        let chain = || sets().filter(|(set, _)| full.is_some_and(|f| set.time() >= f));
+        let last_good = sets().map(|(set, _)| set.time()).max();
+        let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
+        let too_old = |limit: i64| last_good.is_none_or(|t| now.as_secs() - t.as_secs() > limit);
+        let missed = expected.last_due.is_some_and(|due| {
+            now.as_secs() - due.as_secs() > GRACE && last_good.is_none_or(|t| t < due)
+        });
+        let standing = match last {
+            None if !missed => Standing::Never,
+            _ if missed || expected.stale_after.is_some_and(too_old) => Standing::Stale,
+            Some(o) if o.verdict >= Verdict::Differences => Standing::Failed,
+            Some(o) if o.verdict == Verdict::Warning => Standing::Warning,
+            _ => Standing::Ok,
+        };
+        Self {
+            profile: profile.to_owned(),
+            standing,
+            last_good,
+            last_run: past.last().map(|o| o.started),
+            full,
+            incrementals: chain()
+                .filter(|(set, _)| matches!(set, SetId::Incremental { .. }))
+                .count() as u64,
+            chain_bytes: chain().map(|(_, stats)| stats.stored_bytes).sum(),
+            next_due: expected.next_due,
+            note: last
+                .map(|o| format!("{}: {}", status_word(o.verdict), headline(o)))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// A profile that cannot be used.
+    pub fn broken(profile: &str, why: &str) -> Self {
+        let note = format::safe(why);
+        Self {
+            standing: Standing::Broken,
+            note,
+            ..Self::new(profile, &[], Expectation::default(), Timestamp(0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::night;
+    use super::*;
+
+    #[test]
+    fn a_chain_is_counted_from_its_full_set() {
+        let past: Vec<Outcome> = (0..35).map(|d| night(d, Verdict::Success)).collect();
+        let now = past[34].started.plus(3600);
+        let view = Overview::new("home", &past, Expectation::default(), now);
+        assert_eq!((view.standing, view.incrementals), (Standing::Ok, 4));
+        assert_eq!(view.full, Some(past[30].started));
+        assert_eq!(view.last_good, Some(past[34].started));
+    }
+
+    #[test]
+    fn old_backups_are_stale_whatever_the_last_run_said() {
+        let past = [night(0, Verdict::Success)];
+        let now = night(3, Verdict::Success).started;
+        let stale = Expectation {
+            stale_after: Some(36 * 3600),
+            ..Expectation::default()
+        };
+        assert_eq!(
+            Overview::new("home", &past, stale, now).standing,
+            Standing::Stale
+        );
+        assert_eq!(
+            Overview::new("home", &past, Expectation::default(), now).standing,
+            Standing::Ok
+        );
+        let missed = Expectation {
+            last_due: Some(now.plus(-86_400)),
+            ..Expectation::default()
+        };
+        assert_eq!(
+            Overview::new("home", &past, missed, now).standing,
+            Standing::Stale
+        );
+        assert_eq!(
+            Overview::new("home", &[], missed, now).standing,
+            Standing::Stale
+        );
+        assert_eq!(
+            Overview::new("home", &[], Expectation::default(), now).standing,
+            Standing::Never
+        );
+    }
+
+    #[test]
+    fn a_failure_is_not_green_and_a_run_put_off_changes_nothing() {
+        let past = [
+            night(0, Verdict::Success),
+            night(1, Verdict::Failed),
+            night(2, Verdict::Deferred),
+        ];
+        let view = Overview::new("home", &past, Expectation::default(), past[2].started);
+        assert_eq!(
+            (view.standing, view.note.as_str()),
+            (Standing::Failed, "FAILED: target full")
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! From a profile to what the engine works with: target, keys, archive dir, source, options.
+
+use crate::engine::archive::ArchiveDir;
+use crate::engine::context::Cancel;
+use crate::engine::engine::{Engine, Target};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::names::Naming;
+use crate::engine::ops::backup::{BackupOptions, Mode};
+use crate::engine::seal::{self, Encryption, SealOptions, Signature, block_bytes_for};
+use crate::engine::secret::Secret;
+use crate::engine::select::{Action as Sign, Rule, Selection, canonical};
+use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
+use crate::engine::time::Timestamp;
+use crate::engine::tree::Source;
+use crate::profile::{self, Profile, SecretRef, SelectRule};
+use jiff::tz::TimeZone;
+use std::num::NonZeroU64;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the outside world hands down for opening a target.
+pub struct Surroundings<'a> {
+    /// The environment, for credentials and `ssh`.
+    pub environment: &'a Environment,
+    /// This program, to answer password prompts of `ssh`.
+    pub program: Option<&'a Path>,
+    /// How to be stopped.
+    pub cancel: &'a Cancel,
+    /// Threads that compress.
+    pub threads: usize,
+    /// Name of this host.
+    pub host: &'a str,
+    /// Zone of times that say none.
+    pub zone: &'a TimeZone,
+    /// Reads a secret.
+    pub secret: &'a dyn Fn(&SecretRef) -> Result<Secret>,
+}
+
+/// Opens target and archive dir of a profile; nothing remote is touched.
+///
+/// # Errors
+/// A target, key or secret that cannot be used, or an archive dir that cannot be made.
+pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
+    let target = &profile.target;
+    let url = TargetUrl::parse(target.url.expose())?;
+    let mut options = StorageOptions {
+        attempts: target.retries.saturating_add(1),
+        timeout: target.timeout,
+        upload_rate: target.upload_limit.and_then(NonZeroU64::new),
+        download_rate: target.download_limit.and_then(NonZeroU64::new),
+        settings: target.options.clone(),
+        environment: around.environment.clone(),
+        standard_names: is_read_by_every_run,
+        askpass: around.program.map(Path::to_owned),
+        cancel: around.cancel.clone(),
+        ..StorageOptions::default()
+    };
+    options.password = target.password.as_ref().map(around.secret).transpose()?;
+    let storage = storage::open(&url, &options)?;
+    let seal = seal::open(&seal_options(profile, around)?)?;
+    let backup = &profile.backup;
+    let naming = Naming {
+        prefix: backup.file_prefix.clone(),
+        archive: backup.kind_prefixes.volume.clone(),
+        manifest: backup.kind_prefixes.manifest.clone(),
+        signature: backup.kind_prefixes.signature.clone(),
+        ..Naming::default()
+    };
+    let archive = ArchiveDir::at(&backup.archive_dir, naming.clone())?;
+    let target = Target {
+        storage: Arc::from(storage),
+        naming,
+        seal: Arc::from(seal),
+    };
+    let uploads = usize::try_from(profile.target.connections).unwrap_or(usize::MAX);
+    Ok(Engine::open(target, archive)
+        .with_spool_dir(&backup.temp_dir)
+        .with_uploads(uploads))
+}
+
+/// Whether every run reads files of this name, so that they must not go to an archive class of storage.
+fn is_read_by_every_run(name: &str) -> bool {
+    !name.contains(".difftar")
+}
+
+fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOptions> {
+    let keys = &profile.keys;
+    let secret = |reference: &Option<SecretRef>| reference.as_ref().map(around.secret).transpose();
+    let sign = |own: &Option<Secret>| -> Result<Option<Signature>> {
+        let Some(key) = &keys.sign_with else {
+            return Ok(None);
+        };
+        let passphrase = secret(&keys.sign_passphrase)?.or_else(|| own.clone());
+        Ok(Some(Signature {
+            key: key.clone(),
+            passphrase,
+        }))
+    };
+    let encryption = match keys.encryption {
+        profile::Encryption::None => Encryption::None,
+        profile::Encryption::Gpg if keys.encrypt_to.is_empty() => {
+            let passphrase = secret(&keys.passphrase)?.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Usage,
+                    "the profile has neither a passphrase nor a key to encrypt to",
+                )
+                .with_hint(
+                    "set `passphrase` or `keys.encrypt-to`, or write keys.encryption = \"none\"",
+                )
+            })?;
+            Encryption::Symmetric {
+                passphrase,
+                sign: sign(&None)?,
+            }
+        }
+        profile::Encryption::Gpg => {
+            let passphrase = secret(&keys.passphrase)?;
+            Encryption::PublicKey {
+                recipients: keys.encrypt_to.clone(),
+                hidden: keys.hidden,
+                sign: sign(&passphrase)?,
+                passphrase,
+            }
+        }
+    };
+    let keyring = match &keys.keyring {
+        profile::Keyring::Gnupg => seal::Keyring::GnuPg {
+            home: None,
+            program: keys.gpg_program.clone(),
+        },
+        profile::Keyring::Directory(path) => seal::Keyring::Certificates(path.clone()),
+    };
+    let compression = match keys.compression {
+        profile::Compression::None => seal::Compression::None,
+        profile::Compression::Fast => seal::Compression::Fast,
+        profile::Compression::Default => seal::Compression::Default,
+        profile::Compression::Best => seal::Compression::Best,
+    };
+    Ok(SealOptions {
+        encryption,
+        compression,
+        threads: around.threads,
+        block_bytes: Some(block_bytes_for(profile.backup.volume_bytes)),
+        keyring,
+        ..SealOptions::default()
+    })
+}
+
+/// The source of a profile with its selection.
+///
+/// # Errors
+/// A rule that cannot be used, or a list of rules that cannot be read.
+pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Source> {
+    let declared = &profile.source;
+    let mut rules = Vec::new();
+    let mut nul_separated = false;
+    let sign = |include: bool| {
+        if include {
+            Sign::Include
+        } else {
+            Sign::Exclude
+        }
+    };
+    if declared.exclude_devices {
+        rules.push(Rule::ExcludeDevices);
+    }
+    if declared.one_filesystem {
+        rules.push(Rule::ExcludeForeign);
+    }
+    for rule in &declared.rules {
+        rules.push(match rule {
+            SelectRule::Glob { include, pattern } => {
+                Rule::Pattern(sign(*include), pattern.clone().into_bytes())
+            }
+            SelectRule::Regex { include, pattern } => {
+                Rule::Regexp(sign(*include), pattern.clone().into_bytes())
+            }
+            SelectRule::File {
+                include,
+                path,
+                nul_separated: nul,
+            } => {
+                nul_separated |= nul;
+                let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+                Rule::Filelist(sign(*include), text)
+            }
+            SelectRule::IfPresent(name) => Rule::ExcludeIfPresent(name.clone().into_bytes()),
+            SelectRule::OlderThan(time) => Rule::ExcludeOlderThan(time.at(now, zone)),
+        });
+    }
+    let root = canonical(declared.root.as_os_str().as_bytes());
+    let select = Selection::builder(&root)
+        .extend(rules)
+        .null_separated(nul_separated)
+        .build()?;
+    Ok(Source::new(&declared.root)
+        .with_selection(select)
+        .following_symlinks(declared.follow_symlinks))
+}
+
+/// The options of a backup.
+pub fn backup_options(profile: &Profile, mode: Mode, host: &str) -> BackupOptions {
+    let source = &profile.source;
+    let base = match mode {
+        Mode::Full => BackupOptions::full(),
+        _ => BackupOptions::incremental(),
+    };
+    BackupOptions {
+        hostname: host.as_bytes().to_vec(),
+        label: source.root.as_os_str().as_bytes().to_vec(),
+        volume_bytes: profile.backup.volume_bytes,
+        max_block: Some(u64::from(profile.backup.max_block_bytes)),
+        allow_empty: !source.must_exist,
+        // An interrupted set goes on only with the same selection.
+        fingerprint: format!(
+            "{:?} {} {} {}",
+            source.rules, source.one_filesystem, source.exclude_devices, source.follow_symlinks
+        ),
+        ..base
+    }
+}

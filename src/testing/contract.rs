@@ -1,0 +1,281 @@
+//! What every storage must do, as one suite.
+//!
+//! A service is trusted once [`run`] passes against a real server of it. The target must be empty; it is empty again
+//! afterwards. A broken promise is a panic that says which.
+
+use crate::engine::error::ErrorKind;
+use crate::engine::storage::{Object, Storage};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::thread;
+use tempfile::TempDir;
+
+/// Names no service may stumble over: legal in a file system, special in URLs, shells and XML.
+const ODD_NAMES: &[&str] = &[
+    "a b",
+    "a+b",
+    "100%",
+    "%41",
+    "a#b",
+    "a?b=c",
+    "a&b<c>",
+    "Äpfel-é",
+    "日本",
+    "quote'\"`$(id)",
+    "back\\slash",
+    ";semi:colon",
+    "star*[x]",
+    "-dash",
+    "..dots..",
+    "duplicity-full.20261120T215218Z.vol1.difftar.gpg",
+];
+
+/// The whole contract but long listings.
+pub fn run(storage: &dyn Storage) {
+    let suite = Suite {
+        storage,
+        dir: TempDir::new().expect("temp dir"),
+    };
+    suite.an_unknown_target_is_empty();
+    suite.what_is_put_can_be_got();
+    suite.a_second_put_replaces();
+    suite.odd_names();
+    suite.what_is_absent();
+    suite.names_that_are_none();
+    suite.many_threads();
+    suite.nothing_is_left();
+}
+
+/// Puts `objects` tiny objects and lists them: more than the 1,000 of a page show paging. Slow at a server.
+pub fn long_listing(storage: &dyn Storage, objects: usize) {
+    let suite = Suite {
+        storage,
+        dir: TempDir::new().expect("temp dir"),
+    };
+    let names: Vec<String> = (0..objects).map(|n| format!("object-{n:05}")).collect();
+    let source = suite.file(b"x");
+    suite.in_threads(&names, |name| storage.put(name, &source).expect("put"));
+    let listed = suite.listing();
+    assert_eq!(
+        listed.len(),
+        objects,
+        "a listing has an end that is missing"
+    );
+    assert!(
+        names.iter().all(|name| listed.get(name) == Some(&1)),
+        "a listing has other names or sizes"
+    );
+    suite.in_threads(&names, |name| storage.delete(name).expect("delete"));
+    suite.nothing_is_left();
+}
+
+struct Suite<'a> {
+    storage: &'a dyn Storage,
+    dir: TempDir,
+}
+
+impl Suite<'_> {
+    fn file(&self, bytes: &[u8]) -> PathBuf {
+        let (file, path) = tempfile::NamedTempFile::new_in(self.dir.path())
+            .expect("temp file")
+            .keep()
+            .expect("temp file");
+        drop(file);
+        std::fs::write(&path, bytes).expect("source");
+        path
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let path = self.file(bytes);
+        self.storage
+            .put(name, &path)
+            .unwrap_or_else(|e| panic!("cannot put {name:?}: {e}"));
+        std::fs::remove_file(path).expect("put leaves its source alone");
+    }
+
+    fn get(&self, name: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let count = self
+            .storage
+            .get(name, &mut bytes)
+            .unwrap_or_else(|e| panic!("cannot get {name:?}: {e}"));
+        assert_eq!(
+            count,
+            bytes.len() as u64,
+            "get returns the number of bytes it delivered"
+        );
+        bytes
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        let object = self
+            .storage
+            .stat(name)
+            .unwrap_or_else(|e| panic!("cannot stat {name:?}: {e}"))?;
+        assert_eq!(object.name, name, "stat returns the name it was asked for");
+        Some(object.size)
+    }
+
+    fn listing(&self) -> BTreeMap<String, u64> {
+        let objects = self.storage.list().expect("list");
+        let count = objects.len();
+        let map: BTreeMap<_, _> = objects
+            .into_iter()
+            .map(|Object { name, size }| (name, size))
+            .collect();
+        assert_eq!(map.len(), count, "a listing names an object twice");
+        map
+    }
+
+    fn in_threads(&self, names: &[String], work: impl Fn(&str) + Sync) {
+        thread::scope(|scope| {
+            for share in names.chunks(names.len().div_ceil(8).max(1)) {
+                let work = &work;
+                scope.spawn(move || share.iter().for_each(|name| work(name)));
+            }
+        });
+    }
+
+    fn an_unknown_target_is_empty(&self) {
+        assert_eq!(
+            self.listing(),
+            BTreeMap::new(),
+            "the contract starts with an empty target"
+        );
+    }
+
+    fn what_is_put_can_be_got(&self) {
+        // The last two need several parts or requests and end within one.
+        for bytes in [0, 1, 65_536, 1_000_003, 20 * 1024 * 1024 + 17] {
+            let content = noise(bytes, 1);
+            let name = format!("size-{bytes}");
+            self.put(&name, &content);
+            assert_eq!(
+                self.size(&name),
+                Some(bytes as u64),
+                "stat shows a finished put of {bytes} bytes"
+            );
+            assert_eq!(
+                self.listing().get(&name),
+                Some(&(bytes as u64)),
+                "list shows a finished put of {bytes} bytes"
+            );
+            assert!(
+                self.get(&name) == content,
+                "{bytes} bytes come back as they were"
+            );
+        }
+        assert_eq!(
+            self.listing().len(),
+            5,
+            "nothing but the objects is visible"
+        );
+        for name in self.listing().keys() {
+            self.storage.delete(name).expect("delete");
+            assert_eq!(self.size(name), None, "stat shows no finished delete");
+        }
+    }
+
+    fn a_second_put_replaces(&self) {
+        let (long, short) = (noise(300_000, 2), noise(1000, 3));
+        for content in [&long, &short, &long] {
+            self.put("twice", content);
+            assert!(
+                &self.get("twice") == content,
+                "the newest put is the one that is read"
+            );
+            assert_eq!(
+                self.listing(),
+                BTreeMap::from([("twice".to_string(), content.len() as u64)])
+            );
+        }
+        self.storage.delete("twice").expect("delete");
+    }
+
+    fn odd_names(&self) {
+        for name in ODD_NAMES {
+            self.put(name, name.as_bytes());
+        }
+        let listed: Vec<String> = self.listing().into_keys().collect();
+        let mut expected: Vec<String> = ODD_NAMES.iter().map(|name| name.to_string()).collect();
+        expected.sort();
+        assert_eq!(listed, expected, "odd names are listed as they were put");
+        for name in ODD_NAMES {
+            assert_eq!(
+                self.get(name),
+                name.as_bytes(),
+                "each odd name has its own object"
+            );
+            assert_eq!(self.size(name), Some(name.len() as u64));
+            self.storage.delete(name).expect("delete");
+        }
+        self.nothing_is_left();
+    }
+
+    fn what_is_absent(&self) {
+        assert_eq!(self.size("absent"), None);
+        let error = self
+            .storage
+            .get("absent", &mut Vec::new())
+            .expect_err("get of an absent object");
+        assert_eq!(
+            error.kind(),
+            ErrorKind::NotFound,
+            "get of an absent object: {error}"
+        );
+        self.storage
+            .delete("absent")
+            .expect("deleting what is absent is a success");
+    }
+
+    fn names_that_are_none(&self) {
+        let source = self.file(b"x");
+        for name in ["", ".", "..", "a/b", "/a", "../a", "a\0b"] {
+            self.storage.put(name, &source).expect_err(name);
+            self.storage.get(name, &mut Vec::new()).expect_err(name);
+            self.storage.delete(name).expect_err(name);
+        }
+        self.nothing_is_left();
+    }
+
+    fn many_threads(&self) {
+        let names: Vec<String> = (0..24).map(|n| format!("parallel-{n}")).collect();
+        let content = |name: &str| noise(200_000 + name.len(), name.bytes().map(u64::from).sum());
+        self.in_threads(&names, |name| {
+            self.put(name, &content(name));
+            assert!(
+                self.get(name) == content(name),
+                "{name} is mixed up with another object"
+            );
+            assert!(
+                self.listing().contains_key(name),
+                "{name} is missing from a listing after its put"
+            );
+        });
+        assert_eq!(
+            self.listing().len(),
+            names.len(),
+            "every parallel put is listed, and nothing else"
+        );
+        self.in_threads(&names, |name| self.storage.delete(name).expect("delete"));
+    }
+
+    fn nothing_is_left(&self) {
+        assert_eq!(self.listing(), BTreeMap::new(), "the target is empty again");
+    }
+}
+
+/// Bytes that do not compress and differ by seed.
+fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut noise = Vec::with_capacity(bytes + 8);
+    while noise.len() < bytes {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        noise.extend_from_slice(&state.to_le_bytes());
+    }
+    noise.truncate(bytes);
+    noise
+}

@@ -1,0 +1,23 @@
+Hostname golden
+Localdir src
+Volume 1:
+    StartingPath   .  
+    EndingPath     zeros  
+    Hash SHA1 3599e69642cab81a32c4e8682c16c78e67bcb905
+Filelist 16
+    new      a.txt
+    new      dir/b
+    new      dir/sub/c
+    new      dir!x
+    new      dir.y
+    new      empty
+    new      gone/deep/f
+    new      one
+    new      setuid
+    new      size-200000
+    new      size-65535
+    new      size-65536
+    new      size-65537
+    new      turns-dir
+    new      turns-file/inside
+    new      zeros

@@ -1,0 +1,322 @@
+//! Real servers on loopback, in temp dirs, stopped when dropped.
+//!
+//! A missing program is a failed test with a hint, never a skipped one.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A child process that ends with its owner.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts a program; its output goes to the file `log`.
+    pub fn start(command: &mut Command, log: &Path, install: &str) -> Self {
+        let log = File::create(log).expect("log file");
+        let errors = log.try_clone().expect("log file");
+        let name = command.get_program().to_string_lossy().into_owned();
+        match command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+        {
+            Ok(child) => Self(child),
+            Err(error) => panic!("cannot start {name}: {error}; {install}"),
+        }
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    listener.local_addr().expect("address").port()
+}
+
+/// Starts a server on a free port; tries another if somebody else was faster.
+fn serve(log: &Path, install: &str, command: impl Fn(u16) -> Command) -> (Process, u16) {
+    for _ in 0..5 {
+        let port = free_port();
+        let mut process = Process::start(&mut command(port), log, install);
+        let start = Instant::now();
+        loop {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return (process, port);
+            }
+            if process.0.try_wait().expect("child").is_some() {
+                break;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "no server on port {port}"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    panic!(
+        "the server does not start: {}",
+        fs::read_to_string(log).unwrap_or_default()
+    );
+}
+
+/// OpenSSH's own server with throw-away keys, for the user who runs the tests.
+pub struct Sshd {
+    _process: Process,
+    port: u16,
+    dir: TempDir,
+}
+
+impl Sshd {
+    /// Starts it with the sftp subsystem.
+    pub fn start() -> Self {
+        Self::with("Subsystem sftp internal-sftp")
+    }
+
+    /// Starts it with these lines at the end of its configuration.
+    pub fn with(lines: &str) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let path = |name: &str| dir.path().join(name);
+        for name in ["hostkey", "userkey", "strangerkey"] {
+            ssh_keygen(&path(name), "");
+        }
+        fs::copy(path("userkey.pub"), path("authorized_keys")).expect("authorized_keys");
+        // sshd of a distribution wants this directory when root starts it.
+        let _ = fs::create_dir_all("/run/sshd");
+        let (process, port) = serve(&path("log"), "apt-get install openssh-server", |port| {
+            let config = format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/hostkey\nAuthorizedKeysFile \
+                 {0}/authorized_keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\n\
+                 StrictModes no\nMaxStartups 100\n{lines}\n",
+                dir.path().display()
+            );
+            fs::write(path("sshd_config"), config).expect("sshd_config");
+            let mut command = Command::new("/usr/sbin/sshd");
+            command.args(["-D", "-e", "-f"]).arg(path("sshd_config"));
+            command
+        });
+        let host_key = fs::read_to_string(path("hostkey.pub")).expect("host key");
+        let known = format!("dupr-test {host_key}");
+        fs::write(path("known_hosts"), known).expect("known_hosts");
+        fs::create_dir(path("files")).expect("dir");
+        Self {
+            _process: process,
+            port,
+            dir,
+        }
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The directory to keep objects in.
+    pub fn files(&self) -> PathBuf {
+        self.dir.path().join("files")
+    }
+
+    /// A file of the server: `known_hosts`, `hostkey`, `userkey`, `strangerkey`, `log`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// URL of a directory below [`Sshd::files`].
+    pub fn url(&self, below: &str) -> String {
+        self.url_at(self.port, below)
+    }
+
+    /// The same with another port, of a proxy.
+    pub fn url_at(&self, port: u16, below: &str) -> String {
+        format!("sftp://127.0.0.1:{port}/{}/{below}", self.files().display())
+    }
+
+    /// Makes a further key of the user, locked by a passphrase.
+    pub fn add_key(&self, name: &str, passphrase: &str) {
+        ssh_keygen(&self.path(name), passphrase);
+        let mut all = fs::read_to_string(self.path("authorized_keys")).expect("authorized_keys");
+        all += &fs::read_to_string(self.path(&format!("{name}.pub"))).expect("public key");
+        fs::write(self.path("authorized_keys"), all).expect("authorized_keys");
+    }
+
+    /// Options for ssh that keep it away from the user's own files and let it trust this server at any port.
+    pub fn ssh_options(&self, key: &str) -> String {
+        format!(
+            "-F none -oHostKeyAlias=dupr-test -oUserKnownHostsFile={0}/known_hosts \
+             -oGlobalKnownHostsFile=/dev/null -oStrictHostKeyChecking=ask -oIdentitiesOnly=yes \
+             -oIdentityAgent=none -i {0}/{key}",
+            self.dir.path().display()
+        )
+    }
+}
+
+fn ssh_keygen(file: &Path, passphrase: &str) {
+    let made = Command::new("ssh-keygen")
+        .args([
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            passphrase,
+            "-C",
+            "dupr test",
+            "-f",
+        ])
+        .arg(file)
+        .status()
+        .unwrap_or_else(|e| panic!("cannot start ssh-keygen: {e}; apt-get install openssh-client"));
+    assert!(made.success(), "ssh-keygen failed");
+}
+
+/// A server of the S3 protocol with one bucket, `bucket`.
+pub struct S3 {
+    _process: Process,
+    _dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    /// Key id it accepts.
+    pub key_id: String,
+    /// Secret it accepts.
+    pub secret: String,
+}
+
+/// Makes the bucket and one user who may do anything in it; prints his keys. Four calls, as below.
+const MOTO_SETUP: &str = r#"
+import sys, json, boto3
+at = dict(endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+boto3.client("s3", **at).create_bucket(Bucket="bucket")
+iam = boto3.client("iam", **at)
+iam.create_user(UserName="u")
+allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=policy)
+key = iam.create_access_key(UserName="u")["AccessKey"]
+print(key["AccessKeyId"], key["SecretAccessKey"])
+"#;
+
+/// Starts moto. Its check takes path and query as they were sent; S3 itself decodes them and encodes them anew
+/// before it looks at the signature.
+const MOTO: &str = r#"
+import sys, urllib.parse as url
+from moto.iam.access_control import S3IAMRequest
+from moto.server import main
+plain = S3IAMRequest._create_aws_request
+def decoded(self):
+    request = plain(self)
+    parts = url.urlsplit(request.url)
+    pairs = url.parse_qsl(parts.query, keep_blank_values=True)
+    query = url.urlencode(pairs, quote_via=url.quote, safe="-_.~")
+    path = url.quote(url.unquote(parts.path), safe="/-_.~")
+    request.url = url.urlunsplit(parts._replace(path=path, query=query))
+    return request
+S3IAMRequest._create_aws_request = decoded
+main(sys.argv[1:])
+"#;
+
+/// A program of a test environment: below the folder `variable` names, else where `tests/setup` puts it, else where
+/// the commands in the error texts put it.
+fn installed(variable: &str, folders: [&str; 2], program: &str) -> PathBuf {
+    let cache = match (
+        std::env::var_os("DUPR_TEST_CACHE"),
+        std::env::var_os("HOME"),
+    ) {
+        (Some(cache), _) => PathBuf::from(cache),
+        (None, home) => Path::new(&home.expect("HOME is set")).join(".cache/dupr-test"),
+    };
+    let mut places: Vec<PathBuf> = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    places.extend(folders.map(|folder| cache.join(folder)));
+    let programs: Vec<PathBuf> = places
+        .into_iter()
+        .map(|place| place.join(program))
+        .collect();
+    let found = programs.iter().find(|program| program.exists());
+    found.unwrap_or(&programs[programs.len() - 1]).clone()
+}
+
+impl S3 {
+    /// moto: a broad imitation of S3 that verifies every signature with Amazon's own code.
+    pub fn moto() -> Self {
+        let python = installed("DUPR_TEST_VENV", ["services", "venv"], "bin/python");
+        let dir = TempDir::new().expect("temp dir");
+        let install = "python3 -m venv ~/.cache/dupr-test/venv && \
+                       ~/.cache/dupr-test/venv/bin/pip install 'moto[server,s3]'";
+        let (process, port) = serve(&dir.path().join("log"), install, |port| {
+            let mut command = Command::new(&python);
+            command.args(["-c", MOTO, "-H", "127.0.0.1", "-p", &port.to_string()]);
+            // Calls that are believed before signatures count: those of the setup.
+            command.env("INITIAL_NO_AUTH_ACTION_COUNT", "4");
+            command
+        });
+        let setup = Command::new(&python)
+            .args(["-c", MOTO_SETUP, &format!("http://127.0.0.1:{port}")])
+            .output()
+            .expect("python of the venv");
+        let keys = String::from_utf8_lossy(&setup.stdout).into_owned();
+        let Some((key_id, secret)) = keys.trim().split_once(' ') else {
+            panic!(
+                "moto cannot be set up: {}",
+                String::from_utf8_lossy(&setup.stderr)
+            );
+        };
+        Self {
+            _process: process,
+            _dir: dir,
+            port,
+            key_id: key_id.into(),
+            secret: secret.into(),
+        }
+    }
+
+    /// s3rver: a small store on disk, by other hands. It only parses signatures of version 4.
+    pub fn s3rver() -> Self {
+        let program = installed(
+            "DUPR_TEST_NPM",
+            ["s3rver", "npm"],
+            "node_modules/.bin/s3rver",
+        );
+        let dir = TempDir::new().expect("temp dir");
+        let install = "npm install --prefix ~/.cache/dupr-test/npm s3rver";
+        let (process, port) = serve(&dir.path().join("log"), install, |port| {
+            let mut command = Command::new(&program);
+            command.arg("-d").arg(dir.path().join("data"));
+            command.args([
+                "-a",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "--configure-bucket",
+                "bucket",
+            ]);
+            command
+        });
+        Self {
+            _process: process,
+            _dir: dir,
+            port,
+            key_id: "S3RVER".into(),
+            secret: "S3RVER".into(),
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
