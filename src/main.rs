@@ -7,7 +7,9 @@ use std::time::SystemTime;
 fn main() {
     let mut args = std::env::args_os().skip(1).peekable();
     args.next_if(|a| a == "duplicity");
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs() as i64);
     let world = World {
         environment: std::env::vars_os().collect(),
         now: Timestamp(now),

@@ -171,7 +171,8 @@ impl Args {
 
     /// The last value of an option.
     pub fn value(&self, name: &str) -> Option<&OsStr> {
-        self.values(name).last()
+        let given = self.options.iter().rev().find(|(f, _)| f.means == name)?;
+        given.1.first().map(OsString::as_os_str)
     }
 
     /// The last value of an option, as text.

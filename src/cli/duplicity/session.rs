@@ -6,7 +6,7 @@ use crate::engine::context::{Cancel, Context};
 use crate::engine::engine::{Engine, Target};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::names::{NameStyle, Naming};
-use crate::engine::seal::{self, Compression, Encryption, Keyring, SealOptions};
+use crate::engine::seal::{self, Compression, Encryption, Keyring, SealOptions, Signature};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonical};
 use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
@@ -166,24 +166,26 @@ fn seal_options(args: &Args, world: &World) -> Result<SealOptions> {
                 Error::new(ErrorKind::WrongKey, "there is no passphrase")
                     .with_hint("set PASSPHRASE, give --encrypt-key, or say --no-encryption")
             })?;
-            Encryption::Symmetric {
-                passphrase,
-                sign_with,
-                sign_passphrase: secret("SIGN_PASSPHRASE"),
-                keyring: keyring(args),
-            }
+            let sign = sign_with.map(|key| Signature { key, passphrase: secret("SIGN_PASSPHRASE") });
+            Encryption::Symmetric { passphrase, sign }
         } else {
             Encryption::PublicKey {
                 recipients,
                 hidden: !hidden.is_empty(),
-                sign_with,
                 passphrase: secret("PASSPHRASE"),
-                sign_passphrase: secret("SIGN_PASSPHRASE").or_else(|| secret("PASSPHRASE")),
-                keyring: keyring(args),
+                sign: sign_with.map(|key| Signature { key, passphrase: secret("SIGN_PASSPHRASE").or_else(|| secret("PASSPHRASE")) }),
             }
         }
     };
-    Ok(SealOptions { encryption, compression, threads: world.threads, ..SealOptions::default() })
+    let volume_bytes = args.number::<u64>("volsize").map_err(usage)?.unwrap_or(200).max(1) << 20;
+    Ok(SealOptions {
+        encryption,
+        compression,
+        threads: world.threads,
+        block_bytes: Some(seal::block_bytes_for(volume_bytes)),
+        keyring: keyring(args),
+        ..SealOptions::default()
+    })
 }
 
 fn keyring(args: &Args) -> Keyring {

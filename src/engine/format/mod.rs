@@ -4,6 +4,7 @@
 
 pub mod difftar;
 pub mod manifest;
+mod member;
 pub mod names;
 pub mod quote;
 pub mod sigtar;
@@ -62,16 +63,7 @@ impl SetId {
 
 impl std::fmt::Display for SetId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {}",
-            if self.is_full() {
-                "full"
-            } else {
-                "incremental"
-            },
-            self.time()
-        )
+        write!(f, "{} {}", if self.is_full() { "full" } else { "incremental" }, self.time())
     }
 }
 

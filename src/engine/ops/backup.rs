@@ -8,7 +8,7 @@ use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::format::manifest;
-use crate::engine::format::sigtar::SigtarReader;
+use crate::engine::format::sigtar::{SigEntry, SigtarReader};
 use crate::engine::monitor::{Counted, Counter, Level};
 use crate::engine::pipeline::{self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits};
 use crate::engine::stats::BackupStats;
@@ -281,11 +281,11 @@ impl Engine {
         &self,
         basis: Option<&BackupChain>,
         cx: &Context,
-    ) -> Result<Overlay<SigtarReader<Box<dyn std::io::Read + Send>>>> {
+    ) -> Result<Overlay<impl Iterator<Item = Result<SigEntry>> + Send + use<>>> {
         let mut layers = Vec::new();
         for set in basis.into_iter().flat_map(BackupChain::sets) {
             self.ensure_sigtar(set, cx)?;
-            layers.push(SigtarReader::new(self.sigtar(set, cx)?));
+            layers.push(SigtarReader::new(self.sigtar(set, cx)?).map(|e| e.map_err(Error::from)));
         }
         Ok(Overlay::new(layers))
     }

@@ -4,7 +4,7 @@ use super::output::Output;
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::entry::{Entry, Kind};
-use crate::engine::error::Result;
+use crate::engine::error::{Error, Result};
 use crate::engine::format::sigtar::{SigState, SigtarReader};
 use crate::engine::monitor::Counter;
 use crate::engine::stream::overlay::Overlay;
@@ -20,7 +20,8 @@ impl Engine {
         let collection = self.scan(cx)?;
         let mut layers = Vec::new();
         for set in self.sets_at(&collection, time)? {
-            layers.push(SigtarReader::new(self.sigtar(set, cx)?));
+            let sigtar = SigtarReader::new(self.sigtar(set, cx)?).skip_signatures();
+            layers.push(sigtar.map(|e| e.map_err(Error::from)));
         }
         let mut entries = 0;
         for entry in Overlay::new(layers) {

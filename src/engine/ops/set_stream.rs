@@ -9,7 +9,7 @@ use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::entry::{Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::difftar::{DifftarReader, Member};
+use crate::engine::format::difftar::{DifftarReader, Error as MemberError, Member};
 use crate::engine::format::manifest::{Manifest, VolumeInfo};
 use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::format::{BLOCK_BYTES, DiffKind};
@@ -183,7 +183,7 @@ impl<'e> SetStream<'e> {
                     }
                     None => {
                         self.reader = None;
-                        let e = Error::from(std::io::Error::from(e));
+                        let e = Error::from(e);
                         self.lose(&format!("a volume of the {} is damaged: {e}", self.set.id), None)?;
                     }
                 },
@@ -254,7 +254,7 @@ impl<'e> SetStream<'e> {
         let Some(ghosts) = &mut self.ghosts else { return Ok(None) };
         loop {
             if self.ghost.is_none() {
-                self.ghost = ghosts.next_entry().map_err(|e| Error::from(std::io::Error::from(e)))?;
+                self.ghost = ghosts.next_entry()?;
             }
             let Some(ghost) = &self.ghost else { return Ok(None) };
             let told = self.last.as_ref().is_some_and(|l| ghost.path <= *l);
@@ -327,9 +327,9 @@ impl Read for SetStream<'_> {
 }
 
 /// The name of a member that would lead out of the destination.
-fn refused(error: &crate::engine::format::difftar::Error) -> Option<String> {
+fn refused(error: &MemberError) -> Option<String> {
     match error {
-        crate::engine::format::difftar::Error::BadPath { name, .. } => {
+        MemberError::Refused { name, .. } => {
             Some(String::from_utf8_lossy(name).escape_debug().to_string())
         }
         _ => None,

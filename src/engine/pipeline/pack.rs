@@ -85,12 +85,8 @@ pub(crate) struct Packer {
     resume: Option<ResumePoint>,
     member: Vec<u8>,
     record: Vec<u8>,
-    /// The sigtar of the set, not closed.
-    pub sigtar: PartFile,
-    /// The list of changed files of the set.
-    pub filelist: PartFile,
-    /// Lines in it.
-    pub filelist_lines: u64,
+    /// What grew beside the volumes so far.
+    pub parts: Parts,
     /// BackupStats of the set so far.
     pub stats: BackupStats,
 }

@@ -1,5 +1,20 @@
 //! Compress, encrypt, sign; and the reverse. Knows neither where bytes come from nor where they go.
 
+mod deflate;
+mod encoder;
+mod gpg;
+mod gzip;
+pub mod hash;
+mod keyring;
+pub mod keys;
+mod openpgp;
+mod plain;
+mod probe;
+mod sealer;
+
+pub use hash::{HashingWriter, Written};
+pub use keys::{Encryption, Keyring, SealOptions, Signature, block_bytes_for, open};
+
 use super::error::Result;
 use std::io::{Read, Write};
 
@@ -15,6 +30,23 @@ pub enum Form {
     Gzip,
     /// One OpenPGP message, binary: `.gpg`.
     Gpg,
+}
+
+/// How hard to compress.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all: plain files, and OpenPGP messages without a compressed packet.
+    None,
+    /// Less than [`Default`](Compression::Default), for speed.
+    Fast,
+    /// About as small as gpg makes it, several times as fast.
+    #[default]
+    Default,
+    /// As small as deflate gets for a reasonable time.
+    Best,
 }
 
 /// Where a sealed file is being written.
@@ -65,3 +97,6 @@ pub trait Seal: Send + Sync {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

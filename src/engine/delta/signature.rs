@@ -1,0 +1,100 @@
+//! Making signatures.
+
+use super::{SIGNATURE_HEADER_BYTES, SIGNATURE_MAGIC, STRONG_BYTES};
+use fast_rsync::{Signature, SignatureOptions};
+
+/// Block lengths are multiples of this.
+// COMPAT(dup all): the unit of librsync's own default.
+const BLOCK_UNIT: u64 = 512;
+
+/// Least bytes hashed at once where blocks are small enough: MD4 is fast only over several blocks side by side.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Most blocks hashed side by side by any machine.
+const LANES: usize = 8;
+
+/// Most bytes collected to fill the lanes; beyond it blocks are hashed alone.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The length of a signature's blocks for a file of `file_len` bytes: its square root, rounded up to a multiple of
+/// 512, and at most `max` (rounded up likewise).
+// COMPAT(dup 3.0.3): older versions used 512 and multiples up to 2048. Any length is read.
+pub fn block_len(file_len: u64, max: Option<u64>) -> usize {
+    let round_up = |n: u64| n.max(1).div_ceil(BLOCK_UNIT).saturating_mul(BLOCK_UNIT);
+    let length = round_up(file_len.isqrt());
+    let length = max.map_or(length, |max| length.min(round_up(max)));
+    length.min(super::BLOCK_BYTES_MAX as u64) as usize
+}
+
+/// Makes the signature of a content that comes in pieces.
+///
+/// Memory: the signature itself (12 bytes a block) and at most 4 MiB or one block, whichever is more.
+pub struct SignatureBuilder {
+    block_len: usize,
+    /// Bytes collected before they are hashed: a multiple of `block_len`.
+    batch: usize,
+    pending: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl SignatureBuilder {
+    /// Starts a signature with blocks of `block_len` bytes (at least 1).
+    pub fn new(block_len: usize) -> Self {
+        let block_len = block_len.clamp(1, super::BLOCK_BYTES_MAX);
+        let wanted = BATCH_BYTES.max(LANES * block_len).min(BATCH_BYTES_MAX);
+        let batch = (wanted / block_len).max(1) * block_len;
+        let mut signature = Vec::with_capacity(SIGNATURE_HEADER_BYTES);
+        signature.extend_from_slice(&SIGNATURE_MAGIC.to_be_bytes());
+        signature.extend_from_slice(&(block_len as u32).to_be_bytes());
+        signature.extend_from_slice(&(STRONG_BYTES as u32).to_be_bytes());
+        Self {
+            block_len,
+            batch,
+            pending: Vec::new(),
+            signature,
+        }
+    }
+
+    /// Adds the next piece, of any length.
+    pub fn push(&mut self, mut data: &[u8]) {
+        if !self.pending.is_empty() {
+            let missing = (self.batch - self.pending.len()).min(data.len());
+            let (fill, rest) = data.split_at(missing);
+            self.pending.extend_from_slice(fill);
+            data = rest;
+            if self.pending.len() < self.batch {
+                return;
+            }
+            let pending = std::mem::take(&mut self.pending);
+            self.hash(&pending);
+            self.pending = pending;
+            self.pending.clear();
+        }
+        let (whole, rest) = data.split_at(data.len() / self.batch * self.batch);
+        self.hash(whole);
+        self.pending.extend_from_slice(rest);
+    }
+
+    /// The signature. Of no content at all, the header.
+    pub fn finish(mut self) -> Vec<u8> {
+        let pending = std::mem::take(&mut self.pending);
+        self.hash(&pending);
+        self.signature
+    }
+
+    /// Appends the sums of whole blocks, or of the last bytes.
+    fn hash(&mut self, data: &[u8]) {
+        if !data.is_empty() {
+            let sums = Signature::calculate(data, options(self.block_len, STRONG_BYTES));
+            self.signature
+                .extend_from_slice(&sums.serialized()[SIGNATURE_HEADER_BYTES..]);
+        }
+    }
+}
+
+pub(super) fn options(block_len: usize, strong_bytes: usize) -> SignatureOptions {
+    SignatureOptions {
+        block_size: block_len as u32,
+        crypto_hash_size: strong_bytes as u32,
+    }
+}

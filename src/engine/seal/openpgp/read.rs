@@ -1,0 +1,255 @@
+//! Reads encrypted messages in process.
+//!
+//! The last stretch of content is held back until everything after it was read and checked, so a reader that gets to
+//! the end without an error has read exactly what was encrypted. Who stops earlier knows nothing.
+
+use super::unlock::Secrets;
+use super::{POLICY, checked, reading};
+use crate::engine::error::{Error, ErrorKind, Result};
+use sequoia_openpgp as openpgp;
+use sequoia_openpgp::cert::Cert;
+use sequoia_openpgp::crypto::SessionKey;
+use sequoia_openpgp::packet::{PKESK, SKESK};
+use sequoia_openpgp::parse::Parse;
+use sequoia_openpgp::parse::stream::{
+    DecryptionHelper, Decryptor, DecryptorBuilder, MessageLayer, MessageStructure,
+    VerificationHelper,
+};
+use sequoia_openpgp::types::SymmetricAlgorithm;
+use sequoia_openpgp::{Fingerprint, KeyHandle};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Content held back, and as much again read ahead.
+const HELD_BACK_BYTES: usize = 512 * 1024;
+
+/// Whose signature a message must carry.
+#[derive(Clone)]
+pub(in crate::engine::seal) struct RequiredSigner {
+    /// How the user named it.
+    pub name: String,
+    /// The certificate with that name.
+    pub cert: Cert,
+}
+
+/// Reads one message. See the module for what an end without error means.
+pub(in crate::engine::seal) struct MessageReader {
+    decryptor: Decryptor<'static, Helper>,
+    failed: bool,
+}
+
+impl MessageReader {
+    /// Opens a message; `input` stands at its first byte.
+    pub(in crate::engine::seal) fn open(
+        input: impl Read + Send + 'static,
+        secrets: Arc<Secrets>,
+        signer: Option<RequiredSigner>,
+    ) -> Result<Self> {
+        let builder = checked(
+            DecryptorBuilder::from_reader(Input(Mutex::new(input))),
+            ErrorKind::Corrupt,
+        )?
+        .buffer_size(HELD_BACK_BYTES);
+        let decryptor = checked(
+            builder.with_policy(&*POLICY, None, Helper { secrets, signer }),
+            ErrorKind::Corrupt,
+        )?;
+        Ok(Self {
+            decryptor,
+            failed: false,
+        })
+    }
+}
+
+impl Read for MessageReader {
+    fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(Error::new(ErrorKind::Corrupt, "reading goes on after an error").into());
+        }
+        self.decryptor.read(data).map_err(|error| {
+            // The library keeps no state that could be asked again.
+            self.failed = true;
+            reading_pgp(error).into()
+        })
+    }
+}
+
+/// The library wraps its own errors into `io::Error`.
+fn reading_pgp(error: io::Error) -> Error {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>())
+    {
+        Some(_) => Error::from(error),
+        None => {
+            let manipulated = error.get_ref().is_some_and(|inner| {
+                matches!(
+                    inner.downcast_ref::<openpgp::Error>(),
+                    Some(openpgp::Error::ManipulatedMessage)
+                )
+            });
+            match manipulated {
+                true => Error::new(
+                    ErrorKind::Corrupt,
+                    "the encrypted data was changed after it was written",
+                ),
+                false => reading(error),
+            }
+        }
+    }
+}
+
+/// An input the library accepts: it asks for `Sync`, though it never shares it.
+struct Input<R>(Mutex<R>);
+
+impl<R: Read> Read for Input<R> {
+    fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
+        self.0
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read(data)
+    }
+}
+
+/// Answers the library's questions about keys.
+struct Helper {
+    secrets: Arc<Secrets>,
+    signer: Option<RequiredSigner>,
+}
+
+/// Tries a session key; true if it fits.
+type Try<'a> = dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool + 'a;
+
+impl Helper {
+    fn try_keys(&self, packet: &PKESK, cipher: Option<SymmetricAlgorithm>, fits: &mut Try) -> bool {
+        let recipient = packet.recipient();
+        self.secrets
+            .keys_of(recipient.as_ref())
+            .filter_map(|key| self.secrets.unlock(key))
+            .any(|mut pair| {
+                packet
+                    .decrypt(&mut pair, cipher)
+                    .is_some_and(|(cipher, session_key)| fits(cipher, &session_key))
+            })
+    }
+
+    fn try_passphrase(
+        &self,
+        packet: &SKESK,
+        number: usize,
+        passphrase: &[u8],
+        fits: &mut Try,
+    ) -> Result<bool> {
+        let plain = match packet {
+            SKESK::V4(packet) => checked(packet.esk(), ErrorKind::Unsupported)?
+                .is_none()
+                .then_some(packet),
+            _ => None,
+        };
+        if let Some(packet) = plain {
+            let key = self
+                .secrets
+                .derive(number, packet.s2k(), packet.symmetric_algo())?;
+            return Ok(fits(Some(packet.symmetric_algo()), &key));
+        }
+        Ok(match packet.decrypt(&passphrase.into()) {
+            Ok((cipher, session_key)) => fits(cipher, &session_key),
+            Err(_) => false,
+        })
+    }
+}
+
+impl DecryptionHelper for Helper {
+    fn decrypt(
+        &mut self,
+        pkesks: &[PKESK],
+        skesks: &[SKESK],
+        cipher: Option<SymmetricAlgorithm>,
+        fits: &mut dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool,
+    ) -> openpgp::Result<Option<Cert>> {
+        if pkesks
+            .iter()
+            .any(|packet| self.try_keys(packet, cipher, fits))
+        {
+            return Ok(None);
+        }
+        for (number, passphrase) in self.secrets.passphrases() {
+            for packet in skesks {
+                if self.try_passphrase(packet, number, passphrase.expose(), fits)? {
+                    self.secrets.was_good(number);
+                    return Ok(None);
+                }
+            }
+        }
+        Err(no_key(pkesks, skesks).into())
+    }
+}
+
+fn no_key(pkesks: &[PKESK], skesks: &[SKESK]) -> Error {
+    if pkesks.is_empty() && !skesks.is_empty() {
+        return Error::new(ErrorKind::WrongKey, "the passphrase does not open it")
+            .with_hint("give the passphrase it was encrypted with; further ones can be listed for older backups");
+    }
+    let names: Vec<String> = pkesks
+        .iter()
+        .map(|packet| {
+            packet
+                .recipient()
+                .map_or("a hidden recipient".into(), |handle| format!("{handle:X}"))
+        })
+        .collect();
+    Error::new(
+        ErrorKind::WrongKey,
+        format!("no usable secret key for {}", names.join(", ")),
+    )
+    .with_hint("the secret key of one recipient and its passphrase are needed")
+}
+
+impl VerificationHelper for Helper {
+    fn get_certs(&mut self, _: &[KeyHandle]) -> openpgp::Result<Vec<Cert>> {
+        Ok(self
+            .signer
+            .iter()
+            .map(|signer| signer.cert.clone())
+            .collect())
+    }
+
+    /// Called when the whole message was read, before the content held back is given out.
+    fn check(&mut self, structure: MessageStructure) -> openpgp::Result<()> {
+        let Some(signer) = &self.signer else {
+            return Ok(());
+        };
+        let mut others: Vec<String> = Vec::new();
+        for layer in structure {
+            let MessageLayer::SignatureGroup { results } = layer else {
+                continue;
+            };
+            for result in results {
+                match result {
+                    Ok(good) if good.ka.cert().fingerprint() == signer.cert.fingerprint() => {
+                        return Ok(());
+                    }
+                    Ok(good) => others.push(good.ka.key().fingerprint().to_string()),
+                    Err(error) => others.push(error.to_string()),
+                }
+            }
+        }
+        Err(not_signed_by(&signer.name, &others.join("; ")).into())
+    }
+}
+
+/// The error for a message without a good signature of the required signer.
+pub(in crate::engine::seal) fn not_signed_by(signer: &str, found: &str) -> Error {
+    let message = match found {
+        "" => format!("not signed, though a signature of {signer} is required"),
+        found => format!("no good signature of {signer}: {found}"),
+    };
+    Error::new(ErrorKind::Corrupt, message)
+        .with_hint("do not trust this backup until you know who made it")
+}
+
+/// Whether two fingerprints or key IDs may mean the same key.
+pub(in crate::engine::seal) fn same_key(fingerprint: &Fingerprint, hex: &str) -> bool {
+    hex.parse::<KeyHandle>()
+        .is_ok_and(|handle| handle.aliases(KeyHandle::from(fingerprint)))
+}

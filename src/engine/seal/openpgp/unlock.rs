@@ -1,0 +1,190 @@
+//! Secrets at work: keys derived from passphrases, and secret keys unlocked by them.
+//!
+//! Deriving a key from a passphrase is made slow on purpose (40 to 250 ms), so it is done once per seal for writing and
+//! once per salt for reading.
+
+use super::checked;
+use super::write::CIPHER;
+use crate::engine::error::{ErrorKind, Result};
+use crate::engine::secret::Secret;
+use sequoia_openpgp::crypto::{KeyPair, Password, S2K, SessionKey};
+use sequoia_openpgp::packet::{Key, key};
+use sequoia_openpgp::types::SymmetricAlgorithm;
+use sequoia_openpgp::{Fingerprint, KeyHandle};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Salts remembered. A set of duplicity has one per volume, a set of dupr one in all.
+const REMEMBERED_SALTS: usize = 64;
+
+/// A secret key, and how to find it.
+pub(in crate::engine::seal) type SecretKey = Key<key::SecretParts, key::UnspecifiedRole>;
+
+/// Everything that may open a message.
+pub(in crate::engine::seal) struct Secrets {
+    passphrases: Vec<Secret>,
+    /// The passphrase that opened something last; tried first, for a set is sealed with one.
+    last_good: AtomicUsize,
+    keys: Vec<SecretKey>,
+    derived: Mutex<Vec<Derived>>,
+    unlocked: Mutex<HashMap<Fingerprint, KeyPair>>,
+}
+
+#[derive(Clone)]
+struct Derived {
+    s2k: S2K,
+    passphrase: usize,
+    key: SessionKey,
+}
+
+impl Secrets {
+    /// Passphrases in the order they are tried, without doubles; secret keys in the order they are tried.
+    pub(in crate::engine::seal) fn new(
+        passphrases: impl IntoIterator<Item = Secret>,
+        keys: Vec<SecretKey>,
+    ) -> Self {
+        let mut unique: Vec<Secret> = Vec::new();
+        for passphrase in passphrases {
+            if !passphrase.is_empty() && !unique.contains(&passphrase) {
+                unique.push(passphrase);
+            }
+        }
+        Self {
+            passphrases: unique,
+            last_good: AtomicUsize::new(0),
+            keys,
+            derived: Mutex::default(),
+            unlocked: Mutex::default(),
+        }
+    }
+
+    /// The passphrases with their numbers, the last good one first.
+    pub(in crate::engine::seal) fn passphrases(&self) -> impl Iterator<Item = (usize, &Secret)> {
+        let last = self.last_good.load(Ordering::Relaxed);
+        let rest = self
+            .passphrases
+            .iter()
+            .enumerate()
+            .filter(move |(number, _)| *number != last);
+        self.passphrases
+            .get(last)
+            .map(|passphrase| (last, passphrase))
+            .into_iter()
+            .chain(rest)
+    }
+
+    /// Remembers which passphrase opened a message.
+    pub(in crate::engine::seal) fn was_good(&self, number: usize) {
+        self.last_good.store(number, Ordering::Relaxed);
+    }
+
+    /// The key a passphrase gives with this salt.
+    pub(super) fn derive(
+        &self,
+        number: usize,
+        s2k: &S2K,
+        cipher: SymmetricAlgorithm,
+    ) -> Result<SessionKey> {
+        let size = checked(cipher.key_size(), ErrorKind::Unsupported)?;
+        let known = |derived: &&Derived| {
+            derived.passphrase == number && derived.s2k == *s2k && derived.key.len() == size
+        };
+        if let Some(derived) = locked(&self.derived).iter().find(known) {
+            return Ok(derived.key.clone());
+        }
+        let passphrase = self
+            .passphrases
+            .get(number)
+            .map(Secret::expose)
+            .unwrap_or_default();
+        let key = checked(
+            s2k.derive_key(&Password::from(passphrase), size),
+            ErrorKind::Unsupported,
+        )?;
+        let mut remembered = locked(&self.derived);
+        if remembered.len() >= REMEMBERED_SALTS {
+            remembered.remove(0);
+        }
+        remembered.push(Derived {
+            s2k: s2k.clone(),
+            passphrase: number,
+            key: key.clone(),
+        });
+        Ok(key)
+    }
+
+    /// Secret keys that may belong to the recipient; all of them if it is hidden.
+    pub(super) fn keys_of(
+        &self,
+        recipient: Option<&KeyHandle>,
+    ) -> impl Iterator<Item = &SecretKey> {
+        self.keys
+            .iter()
+            .filter(move |key| recipient.is_none_or(|handle| handle.aliases(key.key_handle())))
+    }
+
+    /// Whether any secret key is here.
+    pub(in crate::engine::seal) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The key ready for use, or `None` if no passphrase unlocks it.
+    pub(in crate::engine::seal) fn unlock(&self, key: &SecretKey) -> Option<KeyPair> {
+        let fingerprint = key.fingerprint();
+        if let Some(pair) = locked(&self.unlocked).get(&fingerprint) {
+            return Some(pair.clone());
+        }
+        let pair = unlock_with(key, self.passphrases().map(|(_, passphrase)| passphrase))?;
+        locked(&self.unlocked).insert(fingerprint, pair.clone());
+        Some(pair)
+    }
+}
+
+/// The key ready for use, if it is not protected or one of the passphrases unlocks it.
+pub(in crate::engine::seal) fn unlock_with<'a>(
+    key: &SecretKey,
+    passphrases: impl IntoIterator<Item = &'a Secret>,
+) -> Option<KeyPair> {
+    if key.has_unencrypted_secret() {
+        return key.clone().into_keypair().ok();
+    }
+    passphrases
+        .into_iter()
+        .find_map(|passphrase| {
+            key.clone()
+                .decrypt_secret(&Password::from(passphrase.expose()))
+                .ok()
+        })
+        .and_then(|open| open.into_keypair().ok())
+}
+
+/// The passphrase new messages are encrypted with, and the key derived from it under one random salt.
+pub(in crate::engine::seal) struct PassphraseKey {
+    secrets: Arc<Secrets>,
+    number: usize,
+    s2k: Mutex<Option<S2K>>,
+}
+
+impl PassphraseKey {
+    /// Encrypts with the passphrase of this number. What is written can be read back without deriving anew.
+    pub(in crate::engine::seal) fn new(secrets: Arc<Secrets>, number: usize) -> Self {
+        Self {
+            secrets,
+            number,
+            s2k: Mutex::new(None),
+        }
+    }
+
+    /// The derivation and its key, the same for all messages of a seal. The first call takes some 40 ms.
+    pub(super) fn derived(&self) -> Result<(S2K, SessionKey)> {
+        let mut s2k = locked(&self.s2k);
+        // The library's default: salted and iterated SHA-256 over 65 million bytes, the most the format allows.
+        let s2k = s2k.get_or_insert_with(S2K::default);
+        Ok((s2k.clone(), self.secrets.derive(self.number, s2k, CIPHER)?))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,240 @@
+//! The one maker of sealed files: picks the writer and the reader for each form and each message.
+
+use super::gpg::{self, Gpg};
+use super::gzip::{GzipReader, GzipWriter};
+use super::keyring::Keys;
+use super::keys::{Encryption, Keyring, SealOptions, Signature};
+use super::openpgp::head::{Container, Head, peek, whole};
+use super::openpgp::read::{MessageReader, RequiredSigner};
+use super::openpgp::sign::SigningKey;
+use super::openpgp::unlock::{PassphraseKey, Secrets};
+use super::openpgp::write::{Lock, MessageWriter};
+use super::plain::PlainWriter;
+use super::{Compression, Form, Seal, SealWriter, deflate};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::secret::Secret;
+use sequoia_openpgp::types::SymmetricAlgorithm;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+/// See [`open`](super::keys::open).
+pub(super) struct Sealer {
+    form: Form,
+    pool: deflate::Pool,
+    block_bytes: usize,
+    lock: Option<Lock>,
+    signer: Option<SigningKey>,
+    secrets: Arc<Secrets>,
+    /// Reads what cannot be read in process.
+    gpg: Option<Gpg>,
+    required_signer: Option<RequiredSigner>,
+    can_read_back: bool,
+}
+
+impl Sealer {
+    pub(super) fn open(options: &SealOptions) -> Result<Self> {
+        let SealOptions {
+            encryption,
+            compression,
+            ..
+        } = options;
+        let (main, sign) = match encryption {
+            Encryption::None => (None, &None),
+            Encryption::Symmetric { passphrase, sign } => (Some(passphrase), sign),
+            Encryption::PublicKey {
+                passphrase, sign, ..
+            } => (passphrase.as_ref(), sign),
+        };
+        let sign_passphrase = sign.as_ref().and_then(|sign| sign.passphrase.as_ref());
+        let passphrases: Vec<Secret> = main
+            .into_iter()
+            .chain(sign_passphrase)
+            .chain(&options.further_passphrases)
+            .cloned()
+            .collect();
+
+        // gpg is only asked if a key is needed: a passphrase alone works without GnuPG.
+        let certificates = matches!(options.keyring, Keyring::Certificates(_));
+        let asymmetric = matches!(encryption, Encryption::PublicKey { .. });
+        let wants_keys =
+            certificates || asymmetric || sign.is_some() || options.required_signer.is_some();
+        let keys = if wants_keys {
+            Some(Keys::open(&options.keyring)?)
+        } else {
+            None
+        };
+        let keyring = || {
+            keys.as_ref()
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring was not opened"))
+        };
+
+        let secrets = Arc::new(Secrets::new(
+            passphrases,
+            keys.as_ref().map(Keys::secret_keys).unwrap_or_default(),
+        ));
+        let mut can_read_back = true;
+        let lock = match encryption {
+            Encryption::None => None,
+            Encryption::Symmetric { passphrase, .. } => {
+                if passphrase.is_empty() {
+                    return Err(Error::new(ErrorKind::Usage, "the passphrase is empty"));
+                }
+                Some(Lock::Passphrase(PassphraseKey::new(
+                    Arc::clone(&secrets),
+                    0,
+                )))
+            }
+            Encryption::PublicKey {
+                recipients, hidden, ..
+            } => {
+                if recipients.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        "no key to encrypt to is given",
+                    ));
+                }
+                let keyring = keyring()?;
+                let recipients = recipients
+                    .iter()
+                    .map(|name| keyring.recipient(name, *hidden))
+                    .collect::<Result<Vec<_>>>()?;
+                can_read_back = recipients
+                    .iter()
+                    .any(|recipient| keyring.has_secret(&recipient.key.fingerprint()));
+                Some(Lock::Recipients(recipients))
+            }
+        };
+        let signer = match sign {
+            None => None,
+            Some(Signature { key, passphrase }) => {
+                // duplicity lets one passphrase serve both keys.
+                let candidates: Vec<Secret> = passphrase.iter().chain(main).cloned().collect();
+                Some(keyring()?.signer(key, &candidates)?)
+            }
+        };
+        let required_signer = match &options.required_signer {
+            None => None,
+            Some(name) => Some(RequiredSigner {
+                name: name.clone(),
+                cert: keyring()?.find(name)?,
+            }),
+        };
+        let form = match (&lock, compression) {
+            (Some(_), _) => Form::Gpg,
+            (None, Compression::None) => Form::Plain,
+            (None, _) => Form::Gzip,
+        };
+        Ok(Self {
+            form,
+            pool: deflate::Pool::new(*compression, options.threads),
+            block_bytes: options.block_bytes.unwrap_or(deflate::BLOCK_BYTES),
+            lock,
+            signer,
+            secrets,
+            gpg: match &options.keyring {
+                Keyring::GnuPg { home, program } => Some(Gpg {
+                    program: program.clone(),
+                    home: home.clone(),
+                }),
+                Keyring::Certificates(_) => None,
+            },
+            required_signer,
+            can_read_back,
+        })
+    }
+
+    fn open_message(&self, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+        let (head, seen, rest) = peek(input)?;
+        if let Some(why) = self.beyond_us(&head) {
+            let Some(gpg) = &self.gpg else {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("only gpg can open it: {why}"),
+                )
+                .with_hint(
+                    "use the GnuPG keyring instead of certificate files to read this backup",
+                ));
+            };
+            let signer = self.required_signer.as_ref().map(|signer| gpg::Signer {
+                name: signer.name.clone(),
+                keys: signer
+                    .cert
+                    .keys()
+                    .map(|key| key.key().fingerprint())
+                    .collect(),
+            });
+            return Ok(Box::new(gpg::decrypt(
+                gpg,
+                &self.secrets,
+                signer,
+                seen,
+                rest,
+            )?));
+        }
+        Ok(Box::new(MessageReader::open(
+            whole(seen, rest),
+            Arc::clone(&self.secrets),
+            self.required_signer.clone(),
+        )?))
+    }
+
+    /// Why a message cannot be read in process, if so.
+    fn beyond_us(&self, head: &Head) -> Option<&'static str> {
+        if head.container == Container::GnuPgAead {
+            return Some("it is encrypted in GnuPG's own way");
+        }
+        if head
+            .ciphers
+            .iter()
+            .any(|cipher| !SymmetricAlgorithm::from(*cipher).is_supported())
+        {
+            return Some("its cipher is not built in");
+        }
+        // The secret keys of a GnuPG keyring are with the agent.
+        let by_key = !head.recipients.is_empty() && !self.secrets.has_keys() && self.gpg.is_some();
+        by_key.then_some("its key is with the agent")
+    }
+}
+
+impl Seal for Sealer {
+    fn form(&self) -> Form {
+        self.form
+    }
+
+    fn seal(&self, form: Form, out: Box<dyn Write + Send>) -> Result<Box<dyn SealWriter>> {
+        Ok(match form {
+            Form::Plain => Box::new(PlainWriter::new(out)),
+            Form::Gzip => Box::new(GzipWriter::new(&self.pool, self.block_bytes, out)?),
+            Form::Gpg => {
+                let Some(lock) = &self.lock else {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        "an encrypted file is to be written without any key",
+                    ));
+                };
+                let deflate = self
+                    .pool
+                    .compresses()
+                    .then_some((&self.pool, self.block_bytes));
+                Box::new(MessageWriter::start(
+                    lock,
+                    self.signer.as_ref(),
+                    deflate,
+                    out,
+                )?)
+            }
+        })
+    }
+
+    fn unseal(&self, form: Form, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+        Ok(match form {
+            Form::Plain => input,
+            Form::Gzip => Box::new(GzipReader::new(input)),
+            Form::Gpg => self.open_message(input)?,
+        })
+    }
+
+    fn can_read_back(&self) -> bool {
+        self.can_read_back
+    }
+}
