@@ -4,6 +4,7 @@ mod servers;
 mod support;
 
 mod architecture;
+mod crash;
 mod golden;
 mod interop;
 mod restore_by_hand;

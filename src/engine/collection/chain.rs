@@ -61,8 +61,8 @@ pub struct SignatureChain {
 
 /// Links complete sets by time; what fits nowhere is orphaned.
 ///
-/// An incremental with the basis of the last one and a later time replaces it: duplicity makes such sets after it
-/// lost a sigtar.
+/// An incremental that builds on an earlier set of a chain replaces what came after that set: duplicity makes such
+/// sets after it lost a sigtar, and any program after a listing that did not show the newest sets.
 pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSet>) {
     sets.sort_by_key(|s| (s.id.time(), s.id));
     let mut chains: Vec<BackupChain> = Vec::new();
@@ -78,14 +78,12 @@ pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSe
         };
         if let Some(chain) = chains.iter_mut().find(|c| c.end() == start && end > start) {
             chain.incrementals.push(set);
-        } else if let Some(chain) = chains.iter_mut().find(|c| {
-            c.incrementals
-                .last()
-                .is_some_and(|last| last.id.basis() == Some(start) && end > last.id.time())
+        } else if let Some((chain, kept)) = chains.iter_mut().find_map(|c| {
+            let kept = c.sets().position(|s| s.id.time() == start)?;
+            (end > c.end()).then_some((c, kept))
         }) {
-            if let Some(old) = chain.incrementals.pop() {
-                chain.replaced.push(old);
-            }
+            let old = chain.incrementals.split_off(kept);
+            chain.replaced.extend(old);
             chain.incrementals.push(set);
         } else {
             orphans.push(set);

@@ -33,6 +33,7 @@ pub(super) struct SealedVolume {
     pub number: u32,
     pub sealed: Sealed,
     pub info: VolumeInfo,
+    pub end_is_dir: bool,
     pub cut_file: Option<FileStamp>,
     pub sigtar_bytes: u64,
     pub filelist_bytes: u64,
@@ -81,6 +82,8 @@ pub(crate) struct Packer {
     limits: VolumeLimits,
     spool_dir: PathBuf,
     volume: Option<Volume>,
+    /// Whether the last entry added is a directory.
+    in_dir: bool,
     next_number: u32,
     resume: Option<ResumePoint>,
     member: Vec<u8>,
@@ -107,6 +110,7 @@ impl Packer {
             limits,
             spool_dir,
             volume: None,
+            in_dir: false,
             next_number,
             resume,
             member: Vec::new(),
@@ -177,6 +181,7 @@ impl Packer {
             Action::Snapshot { entry, .. } => {
                 difftar::append_entry(&mut self.member, &entry);
                 self.add_member(&entry.path, None, None, out)?;
+                self.in_dir = entry.kind.is_dir();
                 sigtar::append_snapshot(&mut self.record, &entry);
                 self.note_signature()?;
                 self.count_new(&entry, change.existed, cx);
@@ -274,6 +279,7 @@ impl Packer {
             none => none.insert(Volume::begin(&*self.seal, self.limits, &self.spool_dir)?),
         };
         volume.add(&self.member, path, block)?;
+        self.in_dir = false;
         self.member.clear();
         Ok(())
     }
@@ -295,6 +301,7 @@ impl Packer {
             number,
             sealed,
             info,
+            end_is_dir: self.in_dir,
             cut_file,
             sigtar_bytes: self.parts.sigtar.bytes,
             filelist_bytes: self.parts.filelist.bytes,
