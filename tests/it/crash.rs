@@ -7,7 +7,7 @@
 use crate::support::tree::Tree;
 use crate::support::vault::{Heard, Sealed, T0, Vault, impatient, noise, set_mtime, write};
 use dupr::engine::{ErrorKind, Mode, Timestamp};
-use dupr::testing::{Fault, FaultyStorage, MemoryStorage};
+use dupr::testing::{Fault, FaultyStorage, MemoryStorage, Operation};
 use std::path::Path;
 
 const DOWN: ErrorKind = ErrorKind::Unreachable;
@@ -247,7 +247,7 @@ fn a_resumed_backup_survives_every_fault() {
         let (vault, states) = with_chain("crash-resumed", Sealed::Gzip);
         edit(&vault.source(), 2);
         // Two volumes are there, then the line is cut.
-        let faulty = FaultyStorage::new(vault.storage.clone()).fail(dupr::testing::Operation::Put, 3, Fault::Before(DOWN));
+        let faulty = FaultyStorage::new(vault.storage.clone()).fail(Operation::Put, 3, Fault::Before(DOWN));
         let cut = vault.backup_with(&vault.engine_on(faulty), mode, T0 + 2000, &Heard::default());
         assert_eq!(cut.expect_err("the cut").kind(), DOWN);
         assert_eq!(vault.engine().partial().expect("journal").map(|p| p.next_volume), Some(3));
@@ -344,6 +344,43 @@ fn a_cleanup_survives_every_fault() {
             let stats = vault.with(T0 + 3600, &heard, |cx| vault.engine().cleanup(true, cx));
             stats.unwrap_or_else(|e| panic!("{when}: again: {e}"));
             assert_eq!(vault.storage.names().len(), objects - 4, "{when}: {:?}", vault.storage.names());
+            all_restore(&vault, &states, &when);
+        }
+    }
+    // A listing that ends early makes good sets look like leftovers.
+    for listed in 0..objects {
+        let when = format!("cleanup after a listing of {listed} objects");
+        start.rewind();
+        let fault = Fault::Truncate(listed);
+        let faulty = FaultyStorage::new(vault.storage.clone()).fail(Operation::List, 1, fault);
+        let _ = vault.with(T0 + 3500, &Heard::default(), |cx| vault.engine_on(faulty).cleanup(true, cx));
+        all_restore(&vault, &states, &when);
+    }
+}
+
+#[test]
+fn a_backup_after_a_short_listing_loses_nothing() {
+    let (vault, mut states) = with_chain("crash-list", Sealed::Plain);
+    edit(&vault.source(), 2);
+    states.push((T0 + 2000, vault.tree()));
+    vault.backup(Mode::Incremental, T0 + 2000);
+    edit(&vault.source(), 3);
+    let now = vault.tree();
+    let start = vault.fork();
+    for listed in 0..=vault.storage.names().len() {
+        for mode in [Mode::Incremental, Mode::Full] {
+            let when = format!("{mode:?} after a listing of {listed} objects");
+            start.rewind();
+            let fault = Fault::Truncate(listed);
+            let faulty = FaultyStorage::new(vault.storage.clone()).fail(Operation::List, 1, fault);
+            let heard = Heard::default();
+            let done = vault.backup_with(&vault.engine_on(faulty.clone()), mode, T0 + 3000, &heard);
+            faulty.unfired();
+            if done.is_ok() {
+                vault.must_restore(None, &now, &when);
+            }
+            vault.backup(mode, T0 + 3060);
+            vault.must_restore(None, &now, &when);
             all_restore(&vault, &states, &when);
         }
     }
