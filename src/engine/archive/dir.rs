@@ -3,8 +3,8 @@
 use super::durable::{install, sync_dir};
 use super::journal::{Checkpoint, Journal, JournalHead};
 use super::lock::Lock;
+use super::record::{self, SetRecord};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::manifest::Manifest;
 use crate::engine::format::names::Naming;
 use crate::engine::format::{FileKind, FileName, SetId};
 use crate::engine::seal::Form;
@@ -81,19 +81,6 @@ impl ArchiveDir {
         self.path.join("dupr-filelist.part")
     }
 
-    /// The manifest of a set. `None` if it is not here, or not readable as one: the target has the truth.
-    ///
-    /// # Errors
-    /// It is there but cannot be read.
-    pub fn manifest(&self, set: SetId) -> Result<Option<Manifest>> {
-        let path = self.file(set, FileKind::Manifest, false);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Manifest::parse(&bytes).ok()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("read", &path, e)),
-        }
-    }
-
     /// Whether a finished file of a set is here.
     pub fn has(&self, set: SetId, kind: FileKind) -> bool {
         self.file(set, kind, false).exists()
@@ -139,7 +126,23 @@ impl ArchiveDir {
                 remove(&path)?;
             }
         }
+        remove(&self.path.join(record::name(set)))?;
         sync_dir(&self.path)
+    }
+
+    /// What is known of a set's files; nothing if that was lost.
+    pub fn record(&self, set: SetId) -> SetRecord {
+        record::read(&self.path.join(record::name(set)))
+    }
+
+    /// Adds to what is known of a set's files.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn note(&self, set: SetId, change: impl FnOnce(&mut SetRecord)) -> Result<()> {
+        let mut known = self.record(set);
+        change(&mut known);
+        record::write(self.temp()?, &self.path.join(record::name(set)), &known)
     }
 
     /// Opens a part file for writing at `length`: cut there, or made new for 0.

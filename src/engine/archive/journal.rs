@@ -35,6 +35,9 @@ pub struct Checkpoint {
     pub end_path: String,
     /// Last block of that entry in this volume, if the entry goes on in the next one.
     pub end_block: Option<u32>,
+    /// Whether that entry is a directory. If it is not and has become one, what is in it has no place in this set.
+    #[serde(default)]
+    pub end_is_dir: bool,
     /// State of that file when it was opened, if it goes on.
     pub cut_file: Option<FileStamp>,
     /// Length of the part manifest, bytes.

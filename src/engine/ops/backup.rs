@@ -8,13 +8,11 @@ use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::format::manifest;
-use crate::engine::format::sigtar::{SigEntry, SigtarReader};
 use crate::engine::monitor::{Counted, Counter, Level};
 use crate::engine::pipeline::{self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits};
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
-use crate::engine::stream::overlay::Overlay;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
 use std::io::Write;
@@ -58,6 +56,8 @@ pub struct BackupOptions {
     pub fingerprint: String,
     /// Never goes on with an interrupted run.
     pub fresh: bool,
+    /// Makes a full set if the newest chain cannot be extended, instead of failing.
+    pub or_full: bool,
 }
 
 impl Default for BackupOptions {
@@ -75,6 +75,7 @@ impl Default for BackupOptions {
             allow_new_key: false,
             fingerprint: String::new(),
             fresh: false,
+            or_full: false,
         }
     }
 }
@@ -98,6 +99,8 @@ pub struct BackupReport {
     pub set: SetId,
     /// Its figures.
     pub stats: BackupStats,
+    /// Why it is a full set although an increment was asked for.
+    pub full_because: Option<String>,
 }
 
 /// A set about to be written, or written on.
@@ -105,6 +108,8 @@ pub(super) struct Begun<'a> {
     pub set: SetId,
     pub basis: Option<&'a BackupChain>,
     pub resumed: Option<Resumed>,
+    /// Why it is a full set although an increment was asked for.
+    pub because: Option<String>,
 }
 
 impl Engine {
@@ -120,124 +125,61 @@ impl Engine {
     pub fn backup(&self, source: &Source, options: &BackupOptions, cx: &Context) -> Result<BackupReport> {
         let counted = Counted::new(cx.monitor);
         let cx = &Context { monitor: &counted, ..*cx };
-        let collection = self.scan(cx)?;
+        let collection = self.scan_mended(cx)?;
         self.check_key(&collection, options, cx)?;
         self.check_source(source, &collection, options, cx)?;
         let abandoned = self.archive.part_sets()?;
         let begun = match self.resume_point(source, options, &collection, cx)? {
-            Some((set, resumed)) => self.go_on(set, resumed, &collection)?,
+            Some((set, resumed)) => self.go_on(set, resumed, &collection, options, cx)?,
             None => self.begin(&collection, options, cx)?,
         };
-        let set = begun.set;
-        let mut stats = self.write_set(source, options, begun, cx)?;
+        let (set, full_because) = (begun.set, begun.because.clone());
+        let mut stats = self.write_set(source, options, begun, &collection, cx)?;
         stats.problems = counted.problems();
         self.remove_abandoned(&collection, &abandoned, set, cx)?;
-        Ok(BackupReport { set, stats })
-    }
-
-    /// A wrong passphrase is found before the first byte is written: two keys in one chain make it unreadable.
-    fn check_key(&self, collection: &Collection, options: &BackupOptions, cx: &Context) -> Result<()> {
-        let newest = collection.latest_chain().and_then(|c| c.sets().next_back());
-        let Some(set) = newest.filter(|s| s.is_encrypted() && self.target.seal.can_read_back()) else {
-            return Ok(());
-        };
-        match self.remote_manifest(set, cx) {
-            Err(e) if e.kind() == ErrorKind::WrongKey => {
-                if options.allow_new_key && options.mode == Mode::Full {
-                    cx.monitor.note(Level::Warning, "the newest set does not open with today's key; a new chain begins");
-                    return Ok(());
-                }
-                Err(e
-                    .within(format!("the key does not open the newest set at {}", self.location()))
-                    .with_hint("use the passphrase or key of that set, or make a full backup with --allow-new-key"))
-            }
-            // Damage is judged by `inspect`, which turns it into a new full set.
-            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(()),
-            Err(e) => Err(e),
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// An unmounted disk looks like an empty directory; a backup of it would call everything deleted.
-    fn check_source(
-        &self,
-        source: &Source,
-        collection: &Collection,
-        options: &BackupOptions,
-        cx: &Context,
-    ) -> Result<()> {
-        let is_empty = std::fs::read_dir(source.root()).is_ok_and(|mut d| d.next().is_none());
-        if options.allow_empty || !is_empty {
-            return Ok(());
-        }
-        let Some(chain) = collection.latest_chain() else { return Ok(()) };
-        for set in chain.sets() {
-            let manifest = self.manifest(set, cx);
-            // With a public key alone the manifest may be unreadable; then assume that there was something.
-            if !manifest.is_ok_and(|m| m.volumes.values().all(|v| v.end.path.is_root())) {
-                return Err(Error::new(
-                    ErrorKind::Source,
-                    format!("the source {} is empty, and was not in the last backup", source.root().display()),
-                )
-                .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
-            }
-        }
-        Ok(())
+        Ok(BackupReport { set, stats, full_because })
     }
 
     fn begin<'a>(&self, collection: &'a Collection, options: &BackupOptions, cx: &Context) -> Result<Begun<'a>> {
         let time = set_time(collection.newest_time(), cx.now)?;
+        let full = |because| Begun { set: SetId::Full { time }, basis: None, resumed: None, because };
         let begun = match options.mode {
-            Mode::Full => Begun { set: SetId::Full { time }, basis: None, resumed: None },
-            Mode::Incremental => {
-                let health = self.inspect(collection, cx)?;
-                if let Some(reason) = health.why_not {
-                    let kind = if health.damage.is_empty() { ErrorKind::NoBackup } else { ErrorKind::Corrupt };
-                    return Err(Error::new(kind, format!("the newest chain cannot be extended: {reason}"))
-                        .with_hint("make a full backup"));
-                }
-                let chain = collection
-                    .latest_chain()
-                    .ok_or_else(|| Error::new(ErrorKind::NoBackup, "there is no full set to build on"))?;
-                self.check_origin(chain, options, cx)?;
-                Begun {
+            Mode::Full => full(None),
+            Mode::Incremental => match self.chain_to_extend(collection, options, cx) {
+                Ok(chain) => Begun {
                     set: SetId::Incremental { start: chain.end(), end: time },
                     basis: Some(chain),
                     resumed: None,
+                    because: None,
+                },
+                Err(e) if options.or_full && matches!(e.kind(), ErrorKind::NoBackup | ErrorKind::Corrupt) => {
+                    cx.monitor.note(Level::Warning, &format!("{e}; making a full backup"));
+                    full(Some(e.to_string()))
                 }
-            }
+                Err(e) => return Err(e),
+            },
         };
         self.archive.discard_parts()?;
         Ok(begun)
     }
 
-    fn go_on<'a>(&self, set: SetId, resumed: Resumed, collection: &'a Collection) -> Result<Begun<'a>> {
-        let basis = match set {
-            SetId::Full { .. } => None,
-            SetId::Incremental { .. } => collection.latest_chain(),
-        };
-        Ok(Begun { set, basis, resumed: Some(resumed) })
-    }
-
-    /// Host and source must be those of the chain: mixing two makes everything look deleted and new.
-    fn check_origin(&self, chain: &BackupChain, options: &BackupOptions, cx: &Context) -> Result<()> {
-        let Some(set) = chain.sets().next_back().filter(|_| !options.allow_mismatch) else { return Ok(()) };
-        let Ok(manifest) = self.manifest(set, cx) else { return Ok(()) };
-        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-        let differs = |what: &str, was: &[u8], is: &[u8]| {
-            Error::new(
-                ErrorKind::Mismatch,
-                format!("the backups at {} are of {what} {:?}, this is {:?}", self.location(), text(was), text(is)),
-            )
-            .with_hint("check the target; if it is right, use --allow-source-mismatch once")
-        };
-        if let Some(host) = manifest.hostname.filter(|h| *h != options.hostname && !options.hostname_aliases.contains(h))
-        {
-            return Err(differs("host", &host, &options.hostname));
-        }
-        match manifest.local_dir {
-            Some(dir) if dir != options.label => Err(differs("source", &dir, &options.label)),
-            _ => Ok(()),
+    /// Goes on with an interrupted set, unless it is an increment whose chain has been damaged meanwhile.
+    fn go_on<'a>(
+        &self,
+        set: SetId,
+        resumed: Resumed,
+        collection: &'a Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<Begun<'a>> {
+        let resumed = Some(resumed);
+        match set {
+            SetId::Full { .. } => Ok(Begun { set, basis: None, resumed, because: None }),
+            SetId::Incremental { .. } => match self.chain_to_extend(collection, options, cx) {
+                Ok(chain) => Ok(Begun { set, basis: Some(chain), resumed, because: None }),
+                // Says why, and makes a full set if that is wanted.
+                Err(_) => self.begin(collection, options, cx),
+            },
         }
     }
 
@@ -246,6 +188,7 @@ impl Engine {
         source: &Source,
         options: &BackupOptions,
         begun: Begun<'_>,
+        collection: &Collection,
         cx: &Context,
     ) -> Result<BackupStats> {
         let set = begun.set;
@@ -272,22 +215,9 @@ impl Engine {
         packer.stats.source_entries = seen.0.load(Ordering::Relaxed);
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
         packer.end_sigtar()?;
+        self.remove_surplus(collection, set, packer.stats.volumes)?;
         self.finish_set(set, &packer, cx)?;
         Ok(packer.stats)
-    }
-
-    /// The state an increment is compared with; nothing for a full set.
-    fn overlay(
-        &self,
-        basis: Option<&BackupChain>,
-        cx: &Context,
-    ) -> Result<Overlay<impl Iterator<Item = Result<SigEntry>> + Send + use<>>> {
-        let mut layers = Vec::new();
-        for set in basis.into_iter().flat_map(BackupChain::sets) {
-            self.ensure_sigtar(set, cx)?;
-            layers.push(SigtarReader::new(self.sigtar(set, cx)?).map(|e| e.map_err(Error::from)));
-        }
-        Ok(Overlay::new(layers))
     }
 
     /// Opens the part files, from their beginning or at the last checkpoint.

@@ -36,10 +36,10 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 impl Engine {
-    /// Downloads a file into an unlinked spool file and checks it against `hash`, if there is one.
+    /// Downloads a file into an unlinked spool file and checks its length, and its `hash` if there is one.
     ///
     /// # Errors
-    /// `Corrupt` if the hash differs after a second download; `NotFound` if it is not there.
+    /// `Corrupt` if either differs after a second download; `NotFound` if it is not there.
     pub(super) fn download(&self, file: &StoredFile, hash: Option<&(HashKind, String)>, cx: &Context) -> Result<File> {
         let mut attempt = 1;
         loop {
@@ -53,16 +53,23 @@ impl Engine {
                 Some(md5) => md5.finalize().iter().map(|b| format!("{b:02x}")).collect(),
                 None => out.sha1.finalize().iter().map(|b| format!("{b:02x}")).collect(),
             };
-            match hash {
+            let fault = match hash {
+                _ if bytes != file.size => Some(format!("{bytes} bytes came, the listing says {}", file.size)),
                 Some((_, expected)) if !found.eq_ignore_ascii_case(expected) => {
-                    let text = format!("{} is damaged: its hash is {found}, the manifest says {expected}", file.name);
+                    Some(format!("its hash is {found}, the manifest says {expected}"))
+                }
+                _ => None,
+            };
+            match fault {
+                Some(fault) => {
+                    let text = format!("{} is damaged: {fault}", file.name);
                     if attempt == ATTEMPTS {
                         return Err(Error::new(ErrorKind::Corrupt, text));
                     }
                     cx.monitor.note(Level::Info, &format!("{text}; fetching it once more"));
                     attempt += 1;
                 }
-                _ => {
+                None => {
                     (&spool).rewind().map_err(|e| Error::io("rewind a spool file in", &self.spool_dir, e))?;
                     return Ok(spool);
                 }

@@ -71,13 +71,18 @@ impl Engine {
             found("the manifest is empty".into(), true);
             return Ok(());
         }
+        let record = self.archive.record(set.id);
         match self.manifest(set, cx) {
             Ok(manifest) => {
                 for number in manifest.volumes.keys() {
-                    match set.volumes.get(number) {
-                        None => found(format!("volume {number} is missing"), true),
-                        Some(v) if v.size == 0 => found(format!("volume {number} is empty"), true),
-                        Some(_) => {}
+                    let known = record.volume_bytes.get(number).copied();
+                    match (set.volumes.get(number), known) {
+                        (None, _) => found(format!("volume {number} is missing"), true),
+                        (Some(v), _) if v.size == 0 => found(format!("volume {number} is empty"), true),
+                        (Some(v), Some(known)) if v.size != known => {
+                            found(format!("volume {number} has {} bytes instead of {known}", v.size), true);
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -94,7 +99,11 @@ impl Engine {
         match &set.signature {
             None => found("the sigtar is missing".into(), false),
             Some(s) if s.size == 0 => found("the sigtar is empty".into(), false),
-            Some(_) => {}
+            Some(s) => {
+                if let Some(known) = record.sigtar_bytes.filter(|known| *known != s.size) {
+                    found(format!("the sigtar has {} bytes instead of {known}", s.size), false);
+                }
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A crash anywhere leaves orphaned files, which a cleanup knows, never a set that looks whole and is not.
 
-use crate::engine::collection::{BackupSet, Collection};
+use crate::engine::collection::{BackupSet, Collection, StoredFile};
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -47,16 +47,30 @@ impl Engine {
         let volumes = set.volumes.values().rev();
         let files = set.manifest.iter().chain(&set.signature).chain(&set.stats).chain(volumes);
         for file in files {
-            self.target
-                .storage
-                .delete(&file.name)
-                .map_err(|e| e.within(format!("cannot delete {} at {}", file.name, self.location())))?;
+            self.delete(file, set.manifest.as_ref() == Some(file))?;
             stats.files += 1;
             stats.bytes += file.size;
         }
         self.archive.forget(set.id)?;
         stats.sets.push(set.id);
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Deletes one file at the target. A manifest is seen to be gone: as long as it is there, its volumes must be.
+    pub(super) fn delete(&self, file: &StoredFile, is_manifest: bool) -> Result<()> {
+        let storage = &self.target.storage;
+        let gone = storage.delete(&file.name).and_then(|()| match is_manifest {
+            true => storage.stat(&file.name).map(|found| found.is_none()),
+            false => Ok(true),
+        });
+        match gone {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(ErrorKind::Io, "it is still there after it was deleted")),
+            Err(e) => Err(e),
+        }
+        .map_err(|e| e.within(format!("cannot delete {} at {}", file.name, self.location())))
     }
 }
 

@@ -44,7 +44,7 @@ impl Engine {
             }
             Error::new(ErrorKind::NoBackup, text).with_hint("check the target's URL and the file prefix")
         })?;
-        Ok(chain.sets_at(time).collect())
+        Ok(chain.state_at(time))
     }
 
     /// Restores to `destination`, which must not exist or be an empty directory.

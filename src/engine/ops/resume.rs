@@ -70,7 +70,7 @@ impl Engine {
             cx.monitor.note(Level::Notice, &format!("the interrupted {set} is not resumed: {reason}"));
             Ok(None)
         };
-        if collection.sets().any(|s| s.id == set) {
+        if collection.every_set().any(|s| s.id == set) {
             // Only the last local steps were missing.
             return Ok(None);
         }
@@ -107,6 +107,9 @@ impl Engine {
                 }),
                 _ => false,
             };
+            let is_dir = |p: &PathIndex| source.look(p).is_ok_and(|(entry, _)| entry.kind.is_dir());
+            // What is in a folder that came in the place of a file would be stored below that file.
+            let unchanged = unchanged && (last.end_is_dir || !path.as_ref().is_some_and(is_dir));
             if let (true, true, Some(path)) = (whole, unchanged, path) {
                 let point = Some(ResumePoint { path, block: last.end_block });
                 self.check_partial_key(there, cx)?;
@@ -117,6 +120,33 @@ impl Engine {
             checkpoints.pop();
         }
         because("none of its volumes can be kept")
+    }
+
+    /// Lists the target. If the last run ended while its manifest was on the way and a torn one is there, that goes
+    /// first: it makes a set look complete that is not.
+    ///
+    /// # Errors
+    /// The target cannot be listed or read.
+    pub(super) fn scan_mended(&self, cx: &Context) -> Result<Collection> {
+        let collection = self.scan(cx)?;
+        let Some((head, checkpoints)) = self.archive.journal()? else { return Ok(collection) };
+        let done = collection.every_set().find(|s| s.id == head.set);
+        let Some(set) = done.filter(|s| !self.archive.has(s.id, FileKind::Manifest)) else { return Ok(collection) };
+        let last = checkpoints.last().map_or(0, |c| c.volume);
+        let is_torn = match self.remote_manifest(set, cx) {
+            Ok((_, manifest)) => !manifest.has_list || !manifest.volumes.contains_key(&last),
+            Err(e) if e.kind() == ErrorKind::Corrupt => true,
+            Err(e) if e.kind() == ErrorKind::WrongKey => false,
+            Err(e) => return Err(e),
+        };
+        match &set.manifest {
+            Some(manifest) if is_torn => {
+                cx.monitor.note(Level::Notice, &format!("the manifest of the {} is torn; removing it", set.id));
+                self.delete(manifest, true)?;
+                self.scan(cx)
+            }
+            _ => Ok(collection),
+        }
     }
 
     /// The volumes that are there must open with today's key.
@@ -151,6 +181,15 @@ impl Engine {
             options.fingerprint,
         );
         Sha1::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Removes volumes of `set` beyond its last: an earlier run got further before it was cut back.
+    pub(super) fn remove_surplus(&self, before: &Collection, set: SetId, volumes: u64) -> Result<()> {
+        let there = before.incomplete.iter().filter(|s| s.id == set).flat_map(|s| &s.volumes);
+        for (_, file) in there.filter(|(number, _)| u64::from(**number) > volumes) {
+            self.delete(file, false)?;
+        }
+        Ok(())
     }
 
     /// Once a new set is complete: removes what the runs in `abandoned` left at the target. Only sets whose part

@@ -115,6 +115,7 @@ impl Committer {
             volume_bytes: sealed.bytes,
             end_path: base64::engine::general_purpose::STANDARD.encode(end_path.as_bytes()),
             end_block,
+            end_is_dir: volume.end_is_dir,
             cut_file: volume.cut_file,
             manifest_bytes: self.manifest_bytes,
             sigtar_bytes: volume.sigtar_bytes,

@@ -34,6 +34,7 @@ pub(super) struct SealedVolume {
     pub number: u32,
     pub sealed: Sealed,
     pub info: VolumeInfo,
+    pub end_is_dir: bool,
     pub cut_file: Option<FileStamp>,
     pub sigtar_bytes: u64,
     pub filelist_bytes: u64,
@@ -82,6 +83,8 @@ pub(crate) struct Packer {
     limits: VolumeLimits,
     spool_dir: PathBuf,
     volume: Option<Volume>,
+    /// Whether the last entry added is a directory.
+    in_dir: bool,
     next_number: u32,
     resume: Option<ResumePoint>,
     member: Vec<u8>,
@@ -110,6 +113,7 @@ impl Packer {
             limits,
             spool_dir,
             volume: None,
+            in_dir: false,
             next_number,
             resume,
             member: Vec::new(),
@@ -181,6 +185,7 @@ impl Packer {
             Action::Snapshot { entry, .. } => {
                 difftar::append_entry(&mut self.member, &entry);
                 self.add_member(&entry.path, None, None, out)?;
+                self.in_dir = entry.kind.is_dir();
                 sigtar::append_snapshot(&mut self.record, &entry);
                 self.note_signature()?;
                 self.count_new(&entry, change.existed, cx);
@@ -278,6 +283,7 @@ impl Packer {
             none => none.insert(Volume::begin(&*self.seal, self.limits, &self.spool_dir)?),
         };
         volume.add(&self.member, path, block)?;
+        self.in_dir = false;
         self.member.clear();
         Ok(())
     }
@@ -299,6 +305,7 @@ impl Packer {
             number,
             sealed,
             info,
+            end_is_dir: self.in_dir,
             cut_file,
             sigtar_bytes: self.parts.sigtar.bytes,
             filelist_bytes: self.parts.filelist.bytes,

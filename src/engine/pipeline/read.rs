@@ -265,17 +265,16 @@ fn stream(
 ) -> std::result::Result<(), crossbeam_channel::SendError<Piece>> {
     let Ok((head, basis)) = file_of(change) else { return Ok(()) };
     let path = head.entry.path.clone();
-    let opened = source.open(&path, &head.stamp).and_then(|f| Ok((stamp_of(&f)?, f)));
+    let opened = source.open(&path, &head.stamp).and_then(|f| Ok((stamp_of(&f)?, f.try_clone()?, f)));
     let index = basis.as_deref().map(index).transpose();
-    let (before, file, index) = match (opened, index) {
-        (Ok((before, file)), Ok(index)) => (before, file, index),
+    let (before, again, file, index) = match (opened, index) {
+        (Ok((before, again, file)), Ok(index)) => (before, again, file, index),
         (Err(e), _) | (_, Err(e)) => {
             report(&path, &e, cx);
             return Ok(());
         }
     };
     drop(basis);
-    let Ok(again) = file.try_clone() else { return Ok(()) };
     to.send(Piece::Head(head))?;
     let mut tap = Tap {
         file: file.take(before.size),
