@@ -77,20 +77,9 @@ pub fn needs(
 ) -> Result<(), (String, String)> {
     let missing =
         |word: &str, key: &str, hint: &str| Err((format!("{word} needs {key}"), hint.to_owned()));
-    let any = retention.keep_fulls.is_some()
-        || retention.max_age.is_some()
-        || retention.keep_chains_with_incrementals.is_some();
+    let any = retention.removes();
     for command in batch.commands() {
         match command {
-            Command::Purge(None)
-                if !any && retention.keep_monthly == 0 && retention.keep_yearly == 0 =>
-            {
-                return missing(
-                    "purge",
-                    "a rule under [retention] or an age",
-                    "write max-age or keep-fulls, or purge 1Y",
-                );
-            }
             Command::PurgeAuto if !any => {
                 return missing(
                     "purgeauto",

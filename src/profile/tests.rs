@@ -463,8 +463,8 @@ fn several_targets_are_several_profiles() {
 fn what_only_the_whole_knows_is_checked() {
     for (more, message) in [
         (
-            "[run]\ndefault = \"backup_purge\"\n",
-            "purge needs a rule under [retention] or an age",
+            "[run]\ndefault = \"backup_purgeauto\"\n",
+            "purgeauto needs a rule under [retention]",
         ),
         (
             "[run]\ndefault = \"bakup\"\n",

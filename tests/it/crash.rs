@@ -17,7 +17,10 @@ const FAULTS: [Fault; 5] = [
     Fault::Before(DOWN),
     Fault::After(DOWN),
     Fault::Truncate(1000),
-    Fault::Cut { bytes: 1000, kind: DOWN },
+    Fault::Cut {
+        bytes: 1000,
+        kind: DOWN,
+    },
     Fault::Drop,
 ];
 
@@ -73,7 +76,11 @@ fn edit(root: &Path, n: i64) {
     let at = 100_000 * n as usize % 500_000;
     big[at..at + 90_000].copy_from_slice(&noise(90_000, 40 + n as u64));
     write(&root.join("big"), &big, time);
-    write(&root.join(format!("m/new{n}")), &noise(240_000, 50 + n as u64), time);
+    write(
+        &root.join(format!("m/new{n}")),
+        &noise(240_000, 50 + n as u64),
+        time,
+    );
     write(&root.join("a/two"), format!("two {n}").as_bytes(), time);
     let _ = std::fs::remove_file(root.join(format!("m/new{}", n - 1)));
     settle(root, time);
@@ -107,7 +114,12 @@ fn every_fault_in_a_backup(vault: &Vault, mode: Mode, states: &[(i64, Tree)], no
             start.rewind();
             let faulty = plan.on(vault.storage.clone(), n);
             let heard = Heard::default();
-            let result = vault.backup_with(&vault.engine_on(impatient(faulty.clone())), mode, now, &heard);
+            let result = vault.backup_with(
+                &vault.engine_on(impatient(faulty.clone())),
+                mode,
+                now,
+                &heard,
+            );
             if !faulty.unfired().is_empty() {
                 let report = result.unwrap_or_else(|e| panic!("{when}: no fault, and yet: {e}"));
                 assert!(report.stats.volumes > 2, "the set has several volumes");
@@ -159,12 +171,16 @@ const CHANGES: [(&str, fn(&Path)); 7] = [
         std::fs::remove_dir_all(root.join("z")).expect("z");
         set_mtime(root, T0 + 5000);
     }),
-    ("the last file grows", |root| write(&root.join("z/last"), &noise(90_000, 70), T0 + 5000)),
+    ("the last file grows", |root| {
+        write(&root.join("z/last"), &noise(90_000, 70), T0 + 5000)
+    }),
     ("a file comes before", |root| {
         write(&root.join("a/a"), &noise(50_000, 71), T0 + 5000);
         settle(root, T0 + 5000);
     }),
-    ("the cut file changes", |root| write(&root.join("big"), &noise(710_000, 72), T0 + 5000)),
+    ("the cut file changes", |root| {
+        write(&root.join("big"), &noise(710_000, 72), T0 + 5000)
+    }),
     ("the cut file is deleted", |root| {
         std::fs::remove_file(root.join("big")).expect("big");
         settle(root, T0 + 5000);
@@ -172,7 +188,11 @@ const CHANGES: [(&str, fn(&Path)); 7] = [
     ("a file becomes a folder", |root| {
         for name in ["a/one", "big", "empty", "m/middle", "link"] {
             std::fs::remove_file(root.join(name)).expect("a file");
-            write(&root.join(name).join("below"), &noise(20_000, 73), T0 + 5000);
+            write(
+                &root.join(name).join("below"),
+                &noise(20_000, 73),
+                T0 + 5000,
+            );
             set_mtime(&root.join(name), T0 + 5000);
         }
         settle(root, T0 + 5000);
@@ -183,10 +203,18 @@ const CHANGES: [(&str, fn(&Path)); 7] = [
 fn is_between(old: &Tree, new: &Tree, found: &Tree, when: &str) {
     for (path, node) in &found.0 {
         let known = [old, new].iter().any(|t| t.0.get(path) == Some(node));
-        assert!(known, "{when}: {} is in neither state: {node}", path.escape_ascii());
+        assert!(
+            known,
+            "{when}: {} is in neither state: {node}",
+            path.escape_ascii()
+        );
     }
     for path in old.0.keys().filter(|p| new.0.contains_key(*p)) {
-        assert!(found.0.contains_key(path), "{when}: {} is missing", path.escape_ascii());
+        assert!(
+            found.0.contains_key(path),
+            "{when}: {} is missing",
+            path.escape_ascii()
+        );
     }
 }
 
@@ -194,7 +222,15 @@ fn is_between(old: &Tree, new: &Tree, found: &Tree, when: &str) {
 fn every_crash_and_change(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now: i64) {
     let old = vault.tree();
     let kept = vault.scratch.join("source-kept");
-    assert!(std::process::Command::new("cp").arg("-a").arg(vault.source()).arg(&kept).status().expect("cp").success());
+    assert!(
+        std::process::Command::new("cp")
+            .arg("-a")
+            .arg(vault.source())
+            .arg(&kept)
+            .status()
+            .expect("cp")
+            .success()
+    );
     let start = vault.fork();
     let mut resumed = 0;
     for (change, apply) in CHANGES {
@@ -202,10 +238,19 @@ fn every_crash_and_change(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now
             let when = format!("{mode:?}, dead from call {n}, then {change}");
             start.rewind();
             std::fs::remove_dir_all(vault.source()).expect("source");
-            let copied = std::process::Command::new("cp").arg("-a").arg(&kept).arg(vault.source()).status();
+            let copied = std::process::Command::new("cp")
+                .arg("-a")
+                .arg(&kept)
+                .arg(vault.source())
+                .status();
             assert!(copied.expect("cp").success());
             let faulty = FaultyStorage::new(vault.storage.clone()).fail_from(n, DOWN);
-            let result = vault.backup_with(&vault.engine_on(impatient(faulty.clone())), mode, now, &Heard::default());
+            let result = vault.backup_with(
+                &vault.engine_on(impatient(faulty.clone())),
+                mode,
+                now,
+                &Heard::default(),
+            );
             if !faulty.unfired().is_empty() {
                 result.unwrap_or_else(|e| panic!("{when}: no fault, and yet: {e}"));
                 break;
@@ -247,13 +292,24 @@ fn a_resumed_backup_survives_every_fault() {
         let (vault, states) = with_chain("crash-resumed", Sealed::Gzip);
         edit(&vault.source(), 2);
         // Two volumes are there, then the line is cut.
-        let faulty = FaultyStorage::new(vault.storage.clone()).fail(Operation::Put, 3, Fault::Before(DOWN));
+        let faulty =
+            FaultyStorage::new(vault.storage.clone()).fail(Operation::Put, 3, Fault::Before(DOWN));
         let cut = vault.backup_with(&vault.engine_on(faulty), mode, T0 + 2000, &Heard::default());
         assert_eq!(cut.expect_err("the cut").kind(), DOWN);
-        assert_eq!(vault.engine().partial().expect("journal").map(|p| p.next_volume), Some(3));
+        assert_eq!(
+            vault
+                .engine()
+                .partial()
+                .expect("journal")
+                .map(|p| p.next_volume),
+            Some(3)
+        );
         let fork = vault.fork();
         let report = vault.backup(mode, T0 + 2030);
-        assert_eq!((report.set.time(), report.stats.resumed_volumes), (Timestamp(T0 + 2000), 2));
+        assert_eq!(
+            (report.set.time(), report.stats.resumed_volumes),
+            (Timestamp(T0 + 2000), 2)
+        );
         drop(fork);
         every_fault_in_a_backup(&vault, mode, &states, T0 + 2030);
     }
@@ -294,8 +350,16 @@ fn a_removal_survives_every_fault() {
             // The chain that stays is whole; of the other one, what still shows as a set restores.
             all_restore(&vault, &states[2..], &when);
             let left = vault.with(T0, &heard, |cx| vault.engine().scan(cx).expect("scan"));
-            for set in left.chains.iter().take(left.chains.len() - 1).flat_map(|c| c.sets()) {
-                let state = states.iter().find(|(t, _)| *t == set.id.time().as_secs()).expect("a known set");
+            for set in left
+                .chains
+                .iter()
+                .take(left.chains.len() - 1)
+                .flat_map(|c| c.sets())
+            {
+                let state = states
+                    .iter()
+                    .find(|(t, _)| *t == set.id.time().as_secs())
+                    .expect("a known set");
                 vault.must_restore(Some(state.0), &state.1, &when);
             }
             if through {
@@ -304,9 +368,17 @@ fn a_removal_survives_every_fault() {
             }
             vault.with(T0 + 3600, &heard, |cx| {
                 let engine = vault.engine();
-                let still: Vec<_> = doomed.iter().copied().filter(|d| left.sets().any(|s| s.id == *d)).collect();
-                engine.remove(&still, cx).unwrap_or_else(|e| panic!("{when}: again: {e}"));
-                engine.cleanup(true, cx).unwrap_or_else(|e| panic!("{when}: cleanup: {e}"));
+                let still: Vec<_> = doomed
+                    .iter()
+                    .copied()
+                    .filter(|d| left.sets().any(|s| s.id == *d))
+                    .collect();
+                engine
+                    .remove(&still, cx)
+                    .unwrap_or_else(|e| panic!("{when}: again: {e}"));
+                engine
+                    .cleanup(true, cx)
+                    .unwrap_or_else(|e| panic!("{when}: cleanup: {e}"));
                 let end = engine.scan(cx).expect("scan");
                 assert_eq!(end.chains.len(), 1, "{when}");
                 assert_eq!(end.leftover_files(), 0, "{when}: a cleanup leaves nothing");
@@ -320,7 +392,12 @@ fn a_removal_survives_every_fault() {
 fn a_cleanup_survives_every_fault() {
     let (vault, states) = with_two_chains();
     // What a run on another machine left: this archive dir knows nothing of it.
-    for name in vault.storage.names().iter().filter(|n| n.contains(".vol1.")) {
+    for name in vault
+        .storage
+        .names()
+        .iter()
+        .filter(|n| n.contains(".vol1."))
+    {
         let bytes = vault.storage.bytes(name).expect("a volume");
         let stray = name.replace("20270115", "20260115");
         assert_ne!(*name, stray);
@@ -343,7 +420,12 @@ fn a_cleanup_survives_every_fault() {
             }
             let stats = vault.with(T0 + 3600, &heard, |cx| vault.engine().cleanup(true, cx));
             stats.unwrap_or_else(|e| panic!("{when}: again: {e}"));
-            assert_eq!(vault.storage.names().len(), objects - 4, "{when}: {:?}", vault.storage.names());
+            assert_eq!(
+                vault.storage.names().len(),
+                objects - 4,
+                "{when}: {:?}",
+                vault.storage.names()
+            );
             all_restore(&vault, &states, &when);
         }
     }
@@ -353,7 +435,9 @@ fn a_cleanup_survives_every_fault() {
         start.rewind();
         let fault = Fault::Truncate(listed);
         let faulty = FaultyStorage::new(vault.storage.clone()).fail(Operation::List, 1, fault);
-        let _ = vault.with(T0 + 3500, &Heard::default(), |cx| vault.engine_on(faulty).cleanup(true, cx));
+        let _ = vault.with(T0 + 3500, &Heard::default(), |cx| {
+            vault.engine_on(faulty).cleanup(true, cx)
+        });
         all_restore(&vault, &states, &when);
     }
 }

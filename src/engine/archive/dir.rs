@@ -58,11 +58,16 @@ impl ArchiveDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn files(&self) -> Result<Vec<(FileName, PathBuf)>> {
-        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
+        let entries =
+            std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
         let mut files = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| Error::io("read", &self.path, e))?;
-            if let Some(name) = entry.file_name().to_str().and_then(|n| self.naming.parse(n)) {
+            if let Some(name) = entry
+                .file_name()
+                .to_str()
+                .and_then(|n| self.naming.parse(n))
+            {
                 files.push((name, entry.path()));
             }
         }
@@ -72,8 +77,17 @@ impl ArchiveDir {
 
     /// Path of a file of a set, whether it exists or not.
     pub fn file(&self, set: SetId, kind: FileKind, partial: bool) -> PathBuf {
-        let form = if kind == FileKind::Manifest || partial { Form::Plain } else { Form::Gzip };
-        self.path.join(self.naming.local(&FileName { set, kind, form, partial }))
+        let form = if kind == FileKind::Manifest || partial {
+            Form::Plain
+        } else {
+            Form::Gzip
+        };
+        self.path.join(self.naming.local(&FileName {
+            set,
+            kind,
+            form,
+            partial,
+        }))
     }
 
     /// Path of the list of changed files of the set being written.
@@ -112,7 +126,8 @@ impl ArchiveDir {
     /// The directory cannot be written.
     pub fn store_bytes(&self, bytes: &[u8], set: SetId, kind: FileKind) -> Result<()> {
         let mut temp = self.temp()?;
-        temp.write_all(bytes).map_err(|e| Error::io("write", temp.path(), e))?;
+        temp.write_all(bytes)
+            .map_err(|e| Error::io("write", temp.path(), e))?;
         self.store(temp, set, kind)
     }
 
@@ -157,12 +172,20 @@ impl ArchiveDir {
             .mode(0o600)
             .open(path)
             .map_err(|e| Error::io("open", path, e))?;
-        let have = file.metadata().map_err(|e| Error::io("stat", path, e))?.len();
+        let have = file
+            .metadata()
+            .map_err(|e| Error::io("stat", path, e))?
+            .len();
         if have < length {
-            return Err(Error::new(ErrorKind::Corrupt, format!("{} is shorter than its journal says", path.display())));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{} is shorter than its journal says", path.display()),
+            ));
         }
-        file.set_len(length).map_err(|e| Error::io("cut", path, e))?;
-        std::io::Seek::seek(&mut &file, std::io::SeekFrom::End(0)).map_err(|e| Error::io("seek in", path, e))?;
+        file.set_len(length)
+            .map_err(|e| Error::io("cut", path, e))?;
+        std::io::Seek::seek(&mut &file, std::io::SeekFrom::End(0))
+            .map_err(|e| Error::io("seek in", path, e))?;
         Ok(file)
     }
 
@@ -171,7 +194,12 @@ impl ArchiveDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn part_sets(&self) -> Result<Vec<SetId>> {
-        let mut sets: Vec<SetId> = self.files()?.into_iter().filter(|(n, _)| n.partial).map(|(n, _)| n.set).collect();
+        let mut sets: Vec<SetId> = self
+            .files()?
+            .into_iter()
+            .filter(|(n, _)| n.partial)
+            .map(|(n, _)| n.set)
+            .collect();
         sets.dedup();
         Ok(sets)
     }
@@ -188,7 +216,11 @@ impl ArchiveDir {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn resume_journal(&self, head: &JournalHead, checkpoints: &[Checkpoint]) -> Result<Journal> {
+    pub fn resume_journal(
+        &self,
+        head: &JournalHead,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Journal> {
         Journal::rewrite(&self.path, head, checkpoints)
     }
 
@@ -220,7 +252,8 @@ impl ArchiveDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn sweep(&self) -> Result<()> {
-        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
+        let entries =
+            std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();

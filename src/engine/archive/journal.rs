@@ -79,7 +79,11 @@ impl Journal {
     }
 
     /// Goes on with a journal, cut back to the head and `checkpoints`.
-    pub(super) fn rewrite(dir: &Path, head: &JournalHead, checkpoints: &[Checkpoint]) -> Result<Self> {
+    pub(super) fn rewrite(
+        dir: &Path,
+        head: &JournalHead,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Self> {
         let mut journal = Self::create(dir, head)?;
         for checkpoint in checkpoints {
             journal.line(checkpoint)?;
@@ -100,8 +104,12 @@ impl Journal {
             Some(Ok(line)) => serde_json::from_str(&line).ok(),
             _ => None,
         };
-        let Some(head) = head.filter(|h| h.schema == 1) else { return Ok(None) };
-        let checkpoints = lines.map_while(|l| serde_json::from_str(&l.ok()?).ok()).collect();
+        let Some(head) = head.filter(|h| h.schema == 1) else {
+            return Ok(None);
+        };
+        let checkpoints = lines
+            .map_while(|l| serde_json::from_str(&l.ok()?).ok())
+            .collect();
         Ok(Some((head, checkpoints)))
     }
 
@@ -114,8 +122,13 @@ impl Journal {
     }
 
     fn line<T: Serialize>(&mut self, value: &T) -> Result<()> {
-        let mut line = serde_json::to_vec(value)
-            .map_err(|e| Error::new(crate::engine::error::ErrorKind::Internal, "cannot encode the journal").with_source(e))?;
+        let mut line = serde_json::to_vec(value).map_err(|e| {
+            Error::new(
+                crate::engine::error::ErrorKind::Internal,
+                "cannot encode the journal",
+            )
+            .with_source(e)
+        })?;
         line.push(b'\n');
         self.file
             .write_all(&line)
@@ -127,7 +140,9 @@ impl Journal {
     pub(super) fn remove(dir: &Path) -> Result<()> {
         let path = dir.join(Self::NAME);
         match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &path, e))
+            }
             _ => Ok(()),
         }
     }

@@ -35,7 +35,9 @@ pub struct SetRecord {
 pub(super) fn name(set: SetId) -> String {
     match set {
         SetId::Full { time } => format!("dupr-set-{}.json", time.to_name()),
-        SetId::Incremental { start, end } => format!("dupr-set-{}-{}.json", start.to_name(), end.to_name()),
+        SetId::Incremental { start, end } => {
+            format!("dupr-set-{}-{}.json", start.to_name(), end.to_name())
+        }
     }
 }
 
@@ -51,8 +53,9 @@ pub(super) fn read(path: &Path) -> SetRecord {
 
 /// Writes a record, durably, by way of `temp`.
 pub(super) fn write(mut temp: NamedTempFile, path: &Path, record: &SetRecord) -> Result<()> {
-    let json = serde_json::to_string(record)
-        .map_err(|e| Error::new(ErrorKind::Internal, "cannot encode the record of a set").with_source(e))?;
+    let json = serde_json::to_string(record).map_err(|e| {
+        Error::new(ErrorKind::Internal, "cannot encode the record of a set").with_source(e)
+    })?;
     writeln!(temp, "{json}\n{}", hex(json.as_bytes())).map_err(|e| Error::io("write", path, e))?;
     install(temp, path)
 }
@@ -94,7 +97,9 @@ mod tests {
     #[test]
     fn a_damaged_record_says_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(name(SetId::Full { time: Timestamp(1_800_000_000) }));
+        let path = dir.path().join(name(SetId::Full {
+            time: Timestamp(1_800_000_000),
+        }));
         assert_eq!(read(&path), SetRecord::default());
         let record = SetRecord {
             manifest_bytes: Some(10),
@@ -117,7 +122,10 @@ mod tests {
     fn hash_of_a_file_is_that_of_its_bytes() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), b"abc").unwrap();
-        assert_eq!(hash_of(&dir.path().join("a")).unwrap(), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(
+            hash_of(&dir.path().join("a")).unwrap(),
+            "a9993e364706816aba3e25717850c26c9cd0d89d"
+        );
         assert_eq!(hex(b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 }

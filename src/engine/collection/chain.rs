@@ -46,12 +46,19 @@ impl BackupChain {
     /// The sets that made up the state at `time` as it was seen then: a set that was replaced later counts until
     /// then.
     pub fn state_at(&self, time: Timestamp) -> Vec<&BackupSet> {
-        let by_then = || self.sets().chain(&self.replaced).filter(move |s| s.id.time() <= time);
+        let by_then = || {
+            self.sets()
+                .chain(&self.replaced)
+                .filter(move |s| s.id.time() <= time)
+        };
         let mut sets = Vec::new();
         let mut next = by_then().max_by_key(|s| s.id.time());
         while let Some(set) = next {
             sets.push(set);
-            next = set.id.basis().and_then(|basis| by_then().find(|s| s.id.time() == basis && s.id != set.id));
+            next = set
+                .id
+                .basis()
+                .and_then(|basis| by_then().find(|s| s.id.time() == basis && s.id != set.id));
         }
         match sets.last() {
             Some(set) if set.id.is_full() => sets.into_iter().rev().collect(),
@@ -116,8 +123,13 @@ mod tests {
 
     fn chain_of(sets: &[(i64, i64)]) -> (Vec<BackupChain>, Vec<BackupSet>) {
         let id = |(start, end): &(i64, i64)| match start {
-            0 => SetId::Full { time: Timestamp(*end) },
-            _ => SetId::Incremental { start: Timestamp(*start), end: Timestamp(*end) },
+            0 => SetId::Full {
+                time: Timestamp(*end),
+            },
+            _ => SetId::Incremental {
+                start: Timestamp(*start),
+                end: Timestamp(*end),
+            },
         };
         build(sets.iter().map(|s| BackupSet::new(id(s))).collect())
     }
@@ -128,15 +140,23 @@ mod tests {
 
     #[test]
     fn a_set_built_on_an_earlier_one_replaces_what_came_between() {
-        let (chains, orphans) = chain_of(&[(0, 10), (10, 20), (20, 30), (30, 40), (20, 50), (50, 60)]);
+        let (chains, orphans) =
+            chain_of(&[(0, 10), (10, 20), (20, 30), (30, 40), (20, 50), (50, 60)]);
         assert_eq!((chains.len(), orphans.len()), (1, 0));
         let state = |time| times(&chains[0].state_at(Timestamp(time)));
         assert_eq!(state(60), [10, 20, 50, 60]);
         assert_eq!(state(50), [10, 20, 50]);
         assert_eq!(state(45), [10, 20, 30, 40], "as it was seen then");
         assert_eq!(state(30), [10, 20, 30]);
-        assert_eq!(state(5), [10], "a time before the first backup means the first");
-        assert_eq!(times(&chains[0].replaced.iter().collect::<Vec<_>>()), [30, 40]);
+        assert_eq!(
+            state(5),
+            [10],
+            "a time before the first backup means the first"
+        );
+        assert_eq!(
+            times(&chains[0].replaced.iter().collect::<Vec<_>>()),
+            [30, 40]
+        );
     }
 
     #[test]

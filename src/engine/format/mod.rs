@@ -63,7 +63,16 @@ impl SetId {
 
 impl std::fmt::Display for SetId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", if self.is_full() { "full" } else { "incremental" }, self.time())
+        write!(
+            f,
+            "{} {}",
+            if self.is_full() {
+                "full"
+            } else {
+                "incremental"
+            },
+            self.time()
+        )
     }
 }
 

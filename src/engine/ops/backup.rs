@@ -9,7 +9,9 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::format::manifest;
 use crate::engine::monitor::{Counted, Counter, Level};
-use crate::engine::pipeline::{self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits};
+use crate::engine::pipeline::{
+    self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits,
+};
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
@@ -83,7 +85,10 @@ impl Default for BackupOptions {
 impl BackupOptions {
     /// Options for a full set.
     pub fn full() -> Self {
-        Self { mode: Mode::Full, ..Self::default() }
+        Self {
+            mode: Mode::Full,
+            ..Self::default()
+        }
     }
 
     /// Options for an incremental set.
@@ -122,9 +127,17 @@ impl Engine {
     /// Nothing was written if the source is missing or suddenly empty (`Source`), the clock is behind the newest
     /// set (`Clock`), the key does not open the newest set (`WrongKey`), host or source differ (`Mismatch`), or the
     /// chain cannot be extended (`NoBackup`, `Corrupt`). After any other error the run can be resumed.
-    pub fn backup(&self, source: &Source, options: &BackupOptions, cx: &Context) -> Result<BackupReport> {
+    pub fn backup(
+        &self,
+        source: &Source,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<BackupReport> {
         let counted = Counted::new(cx.monitor);
-        let cx = &Context { monitor: &counted, ..*cx };
+        let cx = &Context {
+            monitor: &counted,
+            ..*cx
+        };
         let collection = self.scan_mended(cx)?;
         self.check_key(&collection, options, cx)?;
         self.check_source(source, &collection, options, cx)?;
@@ -137,23 +150,44 @@ impl Engine {
         let mut stats = self.write_set(source, options, begun, &collection, cx)?;
         stats.problems = counted.problems();
         self.remove_abandoned(&collection, &abandoned, set, cx)?;
-        Ok(BackupReport { set, stats, full_because })
+        Ok(BackupReport {
+            set,
+            stats,
+            full_because,
+        })
     }
 
-    fn begin<'a>(&self, collection: &'a Collection, options: &BackupOptions, cx: &Context) -> Result<Begun<'a>> {
+    fn begin<'a>(
+        &self,
+        collection: &'a Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<Begun<'a>> {
         let time = set_time(collection.newest_time(), cx.now)?;
-        let full = |because| Begun { set: SetId::Full { time }, basis: None, resumed: None, because };
+        let full = |because| Begun {
+            set: SetId::Full { time },
+            basis: None,
+            resumed: None,
+            because,
+        };
         let begun = match options.mode {
             Mode::Full => full(None),
             Mode::Incremental => match self.chain_to_extend(collection, options, cx) {
                 Ok(chain) => Begun {
-                    set: SetId::Incremental { start: chain.end(), end: time },
+                    set: SetId::Incremental {
+                        start: chain.end(),
+                        end: time,
+                    },
                     basis: Some(chain),
                     resumed: None,
                     because: None,
                 },
-                Err(e) if options.or_full && matches!(e.kind(), ErrorKind::NoBackup | ErrorKind::Corrupt) => {
-                    cx.monitor.note(Level::Warning, &format!("{e}; making a full backup"));
+                Err(e)
+                    if options.or_full
+                        && matches!(e.kind(), ErrorKind::NoBackup | ErrorKind::Corrupt) =>
+                {
+                    cx.monitor
+                        .note(Level::Warning, &format!("{e}; making a full backup"));
                     full(Some(e.to_string()))
                 }
                 Err(e) => return Err(e),
@@ -174,9 +208,19 @@ impl Engine {
     ) -> Result<Begun<'a>> {
         let resumed = Some(resumed);
         match set {
-            SetId::Full { .. } => Ok(Begun { set, basis: None, resumed, because: None }),
+            SetId::Full { .. } => Ok(Begun {
+                set,
+                basis: None,
+                resumed,
+                because: None,
+            }),
             SetId::Incremental { .. } => match self.chain_to_extend(collection, options, cx) {
-                Ok(chain) => Ok(Begun { set, basis: Some(chain), resumed, because: None }),
+                Ok(chain) => Ok(Begun {
+                    set,
+                    basis: Some(chain),
+                    resumed,
+                    because: None,
+                }),
                 // Says why, and makes a full set if that is wanted.
                 Err(_) => self.begin(collection, options, cx),
             },
@@ -201,7 +245,11 @@ impl Engine {
         let seen = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
         let walk = count(Walk::new(source, cx)?, Arc::clone(&seen), cx);
         let point = resumed.point.clone();
-        let owners: &dyn OwnerLookup = if options.numeric_owner { &ByNumber } else { &**source.owners() };
+        let owners: &dyn OwnerLookup = if options.numeric_owner {
+            &ByNumber
+        } else {
+            &**source.owners()
+        };
         let changes = changes(walk, before, owners)
             .filter(move |c| c.as_ref().map_or(true, |c| !is_done(c, point.as_ref())));
 
@@ -210,7 +258,11 @@ impl Engine {
             max_block: options.max_block,
             cut: resumed.point.filter(|p| p.block.is_some()).map(|p| p.path),
         };
-        let stages = pipeline::Stages { packer, committer, uploads: self.uploads };
+        let stages = pipeline::Stages {
+            packer,
+            committer,
+            uploads: self.uploads,
+        };
         let mut packer = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx)?;
         packer.stats.source_entries = seen.0.load(Ordering::Relaxed);
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
@@ -234,17 +286,24 @@ impl Engine {
         let manifest_path = archive.file(set, Manifest, true);
         let sigtar_path = archive.file(set, Signature, true);
         let filelist_path = archive.part_filelist();
-        let mut manifest = archive.open_part(&manifest_path, last.map_or(0, |c| c.manifest_bytes))?;
+        let mut manifest =
+            archive.open_part(&manifest_path, last.map_or(0, |c| c.manifest_bytes))?;
         let sigtar = archive.open_part(&sigtar_path, last.map_or(0, |c| c.sigtar_bytes))?;
         let filelist = archive.open_part(&filelist_path, last.map_or(0, |c| c.filelist_bytes))?;
         let mut manifest_bytes = last.map_or(0, |c| c.manifest_bytes);
         if last.is_none() {
             let mut header = Vec::new();
             manifest::write_header(&mut header, &options.hostname, &options.label);
-            manifest.write_all(&header).map_err(|e| Error::io("write", &manifest_path, e))?;
+            manifest
+                .write_all(&header)
+                .map_err(|e| Error::io("write", &manifest_path, e))?;
             manifest_bytes = header.len() as u64;
         }
-        let head = JournalHead { schema: 1, set, settings: self.settings_digest(options) };
+        let head = JournalHead {
+            schema: 1,
+            set,
+            settings: self.settings_digest(options),
+        };
         let journal = archive.resume_journal(&head, &resumed.checkpoints)?;
         let next = last.map_or(1, |c| c.volume + 1);
         let again = |file: &std::fs::File, path: &std::path::Path| {
@@ -260,12 +319,26 @@ impl Engine {
         );
         let parts = pipeline::Parts {
             sigtar: PartFile::new(sigtar, sigtar_path, last.map_or(0, |c| c.sigtar_bytes)),
-            filelist: PartFile::new(filelist, filelist_path, last.map_or(0, |c| c.filelist_bytes)),
+            filelist: PartFile::new(
+                filelist,
+                filelist_path,
+                last.map_or(0, |c| c.filelist_bytes),
+            ),
             filelist_lines: last.map_or(0, |c| c.filelist_lines),
         };
-        let limits = VolumeLimits { volume_bytes: options.volume_bytes };
+        let limits = VolumeLimits {
+            volume_bytes: options.volume_bytes,
+        };
         let seal = Arc::clone(&self.target.seal);
-        let packer = Packer::new(seal, limits, self.spool_dir.clone(), next, resumed.point.clone(), parts, stats);
+        let packer = Packer::new(
+            seal,
+            limits,
+            self.spool_dir.clone(),
+            next,
+            resumed.point.clone(),
+            parts,
+            stats,
+        );
         Ok((packer, committer))
     }
 }
@@ -311,8 +384,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_went_back_is_refused() {
-        assert_eq!(set_time(Some(Timestamp(10)), Timestamp(9)).unwrap_err().kind(), ErrorKind::Clock);
-        assert_eq!(set_time(Some(Timestamp(10)), Timestamp(10)).unwrap(), Timestamp(11));
+        assert_eq!(
+            set_time(Some(Timestamp(10)), Timestamp(9))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Clock
+        );
+        assert_eq!(
+            set_time(Some(Timestamp(10)), Timestamp(10)).unwrap(),
+            Timestamp(11)
+        );
         assert_eq!(set_time(None, Timestamp(10)).unwrap(), Timestamp(10));
     }
 }

@@ -12,15 +12,24 @@ use crate::engine::tree::Source;
 
 impl Engine {
     /// A wrong passphrase is found before the first byte is written: two keys in one chain make it unreadable.
-    pub(super) fn check_key(&self, collection: &Collection, options: &BackupOptions, cx: &Context) -> Result<()> {
+    pub(super) fn check_key(
+        &self,
+        collection: &Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<()> {
         let newest = collection.latest_chain().and_then(|c| c.sets().next_back());
-        let Some(set) = newest.filter(|s| s.is_encrypted() && self.target.seal.can_read_back()) else {
+        let Some(set) = newest.filter(|s| s.is_encrypted() && self.target.seal.can_read_back())
+        else {
             return Ok(());
         };
         match self.remote_manifest(set, cx) {
             Err(e) if e.kind() == ErrorKind::WrongKey => {
                 if options.allow_new_key && options.mode == Mode::Full {
-                    cx.monitor.note(Level::Warning, "the newest set does not open with today's key; a new chain begins");
+                    cx.monitor.note(
+                        Level::Warning,
+                        "the newest set does not open with today's key; a new chain begins",
+                    );
                     return Ok(());
                 }
                 Err(e
@@ -28,7 +37,9 @@ impl Engine {
                     .with_hint("use the passphrase or key of that set, or make a full backup with --allow-new-key"))
             }
             // Damage is judged by `inspect`, which must not go by an intact copy here.
-            Err(e) if e.kind() == ErrorKind::Corrupt => self.archive.note(set.id, |record| record.manifest_bytes = None),
+            Err(e) if e.kind() == ErrorKind::Corrupt => self
+                .archive
+                .note(set.id, |record| record.manifest_bytes = None),
             Err(e) => Err(e),
             Ok(_) => Ok(()),
         }
@@ -46,14 +57,19 @@ impl Engine {
         if options.allow_empty || !is_empty {
             return Ok(());
         }
-        let Some(chain) = collection.latest_chain() else { return Ok(()) };
+        let Some(chain) = collection.latest_chain() else {
+            return Ok(());
+        };
         for set in chain.sets() {
             let manifest = self.manifest(set, cx);
             // With a public key alone the manifest may be unreadable; then assume that there was something.
             if !manifest.is_ok_and(|m| m.volumes.values().all(|v| v.end.path.is_root())) {
                 return Err(Error::new(
                     ErrorKind::Source,
-                    format!("the source {} is empty, and was not in the last backup", source.root().display()),
+                    format!(
+                        "the source {} is empty, and was not in the last backup",
+                        source.root().display()
+                    ),
                 )
                 .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
             }
@@ -72,11 +88,16 @@ impl Engine {
         cx: &Context,
     ) -> Result<&'a BackupChain> {
         let refused = |kind, why: &str| {
-            Error::new(kind, format!("the newest chain cannot be extended: {why}")).with_hint("make a full backup")
+            Error::new(kind, format!("the newest chain cannot be extended: {why}"))
+                .with_hint("make a full backup")
         };
         let health = self.inspect(collection, cx)?;
         if let Some(reason) = health.why_not {
-            let kind = if health.damage.is_empty() { ErrorKind::NoBackup } else { ErrorKind::Corrupt };
+            let kind = if health.damage.is_empty() {
+                ErrorKind::NoBackup
+            } else {
+                ErrorKind::Corrupt
+            };
             return Err(refused(kind, &reason));
         }
         let chain = collection
@@ -95,18 +116,34 @@ impl Engine {
     }
 
     /// Host and source must be those of the chain: mixing two makes everything look deleted and new.
-    fn check_origin(&self, chain: &BackupChain, options: &BackupOptions, cx: &Context) -> Result<()> {
-        let Some(set) = chain.sets().next_back().filter(|_| !options.allow_mismatch) else { return Ok(()) };
-        let Ok(manifest) = self.manifest(set, cx) else { return Ok(()) };
+    fn check_origin(
+        &self,
+        chain: &BackupChain,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<()> {
+        let Some(set) = chain.sets().next_back().filter(|_| !options.allow_mismatch) else {
+            return Ok(());
+        };
+        let Ok(manifest) = self.manifest(set, cx) else {
+            return Ok(());
+        };
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
         let differs = |what: &str, was: &[u8], is: &[u8]| {
             Error::new(
                 ErrorKind::Mismatch,
-                format!("the backups at {} are of {what} {:?}, this is {:?}", self.location(), text(was), text(is)),
+                format!(
+                    "the backups at {} are of {what} {:?}, this is {:?}",
+                    self.location(),
+                    text(was),
+                    text(is)
+                ),
             )
             .with_hint("check the target; if it is right, use --allow-source-mismatch once")
         };
-        if let Some(host) = manifest.hostname.filter(|h| *h != options.hostname && !options.hostname_aliases.contains(h))
+        if let Some(host) = manifest
+            .hostname
+            .filter(|h| *h != options.hostname && !options.hostname_aliases.contains(h))
         {
             return Err(differs("host", &host, &options.hostname));
         }

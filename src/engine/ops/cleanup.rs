@@ -31,7 +31,10 @@ impl Engine {
     pub fn cleanup(&self, force: bool, cx: &Context) -> Result<CleanupStats> {
         let collection = self.scan(cx)?;
         let resumable = self.partial()?.filter(|p| p.resumable).map(|p| p.set);
-        let mut stats = CleanupStats { resumable, ..CleanupStats::default() };
+        let mut stats = CleanupStats {
+            resumable,
+            ..CleanupStats::default()
+        };
         let leftovers: Vec<&BackupSet> = collection
             .orphans
             .iter()
@@ -57,21 +60,45 @@ impl Engine {
 
     /// A listing that leaves out a manifest makes good sets look like leftovers: asks for each one by name.
     fn check_listing(&self, collection: &Collection, leftovers: &[&BackupSet]) -> Result<()> {
-        let here: Vec<SetId> = self.archive.files()?.into_iter().map(|(name, _)| name.set).collect();
+        let here: Vec<SetId> = self
+            .archive
+            .files()?
+            .into_iter()
+            .map(|(name, _)| name.set)
+            .collect();
         for set in leftovers {
             let bases = || {
                 let start = set.id.basis();
-                let known = here.iter().copied().filter(move |s| Some(s.time()) == start);
+                let known = here
+                    .iter()
+                    .copied()
+                    .filter(move |s| Some(s.time()) == start);
                 known.chain(start.map(|time| SetId::Full { time }))
             };
-            let wanted: Vec<SetId> = if set.is_complete() { bases().collect() } else { vec![set.id] };
-            for id in wanted.into_iter().filter(|id| !collection.every_set().any(|s| s.id == *id)) {
+            let wanted: Vec<SetId> = if set.is_complete() {
+                bases().collect()
+            } else {
+                vec![set.id]
+            };
+            for id in wanted
+                .into_iter()
+                .filter(|id| !collection.every_set().any(|s| s.id == *id))
+            {
                 for form in [Form::Plain, Form::Gpg] {
-                    let name = FileName { set: id, kind: FileKind::Manifest, form, partial: false };
+                    let name = FileName {
+                        set: id,
+                        kind: FileKind::Manifest,
+                        form,
+                        partial: false,
+                    };
                     let name = self.target.naming.format(&name);
                     if self.target.storage.stat(&name)?.is_some() {
-                        let text = format!("the listing of {} leaves out {name}, which is there", self.location());
-                        return Err(Error::new(ErrorKind::Unreachable, text).with_hint("nothing was deleted; try later"));
+                        let text = format!(
+                            "the listing of {} leaves out {name}, which is there",
+                            self.location()
+                        );
+                        return Err(Error::new(ErrorKind::Unreachable, text)
+                            .with_hint("nothing was deleted; try later"));
                     }
                 }
             }

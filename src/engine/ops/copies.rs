@@ -34,7 +34,12 @@ enum Trust {
     Damaged,
 }
 
-fn trust(found: &str, stored: Option<&str>, known: Option<u64>, listed: Option<&StoredFile>) -> Trust {
+fn trust(
+    found: &str,
+    stored: Option<&str>,
+    known: Option<u64>,
+    listed: Option<&StoredFile>,
+) -> Trust {
     match (stored, known) {
         (Some(stored), _) if stored != found => Trust::Damaged,
         (Some(_), Some(known)) if listed.is_some_and(|f| f.size == known) => Trust::Proven,
@@ -77,7 +82,10 @@ impl Engine {
         };
         match self.manifest_copy(set)? {
             Some((manifest, Trust::Outdated)) => {
-                cx.monitor.note(Level::Warning, &format!("{error}; going by the copy in the archive dir"));
+                cx.monitor.note(
+                    Level::Warning,
+                    &format!("{error}; going by the copy in the archive dir"),
+                );
                 Ok(manifest)
             }
             _ => Err(error),
@@ -93,26 +101,41 @@ impl Engine {
             Err(e) => return Err(Error::io("read", &path, e)),
         };
         let record = self.archive.record(set.id);
-        let mut trust =
-            trust(&hex(&bytes), record.manifest_sha1.as_deref(), record.manifest_bytes, set.manifest.as_ref());
+        let mut trust = trust(
+            &hex(&bytes),
+            record.manifest_sha1.as_deref(),
+            record.manifest_bytes,
+            set.manifest.as_ref(),
+        );
         // Stored as it is, it has the same length there.
-        let plain = set.manifest.as_ref().filter(|f| f.parsed.form == Form::Plain);
+        let plain = set
+            .manifest
+            .as_ref()
+            .filter(|f| f.parsed.form == Form::Plain);
         if trust == Trust::Unknown && plain.is_some_and(|f| f.size != bytes.len() as u64) {
             trust = Trust::Damaged;
         }
-        let manifest = Manifest::parse_volumes(&bytes).ok().filter(|m| fault(m, set).is_none());
+        let manifest = Manifest::parse_volumes(&bytes)
+            .ok()
+            .filter(|m| fault(m, set).is_none());
         Ok(manifest.map(|m| (m, trust)))
     }
 
     fn keep_manifest(&self, set: &BackupSet, bytes: &[u8], cx: &Context) {
-        let kept = self.archive.store_bytes(bytes, set.id, FileKind::Manifest).and_then(|()| {
-            self.archive.note(set.id, |record| {
-                record.manifest_bytes = set.manifest.as_ref().map(|f| f.size);
-                record.manifest_sha1 = Some(hex(bytes));
-            })
-        });
+        let kept = self
+            .archive
+            .store_bytes(bytes, set.id, FileKind::Manifest)
+            .and_then(|()| {
+                self.archive.note(set.id, |record| {
+                    record.manifest_bytes = set.manifest.as_ref().map(|f| f.size);
+                    record.manifest_sha1 = Some(hex(bytes));
+                })
+            });
         if let Err(e) = kept {
-            cx.monitor.note(Level::Info, &format!("the manifest of the {} is not kept here: {e}", set.id));
+            cx.monitor.note(
+                Level::Info,
+                &format!("the manifest of the {} is not kept here: {e}", set.id),
+            );
         }
     }
 
@@ -120,15 +143,25 @@ impl Engine {
     ///
     /// # Errors
     /// As [`manifest`](Self::manifest).
-    pub(super) fn remote_manifest(&self, set: &BackupSet, cx: &Context) -> Result<(Vec<u8>, Manifest)> {
-        let file = set
-            .manifest
-            .as_ref()
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} has no manifest", set.id)))?;
-        let damaged = |why: String| Error::new(ErrorKind::Corrupt, format!("{} is damaged: {why}", file.name));
+    pub(super) fn remote_manifest(
+        &self,
+        set: &BackupSet,
+        cx: &Context,
+    ) -> Result<(Vec<u8>, Manifest)> {
+        let file = set.manifest.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("{} has no manifest", set.id))
+        })?;
+        let damaged = |why: String| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!("{} is damaged: {why}", file.name),
+            )
+        };
         let bytes = match self.fetch_whole(file, MANIFEST_LIMIT, cx) {
             Err(e) if e.kind() == ErrorKind::WrongKey && self.key_opens_rest(set, file, cx) => {
-                return Err(damaged("the key that opens its set does not open it".into()));
+                return Err(damaged(
+                    "the key that opens its set does not open it".into(),
+                ));
             }
             bytes => bytes?,
         };
@@ -141,9 +174,16 @@ impl Engine {
 
     /// Whether the key opens the smallest other file of a set: then a file it does not open is damaged.
     fn key_opens_rest(&self, set: &BackupSet, file: &StoredFile, cx: &Context) -> bool {
-        let others = set.files().filter(|f| f.parsed.form == Form::Gpg && f.name != file.name && f.size > 0);
-        let smallest = others.min_by_key(|f| f.size).filter(|_| self.target.seal.can_read_back());
-        smallest.is_some_and(|f| self.fetch(f, None, cx).is_ok_and(|mut r| r.read(&mut [0]).is_ok()))
+        let others = set
+            .files()
+            .filter(|f| f.parsed.form == Form::Gpg && f.name != file.name && f.size > 0);
+        let smallest = others
+            .min_by_key(|f| f.size)
+            .filter(|_| self.target.seal.can_read_back());
+        smallest.is_some_and(|f| {
+            self.fetch(f, None, cx)
+                .is_ok_and(|mut r| r.read(&mut [0]).is_ok())
+        })
     }
 
     /// Opens the sigtar of a complete set: the copy here if it can be trusted, else one fetched from the target.
@@ -154,7 +194,10 @@ impl Engine {
         self.ensure_sigtar(set, cx)?;
         let path = self.archive.file(set.id, FileKind::Signature, false);
         let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, file))))
+        Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(
+            256 * 1024,
+            file,
+        ))))
     }
 
     /// Sees to it that an intact copy of a sigtar is here.
@@ -163,18 +206,28 @@ impl Engine {
     /// As [`sigtar`](Self::sigtar).
     pub(super) fn ensure_sigtar(&self, set: &BackupSet, cx: &Context) -> Result<()> {
         let path = self.archive.file(set.id, FileKind::Signature, false);
-        let trust = if path.exists() { Some(self.trust_in_sigtar(set, &path)?) } else { None };
+        let trust = if path.exists() {
+            Some(self.trust_in_sigtar(set, &path)?)
+        } else {
+            None
+        };
         match trust {
             Some(Trust::Proven) => return Ok(()),
             Some(Trust::Damaged) => cx.monitor.note(
                 Level::Notice,
-                &format!("the local copy of the sigtar of the {} is damaged; fetching it again", set.id),
+                &format!(
+                    "the local copy of the sigtar of the {} is damaged; fetching it again",
+                    set.id
+                ),
             ),
             _ => {}
         }
         match self.fetch_sigtar(set, cx) {
             Err(e) if trust == Some(Trust::Outdated) && e.kind() != ErrorKind::Unreachable => {
-                cx.monitor.note(Level::Warning, &format!("{e}; going by the copy in the archive dir"));
+                cx.monitor.note(
+                    Level::Warning,
+                    &format!("{e}; going by the copy in the archive dir"),
+                );
                 Ok(())
             }
             result => result,
@@ -184,12 +237,20 @@ impl Engine {
     fn trust_in_sigtar(&self, set: &BackupSet, path: &Path) -> Result<Trust> {
         let record = self.archive.record(set.id);
         let found = hash_of(path)?;
-        let trust = trust(&found, record.sigtar_sha1.as_deref(), record.sigtar_bytes, set.signature.as_ref());
+        let trust = trust(
+            &found,
+            record.sigtar_sha1.as_deref(),
+            record.sigtar_bytes,
+            set.signature.as_ref(),
+        );
         if trust != Trust::Unknown {
             return Ok(trust);
         }
         let readable = File::open(path).and_then(|f| {
-            std::io::copy(&mut MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, f)), &mut std::io::sink())
+            std::io::copy(
+                &mut MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, f)),
+                &mut std::io::sink(),
+            )
         });
         if readable.is_err() {
             return Ok(Trust::Damaged);
@@ -204,15 +265,23 @@ impl Engine {
     /// Fetches a sigtar into the archive dir, replacing the copy there.
     fn fetch_sigtar(&self, set: &BackupSet, cx: &Context) -> Result<()> {
         let file = set.signature.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("the sigtar of the {} is not at the target", set.id))
+            Error::new(
+                ErrorKind::NotFound,
+                format!("the sigtar of the {} is not at the target", set.id),
+            )
         })?;
         let mut reader = self.fetch(file, None, cx)?;
         let temp = self.archive.temp()?;
-        let out = temp.as_file().try_clone().map_err(|e| Error::io("open", temp.path(), e))?;
+        let out = temp
+            .as_file()
+            .try_clone()
+            .map_err(|e| Error::io("open", temp.path(), e))?;
         let mut writer = self.target.seal.seal(Form::Gzip, Box::new(out))?;
         let mut buffer = vec![0; 256 * 1024];
         loop {
-            let n = reader.read(&mut buffer).map_err(|e| damaged(e).within(format!("cannot read {}", file.name)))?;
+            let n = reader
+                .read(&mut buffer)
+                .map_err(|e| damaged(e).within(format!("cannot read {}", file.name)))?;
             if n == 0 {
                 break;
             }

@@ -18,13 +18,17 @@ impl Engine {
     pub(super) fn finish_set(&self, set: SetId, packer: &Packer, cx: &Context) -> Result<()> {
         let mut record = SetRecord::default();
         if let Some((_, checkpoints)) = self.archive.journal()? {
-            record.volume_bytes = checkpoints.iter().map(|c| (c.volume, c.volume_bytes)).collect();
+            record.volume_bytes = checkpoints
+                .iter()
+                .map(|c| (c.volume, c.volume_bytes))
+                .collect();
         }
         self.finish_sigtar(set, &mut record, cx)?;
         let manifest = self.whole_manifest(set, packer)?;
         let form = self.target.seal.manifest_form();
         record.manifest_sha1 = Some(hash_of(manifest.path())?);
-        record.manifest_bytes = Some(self.upload_sealed(manifest.path(), set, FileKind::Manifest, form, cx)?);
+        record.manifest_bytes =
+            Some(self.upload_sealed(manifest.path(), set, FileKind::Manifest, form, cx)?);
         self.archive.note(set, |known| *known = record)?;
         self.archive.store(manifest, set, FileKind::Manifest)?;
         self.archive.discard_parts()
@@ -55,7 +59,8 @@ impl Engine {
             std::io::copy(&mut file, &mut out).map_err(write).map(drop)
         };
         append(&self.archive.file(set, FileKind::Manifest, true))?;
-        out.write_all(&manifest::filelist_header(packer.parts.filelist_lines)).map_err(write)?;
+        out.write_all(&manifest::filelist_header(packer.parts.filelist_lines))
+            .map_err(write)?;
         let mut filelist = File::open(self.archive.part_filelist())
             .map_err(|e| Error::io("open", &self.archive.part_filelist(), e))?;
         std::io::copy(&mut filelist, &mut out).map_err(write)?;
@@ -64,19 +69,42 @@ impl Engine {
         Ok(temp)
     }
 
-    fn upload_sealed(&self, path: &Path, set: SetId, kind: FileKind, form: Form, cx: &Context) -> Result<u64> {
+    fn upload_sealed(
+        &self,
+        path: &Path,
+        set: SetId,
+        kind: FileKind,
+        form: Form,
+        cx: &Context,
+    ) -> Result<u64> {
         let sealed = self.seal_file(path, form, &self.spool_dir)?;
         self.put(&sealed, set, kind, form, cx)
     }
 
     /// Uploads a sealed file and returns its length.
-    fn put(&self, file: &NamedTempFile, set: SetId, kind: FileKind, form: Form, cx: &Context) -> Result<u64> {
-        let name = self.target.naming.format(&FileName { set, kind, form, partial: false });
+    fn put(
+        &self,
+        file: &NamedTempFile,
+        set: SetId,
+        kind: FileKind,
+        form: Form,
+        cx: &Context,
+    ) -> Result<u64> {
+        let name = self.target.naming.format(&FileName {
+            set,
+            kind,
+            form,
+            partial: false,
+        });
         self.target
             .storage
             .put(&name, file.path())
             .map_err(|e| e.within(format!("cannot upload {name} to {}", self.location())))?;
-        let bytes = file.as_file().metadata().map_err(|e| Error::io("stat", file.path(), e))?.len();
+        let bytes = file
+            .as_file()
+            .metadata()
+            .map_err(|e| Error::io("stat", file.path(), e))?
+            .len();
         cx.monitor.count(Counter::StoredBytes, bytes);
         Ok(bytes)
     }
@@ -86,7 +114,9 @@ impl Engine {
         let mut sealing = Sealing::begin(&*self.target.seal, form, dir)?;
         let mut buffer = vec![0; 256 * 1024];
         loop {
-            let n = file.read(&mut buffer).map_err(|e| Error::io("read", path, e))?;
+            let n = file
+                .read(&mut buffer)
+                .map_err(|e| Error::io("read", path, e))?;
             if n == 0 {
                 return Ok(sealing.finish()?.spool);
             }

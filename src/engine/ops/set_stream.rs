@@ -24,7 +24,11 @@ type Input = Box<dyn Read + Send>;
 /// The next entry of a set.
 pub(super) enum Head {
     /// It is in the difftar; a file's data can be read next.
-    Member { diff: DiffKind, kind: Kind, meta: Metadata },
+    Member {
+        diff: DiffKind,
+        kind: Kind,
+        meta: Metadata,
+    },
     /// Not a file, and known from the sigtar although its volume is lost.
     Known { kind: Kind, meta: Metadata },
     /// Its deletion is known from the sigtar although its volume is lost.
@@ -104,9 +108,15 @@ impl<'e> SetStream<'e> {
                 let in_order = ordered(&manifest);
                 let needed = |v: &VolumeInfo| {
                     !in_order
-                        || (v.end.path >= *wanted && (v.start.path <= *wanted || v.start.path.is_within(wanted)))
+                        || (v.end.path >= *wanted
+                            && (v.start.path <= *wanted || v.start.path.is_within(wanted)))
                 };
-                stream.pending = manifest.volumes.iter().filter(|(_, v)| needed(v)).map(|(n, _)| *n).collect();
+                stream.pending = manifest
+                    .volumes
+                    .iter()
+                    .filter(|(_, v)| needed(v))
+                    .map(|(n, _)| *n)
+                    .collect();
                 stream.manifest = Some(manifest);
                 if strict {
                     stream.watch_sigtar()?;
@@ -141,7 +151,10 @@ impl<'e> SetStream<'e> {
     /// Whether nothing is known about `path` in this set.
     pub fn is_unknown(&self, path: &PathIndex) -> bool {
         self.blind_from.as_ref().is_some_and(|from| from <= path)
-            && self.lost.iter().any(|(from, to)| from <= path && path <= to)
+            && self
+                .lost
+                .iter()
+                .any(|(from, to)| from <= path && path <= to)
     }
 
     fn next_head(&mut self) -> Result<Option<(PathIndex, Head)>> {
@@ -155,7 +168,9 @@ impl<'e> SetStream<'e> {
                 };
                 return Ok(Some((ghost.path, head)));
             }
-            let Some(member) = self.raw.take() else { return Ok(None) };
+            let Some(member) = self.raw.take() else {
+                return Ok(None);
+            };
             if !member.path.is_within(&self.wanted) {
                 continue;
             }
@@ -165,15 +180,28 @@ impl<'e> SetStream<'e> {
                     continue;
                 }
                 let reason = format!("it is out of order in the {}", self.set.id);
-                self.cx.monitor.problem(Problem::new(ProblemKind::Refused, &member.path, reason));
+                self.cx
+                    .monitor
+                    .problem(Problem::new(ProblemKind::Refused, &member.path, reason));
                 continue;
             }
             if member.block.is_some_and(|b| b > 1) {
                 let path = member.path;
                 return Ok(Some((path, Head::Lost)));
             }
-            self.current = Some((member.path.clone(), member.diff, member.block.unwrap_or(0), member.size));
-            let Member { path, diff, kind, meta, .. } = member;
+            self.current = Some((
+                member.path.clone(),
+                member.diff,
+                member.block.unwrap_or(0),
+                member.size,
+            ));
+            let Member {
+                path,
+                diff,
+                kind,
+                meta,
+                ..
+            } = member;
             return Ok(Some((path, Head::Member { diff, kind, meta })));
         }
     }
@@ -184,7 +212,9 @@ impl<'e> SetStream<'e> {
             if self.reader.is_none() && !self.open_volume()? {
                 return Ok(None);
             }
-            let Some(reader) = &mut self.reader else { return Ok(None) };
+            let Some(reader) = &mut self.reader else {
+                return Ok(None);
+            };
             match reader.next_member() {
                 Ok(Some(member)) => self.raw = Some(member),
                 Ok(None) => self.reader = None,
@@ -199,7 +229,10 @@ impl<'e> SetStream<'e> {
                     None => {
                         self.reader = None;
                         let e = Error::from(e);
-                        self.lose(&format!("a volume of the {} is damaged: {e}", self.set.id), None)?;
+                        self.lose(
+                            &format!("a volume of the {} is damaged: {e}", self.set.id),
+                            None,
+                        )?;
                     }
                 },
             }
@@ -210,7 +243,11 @@ impl<'e> SetStream<'e> {
     fn open_volume(&mut self) -> Result<bool> {
         while let Some(number) = self.pending.pop_front() {
             self.cx.cancel.check()?;
-            let info = self.manifest.as_ref().and_then(|m| m.volumes.get(&number)).cloned();
+            let info = self
+                .manifest
+                .as_ref()
+                .and_then(|m| m.volumes.get(&number))
+                .cloned();
             let opened = match self.set.volumes.get(&number) {
                 Some(file) => {
                     let hash = info.as_ref().and_then(|i| i.hash.as_ref());
@@ -218,7 +255,10 @@ impl<'e> SetStream<'e> {
                 }
                 None => Err(Error::new(
                     ErrorKind::NotFound,
-                    format!("volume {number} of the {} is not at the target", self.set.id),
+                    format!(
+                        "volume {number} of the {} is not at the target",
+                        self.set.id
+                    ),
                 )),
             };
             match opened {
@@ -241,8 +281,14 @@ impl<'e> SetStream<'e> {
         self.losses += 1;
         self.cx.monitor.note(Level::Warning, reason);
         // Without bounds, everything after what was read may be lost.
-        let rest = || (self.last.clone().unwrap_or_default(), PathIndex::after_all());
-        self.lost.push(volume.map_or_else(rest, |v| (v.start.path.clone(), v.end.path.clone())));
+        let rest = || {
+            (
+                self.last.clone().unwrap_or_default(),
+                PathIndex::after_all(),
+            )
+        };
+        self.lost
+            .push(volume.map_or_else(rest, |v| (v.start.path.clone(), v.end.path.clone())));
         self.watch_sigtar()
     }
 
@@ -270,7 +316,9 @@ impl<'e> SetStream<'e> {
     /// The next entry the sigtar names that comes before `next` and was not given out.
     fn next_ghost(&mut self, next: Option<&PathIndex>) -> Result<Option<SigEntry>> {
         loop {
-            let Some(ghosts) = &mut self.ghosts else { return Ok(None) };
+            let Some(ghosts) = &mut self.ghosts else {
+                return Ok(None);
+            };
             if self.ghost.is_none() {
                 match ghosts.next_entry() {
                     Ok(entry) => self.ghost = entry,
@@ -281,7 +329,9 @@ impl<'e> SetStream<'e> {
                     }
                 }
             }
-            let Some(ghost) = &self.ghost else { return Ok(None) };
+            let Some(ghost) = &self.ghost else {
+                return Ok(None);
+            };
             let told = self.last.as_ref().is_some_and(|l| ghost.path <= *l);
             if told || !ghost.path.is_within(&self.wanted) || next == Some(&ghost.path) {
                 let arrived = next == Some(&ghost.path);
@@ -323,8 +373,12 @@ impl<'e> SetStream<'e> {
 impl Read for SetStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
-            let Some((path, diff, block, size)) = &self.current else { return Ok(0) };
-            let Some(reader) = &mut self.reader else { return Ok(0) };
+            let Some((path, diff, block, size)) = &self.current else {
+                return Ok(0);
+            };
+            let Some(reader) = &mut self.reader else {
+                return Ok(0);
+            };
             let n = reader.read(buffer).map_err(damaged)?;
             if n > 0 || buffer.is_empty() {
                 return Ok(n);
@@ -336,7 +390,9 @@ impl Read for SetStream<'_> {
             let (path, diff, block) = (path.clone(), *diff, *block);
             self.current = None;
             let losses = self.losses;
-            let next = self.next_member()?.filter(|m| m.path == path && m.diff == diff);
+            let next = self
+                .next_member()?
+                .filter(|m| m.path == path && m.diff == diff);
             let part = next.and_then(|m| Some((m.block?, m.size)));
             match part {
                 Some((number, size)) if number == block + 1 && self.losses == losses => {
@@ -344,7 +400,11 @@ impl Read for SetStream<'_> {
                     self.current = Some((path, diff, number, size));
                 }
                 _ => {
-                    return Err(Error::new(ErrorKind::Corrupt, format!("part {} is lost", block + 1)).into());
+                    return Err(Error::new(
+                        ErrorKind::Corrupt,
+                        format!("part {} is lost", block + 1),
+                    )
+                    .into());
                 }
             }
         }
@@ -353,7 +413,11 @@ impl Read for SetStream<'_> {
 
 /// Whether the bounds of the volumes follow each other, so that they can be gone by.
 fn ordered(manifest: &Manifest) -> bool {
-    let bounds: Vec<&PathIndex> = manifest.volumes.values().flat_map(|v| [&v.start.path, &v.end.path]).collect();
+    let bounds: Vec<&PathIndex> = manifest
+        .volumes
+        .values()
+        .flat_map(|v| [&v.start.path, &v.end.path])
+        .collect();
     bounds.is_sorted()
 }
 

@@ -29,13 +29,17 @@ impl Engine {
     /// # Errors
     /// The archive dir cannot be changed.
     pub(super) fn forget_gone(&self, collection: &Collection) -> Result<()> {
-        let there: BTreeSet<SetId> =
-            collection.every_set().map(|s| s.id).collect();
+        let there: BTreeSet<SetId> = collection.every_set().map(|s| s.id).collect();
         if there.is_empty() {
             return Ok(());
         }
-        let local: BTreeSet<SetId> =
-            self.archive.files()?.into_iter().filter(|(n, _)| !n.partial).map(|(n, _)| n.set).collect();
+        let local: BTreeSet<SetId> = self
+            .archive
+            .files()?
+            .into_iter()
+            .filter(|(n, _)| !n.partial)
+            .map(|(n, _)| n.set)
+            .collect();
         for set in local.difference(&there) {
             self.archive.forget(*set)?;
         }

@@ -1,8 +1,8 @@
 //! Packs changes into volumes, strictly in order, and keeps the sigtar and the list of changed files beside them.
 
+use super::closed;
 use super::read::{FileHead, FileTail, Item, Loaded, Piece};
 use super::volume::{Sealed, Volume, VolumeLimits};
-use super::closed;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -53,17 +53,25 @@ pub(crate) struct PartFile {
 impl PartFile {
     /// Goes on writing `file` at its end.
     pub fn new(file: File, path: PathBuf, bytes: u64) -> Self {
-        Self { out: BufWriter::with_capacity(256 * 1024, file), path, bytes }
+        Self {
+            out: BufWriter::with_capacity(256 * 1024, file),
+            path,
+            bytes,
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(|e| Error::io("write", &self.path, e))
+        self.out
+            .write_all(bytes)
+            .map_err(|e| Error::io("write", &self.path, e))
     }
 
     /// Hands everything to the operating system.
     pub fn flush(&mut self) -> Result<()> {
-        self.out.flush().map_err(|e| Error::io("write", &self.path, e))
+        self.out
+            .flush()
+            .map_err(|e| Error::io("write", &self.path, e))
     }
 }
 
@@ -125,7 +133,12 @@ impl Packer {
     }
 
     /// Packs everything that arrives, and sends volumes as they fill.
-    pub(super) fn run(&mut self, order: &Receiver<Item>, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    pub(super) fn run(
+        &mut self,
+        order: &Receiver<Item>,
+        out: &Sender<SealedVolume>,
+        cx: &Context,
+    ) -> Result<()> {
         for item in order {
             match item {
                 Item::Batch(batch) => {
@@ -133,7 +146,9 @@ impl Packer {
                         self.check_cancel(out, cx)?;
                         match loaded {
                             Loaded::Entry(change) => self.pack_entry(change, out, cx)?,
-                            Loaded::File { head, data, tail } => self.pack_small(&head, &data, tail, out, cx)?,
+                            Loaded::File { head, data, tail } => {
+                                self.pack_small(&head, &data, tail, out, cx)?
+                            }
                             Loaded::Nothing => {}
                         }
                     }
@@ -144,9 +159,16 @@ impl Packer {
                 }
             }
         }
-        if let Some(ResumePoint { path, block: Some(_) }) = &self.resume {
-            return Err(Error::new(ErrorKind::Source, format!("{path} went away since the interrupted run"))
-                .with_hint("run the backup again"));
+        if let Some(ResumePoint {
+            path,
+            block: Some(_),
+        }) = &self.resume
+        {
+            return Err(Error::new(
+                ErrorKind::Source,
+                format!("{path} went away since the interrupted run"),
+            )
+            .with_hint("run the backup again"));
         }
         if self.next_number == 1 && self.volume.is_none() {
             // An increment without changes still has its one, empty volume.
@@ -166,7 +188,12 @@ impl Packer {
         Ok(())
     }
 
-    fn pack_entry(&mut self, change: Change, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    fn pack_entry(
+        &mut self,
+        change: Change,
+        out: &Sender<SealedVolume>,
+        cx: &Context,
+    ) -> Result<()> {
         match change.action {
             Action::Deleted { was_file } => {
                 difftar::append_deleted(&mut self.member, &change.path);
@@ -217,11 +244,21 @@ impl Packer {
         self.end_file(head, tail, cx)
     }
 
-    fn pack_stream(&mut self, pieces: &Receiver<Piece>, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    fn pack_stream(
+        &mut self,
+        pieces: &Receiver<Piece>,
+        out: &Sender<SealedVolume>,
+        cx: &Context,
+    ) -> Result<()> {
         // A file that could not be opened sends nothing at all.
-        let Ok(Piece::Head(head)) = pieces.recv() else { return Ok(()) };
+        let Ok(Piece::Head(head)) = pieces.recv() else {
+            return Ok(());
+        };
         let skip = match self.resume.take() {
-            Some(ResumePoint { path, block: Some(block) }) if path == head.entry.path => block,
+            Some(ResumePoint {
+                path,
+                block: Some(block),
+            }) if path == head.entry.path => block,
             _ => 0,
         };
         let mut number = 0;
@@ -288,8 +325,14 @@ impl Packer {
         Ok(())
     }
 
-    fn close_volume(&mut self, out: &Sender<SealedVolume>, cut_file: Option<FileStamp>) -> Result<()> {
-        let Some(volume) = self.volume.take() else { return Ok(()) };
+    fn close_volume(
+        &mut self,
+        out: &Sender<SealedVolume>,
+        cut_file: Option<FileStamp>,
+    ) -> Result<()> {
+        let Some(volume) = self.volume.take() else {
+            return Ok(());
+        };
         let (sealed, info) = volume.finish()?;
         self.parts.sigtar.flush()?;
         self.parts.filelist.flush()?;
@@ -329,7 +372,9 @@ impl Packer {
     pub(super) fn note_beginning(&mut self) -> Result<()> {
         let dir = &self.spool_dir;
         let made = tempfile::tempfile_in(dir).and_then(|f| f.metadata());
-        self.began = made.map_err(|e| Error::io("create a spool file in", dir, e))?.mtime();
+        self.began = made
+            .map_err(|e| Error::io("create a spool file in", dir, e))?
+            .mtime();
         Ok(())
     }
 
@@ -363,7 +408,11 @@ impl Packer {
         self.stats.new_entries += 1;
         self.stats.new_bytes += entry.size;
         self.stats.delta_entries += 1;
-        let change = if replaces { EntryChange::Modified } else { EntryChange::Added };
+        let change = if replaces {
+            EntryChange::Modified
+        } else {
+            EntryChange::Added
+        };
         cx.monitor.entry(&entry.path, Some(change));
     }
 
@@ -375,7 +424,9 @@ impl Packer {
 
     fn list(&mut self, word: FileWord, path: &PathIndex) -> Result<()> {
         self.parts.filelist_lines += 1;
-        self.parts.filelist.write(&manifest::filelist_line(word, path))
+        self.parts
+            .filelist
+            .write(&manifest::filelist_line(word, path))
     }
 
     /// Closes the sigtar.

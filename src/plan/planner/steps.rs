@@ -25,6 +25,11 @@ impl Planner<'_> {
             Command::Full => self.backup(word, Wish::Full).and_then(one),
             Command::Incr => self.backup(word, Wish::Incremental).and_then(one),
             Command::Purge(None) => {
+                if !retention.removes() {
+                    let note =
+                        "purge removes no set: there is no max-age or keep-fulls under [retention]";
+                    self.notes.push(note.to_owned());
+                }
                 let remove =
                     self.remove(word, "retention".to_owned(), &Rules::of(retention, now))?;
                 let mut cleanup = self.cleanup(word);

@@ -53,12 +53,20 @@ impl Heard {
 
     /// Whether a note says `text`.
     pub fn says(&self, text: &str) -> bool {
-        self.notes.lock().expect("notes").iter().any(|(_, n)| n.contains(text))
+        self.notes
+            .lock()
+            .expect("notes")
+            .iter()
+            .any(|(_, n)| n.contains(text))
     }
 
     /// Everything, for messages of failed tests.
     pub fn all(&self) -> String {
-        format!("{:?} {:?}", self.notes.lock().expect("notes"), self.problems.lock().expect("problems"))
+        format!(
+            "{:?} {:?}",
+            self.notes.lock().expect("notes"),
+            self.problems.lock().expect("problems")
+        )
     }
 }
 
@@ -67,7 +75,10 @@ impl Monitor for Heard {
         self.problems.lock().expect("problems").push(problem);
     }
     fn note(&self, level: Level, text: &str) {
-        self.notes.lock().expect("notes").push((level, text.to_string()));
+        self.notes
+            .lock()
+            .expect("notes")
+            .push((level, text.to_string()));
     }
 }
 
@@ -115,7 +126,11 @@ impl Vault {
     /// An engine as a new run opens it, on any storage.
     pub fn engine_on(&self, storage: impl Storage + 'static) -> Engine {
         let naming = Naming::default();
-        let target = Target { storage: Arc::new(storage), naming: naming.clone(), seal: seal_of(self.sealed, self.threads) };
+        let target = Target {
+            storage: Arc::new(storage),
+            naming: naming.clone(),
+            seal: seal_of(self.sealed, self.threads),
+        };
         let archive = ArchiveDir::at(self.archive(), naming).expect("archive dir");
         Engine::open(target, archive).with_uploads(self.uploads)
     }
@@ -136,8 +151,19 @@ impl Vault {
     }
 
     /// One run with lock and all.
-    pub fn backup_with(&self, engine: &Engine, mode: Mode, now: i64, heard: &Heard) -> Result<BackupReport> {
-        let cx = Context { monitor: heard, cancel: &self.cancel, now: Timestamp(now), threads: self.threads };
+    pub fn backup_with(
+        &self,
+        engine: &Engine,
+        mode: Mode,
+        now: i64,
+        heard: &Heard,
+    ) -> Result<BackupReport> {
+        let cx = Context {
+            monitor: heard,
+            cancel: &self.cancel,
+            now: Timestamp(now),
+            threads: self.threads,
+        };
         let _lock = engine.lock("a test", Duration::ZERO, &cx)?;
         engine.backup(&Source::new(self.source()), &self.options(mode), &cx)
     }
@@ -152,23 +178,45 @@ impl Vault {
     /// Runs anything with a context.
     pub fn with<T>(&self, now: i64, heard: &Heard, run: impl FnOnce(&Context) -> T) -> T {
         let cancel = Cancel::new();
-        run(&Context { monitor: heard, cancel: &cancel, now: Timestamp(now), threads: self.threads })
+        run(&Context {
+            monitor: heard,
+            cancel: &cancel,
+            now: Timestamp(now),
+            threads: self.threads,
+        })
     }
 
     /// Restores into a new folder.
-    pub fn restore_with(&self, engine: &Engine, time: Option<i64>, heard: &Heard) -> (Result<RestoreStats>, PathBuf) {
+    pub fn restore_with(
+        &self,
+        engine: &Engine,
+        time: Option<i64>,
+        heard: &Heard,
+    ) -> (Result<RestoreStats>, PathBuf) {
         let to = self.scratch.join("restored");
         let _ = std::fs::remove_dir_all(&to);
-        let options = RestoreOptions { time: time.map(Timestamp), ..RestoreOptions::default() };
-        (self.with(T0, heard, |cx| engine.restore(&to, &options, cx)), to)
+        let options = RestoreOptions {
+            time: time.map(Timestamp),
+            ..RestoreOptions::default()
+        };
+        (
+            self.with(T0, heard, |cx| engine.restore(&to, &options, cx)),
+            to,
+        )
     }
 
     /// Restores the state at `time`, without any problem, and compares it.
     pub fn must_restore(&self, time: Option<i64>, expected: &Tree, when: &str) {
         let heard = Heard::default();
         let (result, to) = self.restore_with(&self.engine(), time, &heard);
-        let stats = result.unwrap_or_else(|e| panic!("{when}: restore of {time:?}: {e}\n{}", heard.all()));
-        assert_eq!(stats.problems, 0, "{when}: restore of {time:?}: {}", heard.all());
+        let stats =
+            result.unwrap_or_else(|e| panic!("{when}: restore of {time:?}: {e}\n{}", heard.all()));
+        assert_eq!(
+            stats.problems,
+            0,
+            "{when}: restore of {time:?}: {}",
+            heard.all()
+        );
         if let Err(text) = expected.compare(&to) {
             panic!("{when}: restore of {time:?}: {text}\n{}", heard.all());
         }
@@ -177,7 +225,9 @@ impl Vault {
     /// Verifies by reading everything back, without comparing.
     pub fn verify_with(&self, engine: &Engine, heard: &Heard) -> Result<RestoreStats> {
         let local = Source::new(self.source());
-        self.with(T0, heard, |cx| engine.verify(&local, &VerifyOptions::default(), &mut Discard, cx))
+        self.with(T0, heard, |cx| {
+            engine.verify(&local, &VerifyOptions::default(), &mut Discard, cx)
+        })
     }
 
     /// A second bench with copies of target and archive dir, and the same source.
@@ -201,7 +251,11 @@ impl<'v> Fork<'v> {
             let bytes = vault.storage.bytes(&n).expect("an object");
             (n, bytes)
         });
-        Self { vault, kept, objects: objects.collect() }
+        Self {
+            vault,
+            kept,
+            objects: objects.collect(),
+        }
     }
 
     /// Everything as it was when the fork was made.
@@ -243,17 +297,34 @@ pub fn copy_dir(from: &Path, to: &Path) {
 
 fn seal_of(sealed: Sealed, threads: usize) -> Arc<dyn seal::Seal> {
     let encryption = match sealed {
-        Sealed::Gpg => Encryption::Symmetric { passphrase: Secret::new("a passphrase"), sign: None },
+        Sealed::Gpg => Encryption::Symmetric {
+            passphrase: Secret::new("a passphrase"),
+            sign: None,
+        },
         _ => Encryption::None,
     };
-    let compression = if sealed == Sealed::Plain { Compression::None } else { Compression::Fast };
-    let options = SealOptions { encryption, compression, threads, block_bytes: Some(16 * 1024), ..SealOptions::default() };
+    let compression = if sealed == Sealed::Plain {
+        Compression::None
+    } else {
+        Compression::Fast
+    };
+    let options = SealOptions {
+        encryption,
+        compression,
+        threads,
+        block_bytes: Some(16 * 1024),
+        ..SealOptions::default()
+    };
     Arc::from(seal::open(&options).expect("a seal"))
 }
 
 /// The wrappers every real service has, without patience.
 pub fn impatient(storage: impl Storage + 'static) -> Box<dyn Storage> {
-    let options = StorageOptions { attempts: 1, backoff: Duration::from_millis(1), ..StorageOptions::default() };
+    let options = StorageOptions {
+        attempts: 1,
+        backoff: Duration::from_millis(1),
+        ..StorageOptions::default()
+    };
     guarded(storage, &options)
 }
 
@@ -276,7 +347,13 @@ pub fn write(path: &Path, bytes: &[u8], mtime: i64) {
 /// Sets a modification time in whole seconds.
 pub fn set_mtime(path: &Path, seconds: i64) {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("a time");
 }
