@@ -78,6 +78,7 @@ impl Session {
             cache_dir: self.world.cache_dir.clone(),
             temp_dir: self.world.temp_dir.clone(),
             current_dir: self.world.current_dir.clone(),
+            judge_batch: Some(crate::plan::default_batch),
             look_at_files: true,
         }
     }

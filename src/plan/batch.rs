@@ -171,26 +171,6 @@ pub const WORDS: &[(&str, Word)] = &[
     ("sync", Word::Sync),
 ];
 
-/// Words hooks may belong to: all that do something. `backup` stands for every command that makes a set, `purge`
-/// for every one that removes sets, `verify` for `verifypath` as well.
-pub const HOOKED_WORDS: &[&str] = &[
-    "backup",
-    "bkp",
-    "full",
-    "incr",
-    "purge",
-    "purgefull",
-    "purgeincr",
-    "purgeauto",
-    "cleanup",
-    "verify",
-    "verifypath",
-    "check",
-    "restore",
-    "fetch",
-    "sync",
-];
-
 /// Commands that are no part of a batch: `dupr home history`.
 pub const ALONE: &[&str] = &[
     "history",

@@ -13,8 +13,10 @@ pub mod state;
 
 pub use batch::{Batch, BatchError, BatchOptions};
 pub use error::Error;
-pub use planner::plan;
+pub use planner::{default_batch, plan};
 pub use state::State;
+
+pub use crate::profile::settings::OnFailure;
 
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
@@ -195,21 +197,6 @@ pub struct HookAction {
     /// This hook undoes that of the step with this number: it runs whenever that one was started, on signals
     /// too, and only then. Its moment is `undo`.
     pub undo_of: Option<u32>,
-}
-
-/// What the failure of a hook means.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// The commands it precedes do not run, and the run fails.
-    #[default]
-    Abort,
-    /// The run goes on and ends with a warning.
-    Warn,
-    /// Nothing.
-    Ignore,
 }
 
 /// A set to make.

@@ -6,7 +6,7 @@
 
 mod steps;
 
-use super::batch::{Batch, BatchItem, BatchNode, Command, Word};
+use super::batch::{Batch, BatchItem, BatchNode, BatchOptions, Command, Word};
 use super::error::Error;
 use super::state::{State, TargetState};
 use super::{Action, HookAction, Item, Node, Plan, Step, When};
@@ -77,7 +77,9 @@ pub fn needs(
 ) -> Result<(), (String, String)> {
     let missing =
         |word: &str, key: &str, hint: &str| Err((format!("{word} needs {key}"), hint.to_owned()));
-    let any = retention.removes();
+    let any = retention.keep_fulls.is_some()
+        || retention.max_age.is_some()
+        || retention.keep_chains_with_incrementals.is_some();
     for command in batch.commands() {
         match command {
             Command::PurgeAuto if !any => {
@@ -109,6 +111,20 @@ pub fn needs(
         }
     }
     Ok(())
+}
+
+/// Whether a profile's `run.default` is a batch, and one it has the rules for.
+///
+/// # Errors
+/// What is wrong, and what to write. See [`BatchJudge`](crate::profile::BatchJudge).
+pub fn default_batch(
+    text: &str,
+    retention: &Retention,
+    checks: &Checks,
+) -> Result<(), (String, Option<String>)> {
+    let batch = Batch::parse(text, &[], BatchOptions::default())
+        .map_err(|error| (error.to_string(), error.help()))?;
+    needs(&batch, retention, checks).map_err(|(message, help)| (message, Some(help)))
 }
 
 struct Planner<'a> {

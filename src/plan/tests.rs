@@ -14,6 +14,7 @@ fn profile(path: &Path) -> Profile {
         cache_dir: "/home/me/.cache/dupr".into(),
         temp_dir: "/tmp".into(),
         current_dir: "/".into(),
+        judge_batch: Some(default_batch),
         ..Surroundings::default()
     };
     let text = std::fs::read_to_string(path).unwrap();

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use translate::Import;
 
+mod keys;
 mod params;
 mod translate;
 

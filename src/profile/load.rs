@@ -12,12 +12,16 @@ use super::error::{Errors, Place, Problem, SourceText};
 use super::file::ProfileFile;
 use super::layer::{self, KeyPath};
 use super::lookup;
+use super::settings::{Checks, Retention};
 use figment::Figment;
 use figment::value::{Dict, Value};
 use reader::Reader;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Whether a batch suits the rules and checks of a profile; otherwise what is wrong, and what to write.
+pub type BatchJudge = fn(&str, &Retention, &Checks) -> Result<(), (String, Option<String>)>;
 
 /// What the world looks like, handed down from the command line: nothing here is looked up again.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,8 @@ pub struct Surroundings {
     pub temp_dir: PathBuf,
     /// The directory relative paths of the command line start from.
     pub current_dir: PathBuf,
+    /// Judges `run.default`: the language of batches is not known in this room. `plan::default_batch` is it.
+    pub judge_batch: Option<BatchJudge>,
     /// Whether files a profile names are looked at: secrets, scripts, permissions. Not when only the text is to be
     /// checked.
     pub look_at_files: bool,

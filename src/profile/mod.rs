@@ -21,7 +21,7 @@ pub mod url;
 pub use age::Age;
 pub use check::NOT_AVAILABLE;
 pub use error::Errors;
-pub use load::{Loaded, Shown, Surroundings};
+pub use load::{BatchJudge, Loaded, Shown, Surroundings};
 pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{

@@ -2,7 +2,6 @@
 
 use super::age::Age;
 use super::secret::SecretRef;
-pub use crate::plan::OnFailure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -133,11 +132,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Whether any rule can remove a set; the others only hold some back.
+    /// Whether any rule can remove a set. The keep rules do where there is no other: what none of them holds goes.
     pub fn removes(&self) -> bool {
         self.keep_fulls.is_some()
             || self.max_age.is_some()
             || self.keep_chains_with_incrementals.is_some()
+            || self.keep_monthly > 0
+            || self.keep_yearly > 0
     }
 }
 
@@ -257,6 +258,39 @@ pub enum Network {
     /// A connection that is not paid by volume.
     Unmetered,
 }
+
+/// What the failure of a hook means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The commands it precedes do not run, and the run fails.
+    #[default]
+    Abort,
+    /// The run goes on and ends with a warning.
+    Warn,
+    /// Nothing.
+    Ignore,
+}
+
+/// Batch words hooks may belong to: all that do something. `backup` stands for every command that makes a set,
+/// `purge` for every one that removes sets, `verify` for `verifypath` as well.
+pub const HOOKED_WORDS: &[&str] = &[
+    "backup",
+    "bkp",
+    "full",
+    "incr",
+    "purge",
+    "purgefull",
+    "purgeincr",
+    "purgeauto",
+    "cleanup",
+    "verify",
+    "verifypath",
+    "check",
+    "restore",
+    "fetch",
+    "sync",
+];
 
 /// A program around commands.
 #[derive(Debug, Clone, PartialEq)]

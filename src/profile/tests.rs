@@ -9,6 +9,7 @@ fn around() -> Surroundings {
         cache_dir: "/home/me/.cache/dupr".into(),
         temp_dir: "/tmp".into(),
         current_dir: "/work".into(),
+        judge_batch: Some(crate::plan::default_batch),
         ..Surroundings::default()
     }
 }

@@ -173,6 +173,13 @@ fn options_without_a_command_are_refused() {
     assert!(Batch::parse("backup", &[], compare).is_err());
 }
 
+#[test]
+fn hooks_name_words_of_the_language() {
+    for word in crate::profile::settings::HOOKED_WORDS {
+        assert!(WORDS.iter().any(|(text, _)| text == word), "{word}");
+    }
+}
+
 fn any_time() -> impl Strategy<Value = Option<TimeText>> {
     proptest::option::of("[1-9][0-9]?[smhDWMY]".prop_map(|t| TimeText::parse(&t, ':').unwrap()))
 }

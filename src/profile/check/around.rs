@@ -1,11 +1,10 @@
 //! Checks what happens around a run: hooks, scripts beside the profile, reports.
 
 use super::Checker;
-use crate::plan::batch::HOOKED_WORDS;
 use crate::profile::Age;
 use crate::profile::error::nearest;
 use crate::profile::file::{EmailFile, HookFile, ProfileFile};
-use crate::profile::settings::{Email, Hook, HookMoment, MailTransport, OnFailure};
+use crate::profile::settings::{Email, HOOKED_WORDS, Hook, HookMoment, MailTransport, OnFailure};
 use crate::profile::url;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

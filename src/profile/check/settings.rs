@@ -1,7 +1,6 @@
 //! Checks how sets are sealed, made and kept, and how a run behaves.
 
 use super::Checker;
-use crate::plan::batch::{Batch, BatchOptions};
 use crate::profile::file::{
     CheckFile, ConcurrencyEntry, ProfileFile, RunFile, ScheduleFile, ZoneEntry,
 };
@@ -215,14 +214,10 @@ impl Checker<'_> {
         retention: &Retention,
         checks: &Checks,
     ) -> RunSettings {
-        match Batch::parse(&file.default, &[], BatchOptions::default()) {
-            Ok(batch) => {
-                if let Err((message, help)) = crate::plan::planner::needs(&batch, retention, checks)
-                {
-                    self.problem("run.default", message, Some(help));
-                }
-            }
-            Err(error) => self.problem("run.default", error.to_string(), error.help()),
+        if let Some(judge) = self.around.judge_batch
+            && let Err((message, help)) = judge(&file.default, retention, checks)
+        {
+            self.problem("run.default", message, help);
         }
         if !(-20..=19).contains(&file.nice) {
             self.problem("run.nice", "niceness goes from -20 to 19", None);

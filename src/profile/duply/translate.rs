@@ -1,11 +1,10 @@
 //! Variables of a `conf`, put into the words of a profile.
 
 use super::params::Params;
-use super::{CONF_TIMEOUT, ImportedFile, Variables};
+use super::{ImportedFile, Variables};
 use crate::engine::secret::Secret;
 use crate::profile::error::Errors;
 use crate::profile::load::Surroundings;
-use crate::profile::secret::capture;
 use crate::profile::url;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -24,11 +23,11 @@ pub(super) struct Import<'a> {
 }
 
 /// A string as TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn list(values: &[String]) -> String {
+pub(super) fn list(values: &[String]) -> String {
     format!(
         "[{}]",
         values
@@ -41,7 +40,7 @@ fn list(values: &[String]) -> String {
 
 impl Import<'_> {
     /// A variable of `conf`, if it says something.
-    fn get(&mut self, name: &str) -> Option<String> {
+    pub(super) fn get(&mut self, name: &str) -> Option<String> {
         self.used.insert(name.to_owned());
         self.variables
             .get(name)
@@ -49,7 +48,7 @@ impl Import<'_> {
             .filter(|v| !v.is_empty())
     }
 
-    fn secret_file(&mut self, name: &str, secret: &str) -> String {
+    pub(super) fn secret_file(&mut self, name: &str, secret: &str) -> String {
         let content = Secret::new(format!("{secret}\n"));
         self.files.push(ImportedFile {
             name: name.to_owned(),
@@ -181,104 +180,6 @@ impl Import<'_> {
                 .collect();
             let _ = writeln!(out, "options = {{ {} }}", options.join(", "));
         }
-    }
-
-    fn keys(&mut self, out: &mut String, dir: &Path) {
-        let disabled = |text: &str| text.eq_ignore_ascii_case("disabled");
-        let key = self.get("GPG_KEY").filter(|k| k != "_KEY_ID_");
-        let off = key.as_deref().is_some_and(disabled) || self.params.no_encryption;
-        let first = key
-            .filter(|k| !disabled(k))
-            .map(|k| split_keys(&k))
-            .unwrap_or_default();
-        let more = self
-            .get("GPG_KEYS_ENC")
-            .map(|k| split_keys(&k))
-            .unwrap_or_default();
-        let mut recipients: Vec<String> = Vec::new();
-        for id in first.iter().chain(&more).chain(&self.params.recipients) {
-            if !recipients.contains(id) {
-                recipients.push(id.clone());
-            }
-        }
-        let password = self.get("GPG_PW").filter(|p| p != "_GPG_PASSWORD_");
-        let sign_password = self.get("GPG_PW_SIGN");
-        let sign = match self.get("GPG_KEY_SIGN") {
-            Some(id) if disabled(&id) => None,
-            Some(id) => Some(id),
-            // duply signs with the first recipient if it holds the secret part.
-            None => first.first().filter(|id| self.has_secret(id)).cloned(),
-        };
-        let sign = sign.or_else(|| self.params.sign_key.clone());
-        let _ = writeln!(out, "\n[keys]");
-        if off || recipients.is_empty() && password.is_none() {
-            if !off {
-                self.warnings.push("conf names neither a key nor a passphrase, so duply writes unencrypted backups; the new profile says so in [keys]".to_owned());
-            }
-            let _ = writeln!(out, "encryption = \"none\"");
-        } else {
-            if !recipients.is_empty() {
-                let _ = writeln!(out, "encrypt-to = {}", list(&recipients));
-                if self.params.hidden {
-                    let _ = writeln!(out, "hidden = true");
-                }
-            }
-            if let Some(id) = &sign {
-                let _ = writeln!(out, "sign-with = {}", quote(id));
-            }
-            if let Some(password) = &password {
-                let place = self.secret_file("gpg.pass", password);
-                let _ = writeln!(out, "passphrase = {place}");
-            }
-            if let Some(sign_password) = sign_password.filter(|p| Some(p) != password.as_ref()) {
-                let place = self.secret_file("sign.pass", &sign_password);
-                let _ = writeln!(out, "sign-passphrase = {place}");
-            }
-        }
-        if let Some(program) = self.get("GPG").or_else(|| self.params.gpg_program.clone()) {
-            let _ = writeln!(out, "gpg-program = {}", quote(&program));
-        }
-        let mut options = self.params.gpg_options.clone();
-        options.extend(
-            self.get("GPG_OPTS")
-                .iter()
-                .flat_map(|o| o.split_whitespace())
-                .map(str::to_owned),
-        );
-        if !options.is_empty() {
-            let _ = writeln!(out, "gpg-options = {}", list(&options));
-        }
-        if self.params.no_compression {
-            let _ = writeln!(out, "compression = \"none\"");
-        }
-        let exported: Vec<String> = std::fs::read_dir(dir)
-            .into_iter()
-            .flatten()
-            .filter_map(|e| e.ok()?.file_name().into_string().ok())
-            .filter(|n| n.starts_with("gpgkey"))
-            .collect();
-        if !exported.is_empty() {
-            self.warnings.push(format!(
-                "keys lie in the duply profile ({}): on a new machine run gpg --import on them",
-                exported.join(", ")
-            ));
-        }
-    }
-
-    fn has_secret(&self, id: &str) -> bool {
-        let mut env = self.around.env.clone();
-        env.insert("HOME".to_owned(), self.around.home.display().to_string());
-        let argv = [
-            "gpg",
-            "--batch",
-            "--no-tty",
-            "--quiet",
-            "--with-colons",
-            "--list-secret-keys",
-            "--",
-            id,
-        ];
-        capture(&argv.map(str::to_owned), &env, CONF_TIMEOUT).is_ok_and(|out| !out.is_empty())
     }
 
     fn backup(&mut self, out: &mut String) {
@@ -498,15 +399,6 @@ impl Import<'_> {
             "{variable}: {shown} has no counterpart and was left out"
         ));
     }
-}
-
-/// A comma list of key ids, in which `\,` is a comma of an id.
-fn split_keys(text: &str) -> Vec<String> {
-    let ids = text.replace("\\,", "\0");
-    ids.split(',')
-        .map(|id| id.replace('\0', ",").trim().to_owned())
-        .filter(|id| !id.is_empty())
-        .collect()
 }
 
 fn shell_quote(text: &str) -> String {
