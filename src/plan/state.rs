@@ -4,7 +4,6 @@ use super::{Action, BackupMode, CheckKind};
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
-use crate::run::outcome::Verdict;
 use serde::{Deserialize, Serialize};
 
 /// The facts a plan is made from.
@@ -23,8 +22,6 @@ pub struct State {
     pub partial: Option<Partial>,
     /// Why the local and stored signatures of the newest chain cannot be read, if so: the next set must be full.
     pub unreadable_basis: Option<String>,
-    /// How the last run ended.
-    pub last_run: Option<LastRun>,
     /// When the checks last succeeded.
     pub checks: CheckTimes,
 }
@@ -58,16 +55,6 @@ pub struct Partial {
     pub set: SetId,
     /// The first volume that is not safe at the target.
     pub next_volume: u32,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct LastRun {
-    /// Its start.
-    pub started: Timestamp,
-    /// Its verdict.
-    pub verdict: Verdict,
 }
 
 /// When each check last succeeded.

@@ -9,7 +9,7 @@ use crate::engine::monitor::Level;
 use crate::engine::ops::health::Health;
 use crate::engine::time::Timestamp;
 use crate::plan::render::title;
-use crate::plan::state::{CheckTimes, Damage, LastRun, Partial, State, TargetState};
+use crate::plan::state::{CheckTimes, Damage, Partial, State, TargetState};
 use crate::plan::{Action, CheckKind, Step};
 
 /// Looks at the target and the archive dir. Changes nothing but local copies.
@@ -56,16 +56,7 @@ pub fn observe(engine: &Engine, past: &PastRuns, cx: &Context<'_>) -> Result<Sta
             next_volume: p.next_volume,
         }),
         unreadable_basis,
-        last_run: last_run(past),
         checks: check_times(past),
-    })
-}
-
-/// How the last run ended.
-pub fn last_run(past: &PastRuns) -> Option<LastRun> {
-    past.runs.last().map(|o| LastRun {
-        started: o.started,
-        verdict: o.verdict,
     })
 }
 
@@ -143,6 +134,5 @@ mod tests {
         assert_eq!(times.quick, Some(Timestamp(1)));
         assert_eq!(times.spot, Some(Timestamp(2)));
         assert_eq!(times.restore_test, Some(Timestamp(3)));
-        assert_eq!(last_run(&past).map(|r| r.started), Some(Timestamp(3)));
     }
 }
