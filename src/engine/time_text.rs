@@ -217,6 +217,8 @@ fn clock_time(text: &str, separator: char) -> Option<Meaning> {
     if hours > 23 || minutes > 59 {
         return None;
     }
+    // COMPAT(dup all): duplicity adds the minutes of a negative offset instead of taking them off (-03:30 becomes
+    // -02:30 there). Here the text means what RFC 3339 says.
     instant(
         local,
         sign * (i64::from(hours) * HOUR + i64::from(minutes) * MINUTE),

@@ -2,7 +2,7 @@
 //!
 //! `_` or a blank then, `+` only if the last command that ran succeeded, `-` only if it failed, `[ ]` groups; in
 //! words `_and_`, `_or_`, `_groupIn_`, `_groupOut_`. The whole text is parsed and every argument has found its
-//! command before anything is planned. docs/cli.md is the grammar; [`arguments`](super::arguments) deals out the
+//! command before anything is planned. docs/batch.md is the grammar; [`arguments`](super::arguments) deals out the
 //! arguments.
 
 mod parser;
