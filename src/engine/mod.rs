@@ -20,8 +20,8 @@ pub mod stats;
 pub mod storage;
 pub mod stream;
 pub mod time;
-pub mod tree;
 pub mod time_text;
+pub mod tree;
 
 pub use archive::ArchiveDir;
 pub use context::{Cancel, Context};

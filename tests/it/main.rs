@@ -6,6 +6,7 @@ mod support;
 
 mod architecture;
 mod cli;
+mod crash;
 mod golden;
 mod hooks;
 mod interop;

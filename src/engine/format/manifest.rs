@@ -27,6 +27,8 @@ pub struct Manifest {
     pub files: Option<Vec<FileChange>>,
     /// A list of files is there but cannot be read, or its length is not the one announced.
     pub files_damaged: bool,
+    /// Whether there is such a list at all, read or not. It ends a manifest: without it, the rest may be lost.
+    pub has_list: bool,
 }
 
 /// One volume of a set.

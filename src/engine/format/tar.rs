@@ -4,6 +4,7 @@
 //! could be taken in two ways (a directory with data, two long names for one member, sparse files) is an error, so
 //! that no other program can see other content in a file than dupr does. See docs/format.md, "Tar dialect".
 
+mod input;
 mod pax;
 mod read;
 mod write;

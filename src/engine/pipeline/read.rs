@@ -51,7 +51,11 @@ pub(super) enum Loaded {
     /// Not a file, or gone: nothing was read.
     Entry(Change),
     /// A file, read whole.
-    File { head: FileHead, data: Vec<u8>, tail: FileTail },
+    File {
+        head: FileHead,
+        data: Vec<u8>,
+        tail: FileTail,
+    },
     /// Could not be read; the problem was told.
     Nothing,
 }
@@ -95,7 +99,8 @@ pub(super) fn feed(
         }
         *bytes = 0;
         let (tx, rx) = bounded(1);
-        jobs.send(Job::Batch(std::mem::take(batch), tx)).map_err(|_| closed())?;
+        jobs.send(Job::Batch(std::mem::take(batch), tx))
+            .map_err(|_| closed())?;
         order.send(Item::Batch(rx)).map_err(|_| closed())
     };
     for change in changes {
@@ -119,7 +124,9 @@ pub(super) fn feed(
 
 fn file_size(change: &Change) -> Option<u64> {
     match &change.action {
-        Action::Snapshot { entry, .. } | Action::Diff { entry, .. } if entry.kind.is_file() => Some(entry.size),
+        Action::Snapshot { entry, .. } | Action::Diff { entry, .. } if entry.kind.is_file() => {
+            Some(entry.size)
+        }
         _ => None,
     }
 }
@@ -130,7 +137,10 @@ pub(super) fn serve(jobs: &Receiver<Job>, source: &Source, options: &ReadOptions
         // A closed channel means that the packer gave up; the next `recv` ends this loop then.
         match job {
             Job::Batch(changes, to) => {
-                let loaded = changes.into_iter().map(|c| load(c, source, options, cx)).collect();
+                let loaded = changes
+                    .into_iter()
+                    .map(|c| load(c, source, options, cx))
+                    .collect();
                 let _ = to.send(loaded);
             }
             Job::Stream(change, to) => {
@@ -145,12 +155,28 @@ fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), C
     let replaces = change.existed;
     match change.action {
         Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(change),
-        Action::Snapshot { entry, stamp } => {
-            Ok((FileHead { entry, stamp, diff: DiffKind::Snapshot, replaces }, None))
-        }
-        Action::Diff { entry, stamp, signature } => {
-            Ok((FileHead { entry, stamp, diff: DiffKind::Diff, replaces }, Some(signature)))
-        }
+        Action::Snapshot { entry, stamp } => Ok((
+            FileHead {
+                entry,
+                stamp,
+                diff: DiffKind::Snapshot,
+                replaces,
+            },
+            None,
+        )),
+        Action::Diff {
+            entry,
+            stamp,
+            signature,
+        } => Ok((
+            FileHead {
+                entry,
+                stamp,
+                diff: DiffKind::Diff,
+                replaces,
+            },
+            Some(signature),
+        )),
         Action::Deleted { .. } => Err(change),
     }
 }
@@ -170,7 +196,8 @@ fn load(change: Change, source: &Source, options: &ReadOptions, cx: &Context) ->
 }
 
 fn report(path: &PathIndex, error: &std::io::Error, cx: &Context) {
-    cx.monitor.problem(Problem::new(problem_kind(error), path, error));
+    cx.monitor
+        .problem(Problem::new(problem_kind(error), path, error));
 }
 
 fn load_file(
@@ -201,7 +228,11 @@ fn load_file(
     cx.monitor.count(Counter::SourceBytes, content.len() as u64);
     let mut builder = SignatureBuilder::new(block_len(content.len() as u64, options.max_block));
     builder.push(&content);
-    let tail = FileTail { signature: builder.finish(), read_bytes: content.len() as u64, unsettled };
+    let tail = FileTail {
+        signature: builder.finish(),
+        read_bytes: content.len() as u64,
+        unsettled,
+    };
     match basis {
         None => Ok((content, tail)),
         Some(basis) => {
@@ -215,9 +246,12 @@ fn load_file(
 
 fn index(signature: &[u8]) -> std::io::Result<SignatureIndex> {
     SignatureIndex::parse(signature).map_err(|e| {
-        Error::new(crate::engine::ErrorKind::Corrupt, "the signature of its older content is damaged")
-            .with_source(e)
-            .into()
+        Error::new(
+            crate::engine::ErrorKind::Corrupt,
+            "the signature of its older content is damaged",
+        )
+        .with_source(e)
+        .into()
     })
 }
 
@@ -263,19 +297,22 @@ fn stream(
     cx: &Context,
     to: &Sender<Piece>,
 ) -> std::result::Result<(), crossbeam_channel::SendError<Piece>> {
-    let Ok((head, basis)) = file_of(change) else { return Ok(()) };
+    let Ok((head, basis)) = file_of(change) else {
+        return Ok(());
+    };
     let path = head.entry.path.clone();
-    let opened = source.open(&path, &head.stamp).and_then(|f| Ok((stamp_of(&f)?, f)));
+    let opened = source
+        .open(&path, &head.stamp)
+        .and_then(|f| Ok((stamp_of(&f)?, f.try_clone()?, f)));
     let index = basis.as_deref().map(index).transpose();
-    let (before, file, index) = match (opened, index) {
-        (Ok((before, file)), Ok(index)) => (before, file, index),
+    let (before, again, file, index) = match (opened, index) {
+        (Ok((before, again, file)), Ok(index)) => (before, again, file, index),
         (Err(e), _) | (_, Err(e)) => {
             report(&path, &e, cx);
             return Ok(());
         }
     };
     drop(basis);
-    let Ok(again) = file.try_clone() else { return Ok(()) };
     to.send(Piece::Head(head))?;
     let mut tap = Tap {
         file: file.take(before.size),
@@ -300,7 +337,11 @@ fn stream(
     } else if unsettled {
         tell_unsettled(&path, cx);
     }
-    to.send(Piece::Tail(FileTail { signature: tap.builder.finish(), read_bytes: tap.read_bytes, unsettled }))
+    to.send(Piece::Tail(FileTail {
+        signature: tap.builder.finish(),
+        read_bytes: tap.read_bytes,
+        unsettled,
+    }))
 }
 
 /// Sends blocks of [`BLOCK_BYTES`] until a shorter one ends the file.

@@ -5,4 +5,5 @@ pub mod keyring;
 pub mod programs;
 pub mod scratch;
 pub mod tree;
+pub mod vault;
 pub mod weirdtree;

@@ -122,7 +122,7 @@ pub fn run(words: &[String], dir: &Path, env: &[(String, String)]) -> Result<Str
         .args(words)
         .current_dir(dir)
         .stdin(std::process::Stdio::null());
-    command.envs(env.iter().map(|(k, v)| (k, v)));
+    command.with_env(env);
     let output = command
         .output()
         .map_err(|e| format!("cannot start {words:?}: {e}"))?;
@@ -140,6 +140,18 @@ pub fn run(words: &[String], dir: &Path, env: &[(String, String)]) -> Result<Str
         shell_line(words, env),
         output.status
     ))
+}
+
+/// Gives a command the variables of a test.
+pub trait WithEnv {
+    /// Adds variables to those of the test runner.
+    fn with_env(&mut self, env: &[(String, String)]) -> &mut Self;
+}
+
+impl WithEnv for Command {
+    fn with_env(&mut self, env: &[(String, String)]) -> &mut Self {
+        self.envs(env.iter().map(|(k, v)| (k, v)))
+    }
 }
 
 /// A line for a shell that does the same.

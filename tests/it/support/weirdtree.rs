@@ -37,12 +37,17 @@ impl WeirdTree {
             tree.add();
         }
         if bulk > 0 {
-            let path = tree.root.join("bulk");
-            let content = tree.noise(bulk);
-            fs::write(&path, content).expect("a file");
-            tree.stamp(&path);
+            tree.grow(bulk);
         }
         tree
+    }
+
+    /// Adds a large file that cannot be compressed, or fills it anew.
+    pub fn grow(&mut self, bulk: usize) {
+        let path = self.root.join("bulk");
+        let content = self.noise(bulk);
+        fs::write(&path, content).expect("a file");
+        self.stamp(&path);
     }
 
     /// The tree's root.
