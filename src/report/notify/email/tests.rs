@@ -47,7 +47,7 @@ impl TestServer {
         let home = std::env::var_os("HOME")
             .map(PathBuf::from)
             .unwrap_or_default();
-        let venv = home.join(".cache/dupr-test/venv/bin/python3");
+        let services = home.join(".cache/dupr-test/services/bin/python3");
         let python = if venv.exists() {
             venv
         } else {
@@ -61,7 +61,7 @@ impl TestServer {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines
             .next()
-            .expect("python needs aiosmtpd: pip install aiosmtpd in ~/.cache/dupr-test/venv")
+            .expect("python needs aiosmtpd: tests/setup installs it")
             .unwrap();
         Self {
             port: port.parse().unwrap(),
