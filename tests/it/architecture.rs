@@ -66,7 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "cli", "job", "report", "run", "plan", "profile", "engine", "testing",
         ],
     ),
-    ("main", &["cli"]),
+    ("main", &["cli", "engine"]),
 ];
 
 const ENGINE_ROOMS: &[&str] = &[
@@ -206,7 +206,11 @@ fn sources() -> Vec<Source> {
     let tests: Vec<PathBuf> = files.iter().flat_map(|path| test_modules(path)).collect();
     files
         .iter()
-        .filter(|path| !tests.iter().any(|test| path.with_extension("").starts_with(test)))
+        .filter(|path| {
+            !tests
+                .iter()
+                .any(|test| path.with_extension("").starts_with(test))
+        })
         .map(|path| source(root, path))
         .collect()
 }
@@ -215,13 +219,19 @@ fn sources() -> Vec<Source> {
 fn test_modules(path: &Path) -> Vec<PathBuf> {
     let declared = Regex::new(r"(?m)^#\[cfg\(test\)\]\n(?:pub )?mod (\w+);").expect("a pattern");
     let text = std::fs::read_to_string(path).expect("source");
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    let stem = path
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or_default();
     let dir = path.parent().unwrap_or(Path::new(""));
     let dir = match stem {
         "mod" | "lib" | "main" => dir.to_path_buf(),
         stem => dir.join(stem),
     };
-    declared.captures_iter(&text).map(|c| dir.join(&c[1])).collect()
+    declared
+        .captures_iter(&text)
+        .map(|c| dir.join(&c[1]))
+        .collect()
 }
 
 fn source(root: &Path, path: &PathBuf) -> Source {
@@ -231,10 +241,12 @@ fn source(root: &Path, path: &PathBuf) -> Source {
         .display()
         .to_string();
     let text = std::fs::read_to_string(path).expect("source");
-    let lines = text
-        .lines()
-        .take_while(|l| !l.starts_with("#[cfg(test)]"))
-        .count();
+    let all: Vec<&str> = text.lines().collect();
+    // A module of tests in this file ends it; one that is only declared does not.
+    let ends = |pair: &[&str]| {
+        pair[0].starts_with("#[cfg(test)]") && pair[1].starts_with("mod ") && pair[1].ends_with('{')
+    };
+    let lines = all.windows(2).position(ends).unwrap_or(all.len());
     let shipped: String = text.lines().take(lines).flat_map(|l| [l, "\n"]).collect();
     let trail = file
         .trim_start_matches("src/")
