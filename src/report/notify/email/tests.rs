@@ -44,12 +44,17 @@ asyncio.run(main())
 
 impl TestServer {
     fn start(mode: &str, greylisted: u32) -> Self {
-        let home = std::env::var_os("HOME")
-            .map(PathBuf::from)
-            .unwrap_or_default();
-        let services = home.join(".cache/dupr-test/services/bin/python3");
-        let python = if venv.exists() {
-            venv
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let usual = || {
+            variable("HOME")
+                .unwrap_or_default()
+                .join(".cache/dupr-test")
+        };
+        let services = variable("DUPR_TEST_CACHE")
+            .unwrap_or_else(usual)
+            .join("services/bin/python3");
+        let python = if services.exists() {
+            services
         } else {
             "python3".into()
         };
