@@ -100,7 +100,7 @@ fn a_day_of_work() {
     fs::remove_file(home.source().join("two")).expect("remove");
     let incremental = home.expect(0, &["home", "backup"]);
     assert!(
-        incremental.stdout.contains("0 new, ") && incremental.stdout.contains("1 deleted"),
+        incremental.stdout.contains("1 deleted"),
         "{}",
         incremental.stdout
     );
@@ -261,7 +261,11 @@ fn a_second_run_is_told_11_who_holds_the_lock() {
         "home",
         "[[hook]]\non = \"before\"\nexec = [\"sh\", \"-c\", \"touch began; sleep 20\"]\n",
     );
-    let mut first = home.command(&["home", "backup"]).spawn().expect("dupr");
+    let mut first = home
+        .command(&["home", "backup"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("dupr");
     while !home.path().join(".config/dupr/began").exists() && !home.path().join("began").exists() {
         assert!(
             first.try_wait().expect("wait").is_none(),

@@ -2,6 +2,7 @@
 
 use super::{Course, Group, Walk, is_command, is_protective, millis, verdict};
 use crate::engine::error::ErrorKind;
+use crate::engine::monitor::Level;
 use crate::plan::{HookAction, Item, Node, OnFailure, Step, When};
 use crate::run::hook::{self, Hook, HookEnd, Place};
 use crate::run::outcome::{Failure, StepStatus};
@@ -73,12 +74,15 @@ impl Walk<'_> {
                     group.blocked |= precedes;
                 }
                 OnFailure::Warn => {
+                    self.runner.monitor.note(Level::Warning, &message);
                     done.status = StepStatus::Warning;
                     done.notes.push(message);
                 }
                 OnFailure::Ignore => {
                     done.status = StepStatus::Done;
-                    done.notes.push(format!("{message}; ignored"));
+                    let text = format!("{message}; ignored");
+                    self.runner.monitor.note(Level::Notice, &text);
+                    done.notes.push(text);
                 }
             },
         }
