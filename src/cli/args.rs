@@ -133,6 +133,12 @@ pub enum What {
     Doctor(SomeProfiles),
     /// Send a test report by mail
     MailTest(OneProfile),
+    /// Make a profile from one of another tool
+    Import {
+        /// The tool.
+        #[command(subcommand)]
+        from: ImportFrom,
+    },
     /// The JSON Schema of profiles, for editors
     Schema,
     /// Completions for a shell
@@ -147,6 +153,19 @@ pub enum What {
     /// A profile and its batch.
     #[command(external_subcommand)]
     Profile(Vec<OsString>),
+}
+
+/// Another tool's profiles.
+#[derive(Debug, Subcommand)]
+pub enum ImportFrom {
+    /// A profile of duply
+    Duply {
+        /// Its name, or the directory with `conf`
+        profile: PathBuf,
+        /// Directory for the new profile's folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
 }
 
 /// A single profile.

@@ -276,7 +276,7 @@ fn removes(plan: &Plan) -> bool {
             Item::Group(inner) => any(inner),
             Item::Step(step) => match &step.action {
                 Action::Remove(remove) => !remove.sets.is_empty(),
-                Action::Cleanup { .. } => true,
+                Action::Cleanup { .. } => !step.why.starts_with("nothing"),
                 _ => false,
             },
         })

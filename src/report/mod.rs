@@ -433,7 +433,7 @@ fn defused(problem: &Problem) -> Problem {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::engine::error::ErrorKind;
     use crate::engine::format::SetId;

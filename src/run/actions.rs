@@ -201,9 +201,9 @@ impl<'a> EngineActions<'a> {
         let collection = self.engine.scan(cx)?;
         guard(action, &collection)?;
         if !action.force {
-            done.notes.push(
-                "nothing was removed: --force, or force = true under [retention], removes"
-                    .to_owned(),
+            cx.monitor.note(
+                Level::Notice,
+                "nothing was removed: --force, or force = true under [retention], removes",
             );
             done.removed = sets;
             return Ok(());
@@ -217,14 +217,17 @@ impl<'a> EngineActions<'a> {
     fn cleanup(&self, force: bool, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
         let stats = self.engine.cleanup(force, cx)?;
         if let Some(set) = stats.resumable {
-            done.notes
-                .push(format!("{set} stays: the next backup goes on with it"));
+            cx.monitor.note(
+                Level::Notice,
+                &format!("{set} stays: the next backup goes on with it"),
+            );
         }
         if !force && !stats.found.is_empty() {
             let files = stats.files.len();
-            done.notes.push(format!(
-                "nothing was removed: {files} files would be with --force"
-            ));
+            cx.monitor.note(
+                Level::Notice,
+                &format!("nothing was removed: {files} files would be with --force"),
+            );
             done.removed = stats.found;
             return Ok(());
         }

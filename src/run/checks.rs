@@ -5,7 +5,7 @@ use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::entry::Entry;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::monitor::{Problem, ProblemKind};
+use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::ops::output::Output;
 use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::stats::RestoreStats;
@@ -31,7 +31,7 @@ pub fn check(
     cx: &Context<'_>,
 ) -> Result<()> {
     match kind {
-        CheckKind::Quick => quick(engine, done, cx),
+        CheckKind::Quick => quick(engine, cx),
         CheckKind::Spot { sample_percent } => {
             let share = |files: usize| {
                 #[allow(
@@ -58,7 +58,7 @@ pub fn check(
     }
 }
 
-fn quick(engine: &Engine, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
+fn quick(engine: &Engine, cx: &Context<'_>) -> Result<()> {
     let collection = engine.scan(cx)?;
     if collection.chains.is_empty() {
         return Err(Error::new(
@@ -71,7 +71,8 @@ fn quick(engine: &Engine, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()
         damage.extend(engine.damage_of(chain, cx)?);
     }
     for found in damage.iter().take(20) {
-        done.notes.push(format!("{}: {}", found.set, found.reason));
+        cx.monitor
+            .note(Level::Notice, &format!("{}: {}", found.set, found.reason));
     }
     match damage.first() {
         None => Ok(()),
@@ -170,11 +171,11 @@ fn samples(
         }
         let _ = std::fs::remove_file(&destination);
     }
-    done.notes.push(format!(
-        "{} of {} files read back",
-        wanted.min(files.paths.len()),
-        files.seen
-    ));
+    let read = wanted.min(files.paths.len());
+    cx.monitor.note(
+        Level::Notice,
+        &format!("{read} of {} files read back", files.seen),
+    );
     done.problem_count = stats.problems;
     done.restore = Some(stats);
     Ok(())

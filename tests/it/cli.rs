@@ -26,7 +26,7 @@ fn usage_errors_exit_2_and_do_nothing() {
         (&["home", "backup", "--set", "nonsense"], "key=value"),
         (&["x*", "backup"], "no profile matches"),
         (&["home", "restore"], "restore"),
-        (&["home", "purge"], "retention"),
+        (&["home", "purgeFull"], "keep-fulls"),
         (&["init", "status", "-y"], "name of a tool"),
         (&["mail-test", "home"], "reports to nobody"),
     ] {
@@ -100,7 +100,7 @@ fn a_day_of_work() {
     fs::remove_file(home.source().join("two")).expect("remove");
     let incremental = home.expect(0, &["home", "backup"]);
     assert!(
-        incremental.stdout.contains("1 changed, 1 deleted"),
+        incremental.stdout.contains("1 deleted"),
         "{}",
         incremental.stdout
     );
@@ -261,7 +261,11 @@ fn a_second_run_is_told_11_who_holds_the_lock() {
         "home",
         "[[hook]]\non = \"before\"\nexec = [\"sh\", \"-c\", \"touch began; sleep 20\"]\n",
     );
-    let mut first = home.command(&["home", "backup"]).spawn().expect("dupr");
+    let mut first = home
+        .command(&["home", "backup"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("dupr");
     while !home.path().join(".config/dupr/began").exists() && !home.path().join("began").exists() {
         assert!(
             first.try_wait().expect("wait").is_none(),
@@ -396,4 +400,29 @@ fn init_by_flags_makes_a_profile_that_works_at_once() {
     );
     let again = home.expect(0, &["profiles"]);
     assert!(again.stdout.contains("fresh"), "{}", again.stdout);
+}
+
+#[test]
+fn a_duply_profile_is_imported_and_runs() {
+    let home = Home::new("import");
+    let duply = home.path().join(".duply/web");
+    fs::create_dir_all(&duply).expect("duply profile");
+    let target = home.path().join("duply-target");
+    let conf = format!(
+        "GPG_KEY='disabled'\nSOURCE='{}'\nTARGET='file://{}'\nMAX_FULL_BACKUPS=2\nMAX_AGE=1Y\n",
+        home.source().display(),
+        target.display(),
+    );
+    fs::write(duply.join("conf"), conf).expect("conf");
+    fs::write(duply.join("exclude"), "- **/two\n").expect("exclude");
+    let plan = home.expect(0, &["import", "duply", "web", "--plan"]);
+    assert!(plan.stdout.contains("[retention]"), "{}", plan.stdout);
+    home.expect(0, &["import", "duply", "web"]);
+    home.expect(0, &["web", "backup"]);
+    let list = home.expect(0, &["web", "list"]).stdout;
+    assert!(
+        list.contains("sub/three") && !list.contains("two"),
+        "{list}"
+    );
+    home.expect(2, &["import", "duply", "nobody"]);
 }

@@ -3,6 +3,7 @@
 pub mod docs;
 pub mod doctor;
 pub mod history;
+pub mod import;
 pub mod init;
 pub mod mail_test;
 pub mod profiles;

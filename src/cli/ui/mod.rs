@@ -71,6 +71,9 @@ fn details(step: &StepOutcome) -> String {
     if step.problem_count > 0 {
         parts.push(format::counted(step.problem_count, "problem"));
     }
-    parts.extend(step.notes.iter().cloned());
+    // What a step has to say while it runs was told then.
+    if matches!(step.status, StepStatus::Skipped | StepStatus::Deferred) {
+        parts.extend(step.notes.iter().cloned());
+    }
     parts.join("; ")
 }

@@ -201,6 +201,7 @@ impl RunMonitor for Terminal {
         };
         drop(now);
         self.counts.reset();
+        self.bar.reset();
         self.bar.enable_steady_tick(REDRAW);
         self.draw(None);
     }
@@ -209,7 +210,7 @@ impl RunMonitor for Terminal {
     }
     fn step_ended(&self, step: &StepOutcome) {
         self.bar.disable_steady_tick();
-        self.bar.set_message("");
+        self.bar.finish_and_clear();
         let word = super::status_word(step.status);
         let tone = match step.status {
             StepStatus::Done => super::Tone::Good,

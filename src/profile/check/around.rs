@@ -83,7 +83,6 @@ impl Checker<'_> {
 
     /// `pre` and `post` beside `profile.toml`, as in duply. Not beside `NAME.toml`, whose directory is shared.
     fn script(&self, moment: HookMoment) -> Option<Hook> {
-        use std::os::unix::fs::MetadataExt;
         let own_folder = self
             .loaded
             .path
@@ -97,9 +96,8 @@ impl Checker<'_> {
             .current_dir
             .join(self.loaded.path.parent().unwrap_or(Path::new("")));
         let path = dir.join(moment.word());
-        let executable =
-            std::fs::metadata(&path).is_ok_and(|m| m.is_file() && m.mode() & 0o111 != 0);
-        executable.then(|| Hook {
+        // One that may not be executed is run by bash.
+        path.is_file().then(|| Hook {
             on: moment,
             commands: Vec::new(),
             exec: vec![path.display().to_string()],

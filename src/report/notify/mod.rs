@@ -8,7 +8,7 @@ use super::Report;
 use super::render::Message;
 use crate::engine::error::Result;
 use crate::engine::secret::Secret;
-use crate::profile::{Reports, SecretRef};
+use crate::profile::{Email, Reports, SecretRef};
 use crate::run::outcome::Outcome;
 
 /// Reads a secret when a notifier needs it.
@@ -50,20 +50,19 @@ pub struct Delivery {
 /// # Errors
 /// One that this build was made without.
 pub fn notifiers(reports: &Reports) -> Result<Vec<Box<dyn Notifier>>> {
-    let mut list: Vec<Box<dyn Notifier>> = Vec::new();
-    if let Some(settings) = &reports.email {
-        #[cfg(feature = "mail")]
-        list.push(Box::new(email::EmailNotifier::new(settings.clone())));
-        #[cfg(not(feature = "mail"))]
-        {
-            let _ = settings;
-            return Err(crate::engine::error::Error::new(
-                crate::engine::error::ErrorKind::Unsupported,
-                "this dupr was built without the feature `mail`, which [report.email] needs",
-            ));
-        }
-    }
-    Ok(list)
+    reports.email.iter().map(email_notifier).collect()
+}
+
+#[cfg(feature = "mail")]
+fn email_notifier(settings: &Email) -> Result<Box<dyn Notifier>> {
+    Ok(Box::new(email::EmailNotifier::new(settings.clone())))
+}
+
+#[cfg(not(feature = "mail"))]
+fn email_notifier(_: &Email) -> Result<Box<dyn Notifier>> {
+    use crate::engine::error::{Error, ErrorKind};
+    let message = "this dupr was built without the feature `mail`, which [report.email] needs";
+    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// Sends the outcome to every notifier that wants it.

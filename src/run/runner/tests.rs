@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::monitor::{Problem, ProblemKind, Silent};
 use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
+use crate::plan::{HookAction, OnFailure};
 use std::collections::HashMap;
 use std::sync::Mutex;
 

@@ -1,0 +1,98 @@
+//! `dupr import duply`: a profile from one of duply, in a folder of its own, with what could not be taken over.
+
+use crate::cli::args::ImportFrom;
+use crate::cli::session::Session;
+use crate::cli::ui::out;
+use crate::cli::{exit, run};
+use crate::profile::duply::{self, Imported};
+use crate::report::format;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Translates a profile; writes it unless `--plan` asks only to see it.
+pub fn run(from: &ImportFrom, session: &Session) -> u8 {
+    let ImportFrom::Duply { profile, into } = from;
+    let dest = match into {
+        Some(dir) => session.world.current_dir.join(dir),
+        None => session
+            .config_dirs()
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| session.world.home.join(".config/dupr")),
+    };
+    let around = session.surroundings();
+    let imported = match duply::import(&place(profile, session), &dest, &around) {
+        Ok(imported) => imported,
+        Err(errors) => {
+            out::complaint(
+                errors
+                    .render(session.colors(session.world.terminal.error))
+                    .trim_end(),
+            );
+            return exit::USAGE;
+        }
+    };
+    if session.common.plan {
+        show(&imported, &dest, session);
+        return exit::DONE;
+    }
+    match imported.write(&dest) {
+        Ok(folder) => {
+            if session.common.json {
+                let profile = folder.join("profile.toml");
+                out::json(&json!({"schema": 1, "profile": profile, "warnings": imported.warnings}));
+            } else {
+                out::line(&format!("wrote  {}", folder.join("profile.toml").display()));
+                imported
+                    .files
+                    .iter()
+                    .for_each(|f| out::line(&format!("wrote  {}", folder.join(&f.name).display())));
+                warnings(&imported);
+                out::line(&format!(
+                    "Next: dupr doctor {0}, then dupr {0} status",
+                    imported.name
+                ));
+            }
+            exit::DONE
+        }
+        Err(e) => run::failed(&e),
+    }
+}
+
+/// Where a duply profile lies: a path as it is, a name where duply looks for it.
+fn place(profile: &Path, session: &Session) -> PathBuf {
+    let is_name = profile.components().count() == 1 && !profile.is_dir();
+    let usual = [
+        session.world.home.join(".duply"),
+        PathBuf::from("/etc/duply"),
+    ];
+    let found = usual
+        .iter()
+        .map(|dir| dir.join(profile))
+        .find(|p| is_name && p.is_dir());
+    found.unwrap_or_else(|| profile.to_owned())
+}
+
+fn show(imported: &Imported, dest: &Path, session: &Session) {
+    if session.common.json {
+        out::json(&json!({"schema": 1, "toml": imported.toml, "warnings": imported.warnings}));
+        return;
+    }
+    out::line(&format!(
+        "# would be written to {}",
+        dest.join(&imported.name).join("profile.toml").display()
+    ));
+    out::text(&imported.toml);
+    imported
+        .files
+        .iter()
+        .for_each(|f| out::line(&format!("# and the file {}", f.name)));
+    warnings(imported);
+}
+
+fn warnings(imported: &Imported) {
+    imported
+        .warnings
+        .iter()
+        .for_each(|w| out::complaint(&format!("look at: {}", format::safe(w))));
+}
