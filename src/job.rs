@@ -21,6 +21,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// Seconds a clock may be behind the newest set and still be waited for.
+const CLOCK_PATIENCE: i64 = 5;
+
 /// What a job is given besides profile and batch.
 pub struct JobContext<'a> {
     /// What the outside world hands down.
@@ -76,7 +79,10 @@ pub fn execute(
 pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Plan> {
     let past = read(&History::of(cx.state_dir, &profile.name), &mut Vec::new());
     let engine = open::engine(profile, cx.around)?;
-    let state = observe::observe(&engine, &past, &context(cx, cx.log))?;
+    let mut state = observe::observe(&engine, &past, &context(cx, cx.log))?;
+    if let Some(newest) = state.collection.newest_time() {
+        state.now = later_than(newest, cx)?;
+    }
     planned(profile, batch, &state, cx)
 }
 
@@ -121,12 +127,15 @@ fn begin(
     let state = patiently(profile, cx, || {
         observe::observe(&engine, past, &context(cx, cx.log))
     });
-    let state = match state {
+    let mut state = match state {
         Err(e) if profile.target.optional && is_absent(e.kind()) => {
             return Err(NotBegun::Deferred(e.to_string()));
         }
         other => other?,
     };
+    if let Some(newest) = state.collection.newest_time() {
+        state.now = later_than(newest, cx)?;
+    }
     let plan = planned(profile, batch, &state, cx)?;
     let actions = EngineActions {
         engine: &engine,
@@ -169,6 +178,19 @@ fn context<'a>(cx: &JobContext<'a>, monitor: &'a dyn Monitor) -> Context<'a> {
         cancel: cx.around.cancel,
         now: (cx.clock)(),
         threads: cx.around.threads,
+    }
+}
+
+/// The time, once it is past `newest`: sets are told apart by whole seconds. A clock that is further behind is left
+/// to the planner, which refuses it.
+fn later_than(newest: Timestamp, cx: &JobContext<'_>) -> Result<Timestamp> {
+    loop {
+        let now = (cx.clock)();
+        if now > newest || newest.as_secs() - now.as_secs() > CLOCK_PATIENCE {
+            return Ok(now);
+        }
+        cx.around.cancel.check()?;
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -11,12 +11,44 @@ pub mod tools;
 pub mod ui;
 pub mod world;
 
+use crate::engine::context::Cancel;
+use crate::engine::storage::askpass;
 use args::{Cli, ProfileLine, What};
 use clap::Parser;
 use session::Session;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use ui::out;
 use world::World;
+
+/// Picks the door: the one called for by name or first word, or the answer `ssh` waits for. Returns the exit code.
+pub fn start(mut arguments: impl Iterator<Item = OsString>) -> i32 {
+    let name = arguments.next().unwrap_or_default();
+    if let Some(password) = std::env::var_os(askpass::VARIABLE) {
+        let prompt = arguments.next().unwrap_or_default();
+        return askpass::answer(
+            password.as_encoded_bytes(),
+            &prompt.to_string_lossy(),
+            &mut std::io::stdout(),
+        );
+    }
+    let mut arguments = arguments.peekable();
+    let called_duplicity = Path::new(&name).file_name() == Some(OsStr::new("duplicity"));
+    if called_duplicity || arguments.next_if(|a| a == "duplicity").is_some() {
+        return duplicity::main(arguments, duplicity_world());
+    }
+    i32::from(main(arguments))
+}
+
+fn duplicity_world() -> duplicity::World {
+    duplicity::World {
+        environment: std::env::vars_os().collect(),
+        now: world::now(),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        cancel: Cancel::new(),
+        program: std::env::current_exe().ok(),
+    }
+}
 
 /// The human's door: parses, runs, and returns the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {

@@ -9,7 +9,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
 use crate::job::{self, Ended, JobContext};
 use crate::plan::batch::{Batch, BatchOptions, Command};
-use crate::plan::{Action, Item, Node, Plan, render};
+use crate::plan::{Action, Item, Node, Plan, planner, render};
 use crate::profile::Loaded;
 use crate::profile::Profile;
 use crate::profile::error::Errors;
@@ -160,11 +160,19 @@ fn parse(
             marked: None,
         });
     }
-    Batch::parse(batch, arguments, options).map_err(|e| Complaint::Batch {
+    let batch = Batch::parse(batch, arguments, options).map_err(|e| Complaint::Batch {
         message: e.to_string(),
         help: e.help(),
         marked: e.marked(),
-    })
+    })?;
+    planner::needs(&batch, &profile.retention, &profile.checks).map_err(|(message, help)| {
+        Complaint::Batch {
+            message,
+            help: Some(help),
+            marked: None,
+        }
+    })?;
+    Ok(batch)
 }
 
 fn utf8(word: &OsString) -> std::result::Result<String, Complaint> {
@@ -246,10 +254,10 @@ fn show(job: &Job, outcome: &Outcome, troubles: &[String], session: &Session) {
 /// At a terminal, shows what a batch would delete and asks; the answer decides as `--force` does.
 fn confirm(job: &mut Job, session: &Session, cx: &JobContext<'_>) -> Result<()> {
     let force = job.batch.options.force || job.profile.retention.force;
-    let removing = |c: &&Command| {
+    let removing = |c: &Command| {
         c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. })
     };
-    let deletes = job.batch.commands().iter().any(|c| removing(c));
+    let deletes = job.batch.commands().into_iter().any(removing);
     if force || !deletes || !session.world.terminal.input || !session.world.terminal.error {
         return Ok(());
     }

@@ -35,7 +35,12 @@ impl Engine {
     /// Puts target and archive dir together; touches nothing remote. Volumes are spooled in the archive dir.
     pub fn open(target: Target, archive: ArchiveDir) -> Self {
         let spool_dir = archive.path().to_path_buf();
-        Self { target, archive, spool_dir, uploads: 1 }
+        Self {
+            target,
+            archive,
+            spool_dir,
+            uploads: 1,
+        }
     }
 
     /// Spools volumes in `dir` instead: it needs room for `uploads + 1` of them.
@@ -75,7 +80,9 @@ impl Engine {
     /// # Errors
     /// `Locked` if another run, dupr's or duplicity's, holds it for longer than `wait`.
     pub fn lock(&self, holder: &str, wait: Duration, cx: &Context) -> Result<Lock> {
-        let lock = self.archive.lock(holder, wait, &|| cx.cancel.is_requested())?;
+        let lock = self
+            .archive
+            .lock(holder, wait, &|| cx.cancel.is_requested())?;
         self.archive.sweep()?;
         Ok(lock)
     }
@@ -85,11 +92,9 @@ impl Engine {
     /// # Errors
     /// The target cannot be listed.
     pub fn scan(&self, _cx: &Context) -> Result<Collection> {
-        let objects = self
-            .target
-            .storage
-            .list()
-            .map_err(|e: Error| e.within(format!("cannot list {}", self.target.storage.location())))?;
+        let objects = self.target.storage.list().map_err(|e: Error| {
+            e.within(format!("cannot list {}", self.target.storage.location()))
+        })?;
         Ok(Collection::from_listing(&objects, &self.target.naming))
     }
 }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod collection;
 pub mod context;
 pub mod delta;
+#[allow(clippy::module_inception)]
 pub mod engine;
 pub mod entry;
 pub mod error;
@@ -20,8 +21,8 @@ pub mod stats;
 pub mod storage;
 pub mod stream;
 pub mod time;
-pub mod tree;
 pub mod time_text;
+pub mod tree;
 
 pub use archive::ArchiveDir;
 pub use context::{Cancel, Context};

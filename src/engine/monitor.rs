@@ -129,7 +129,10 @@ pub struct Counted<'a> {
 impl<'a> Counted<'a> {
     /// Passes everything on to `inner`.
     pub fn new(inner: &'a dyn Monitor) -> Self {
-        Self { inner, problems: std::sync::atomic::AtomicU64::new(0) }
+        Self {
+            inner,
+            problems: std::sync::atomic::AtomicU64::new(0),
+        }
     }
 
     /// Problems so far.
@@ -143,7 +146,8 @@ impl Monitor for Counted<'_> {
         self.inner.count(counter, n);
     }
     fn problem(&self, problem: Problem) {
-        self.problems.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.problems
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.inner.problem(problem);
     }
     fn note(&self, level: Level, text: &str) {

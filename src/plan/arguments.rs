@@ -87,23 +87,33 @@ type Bound = VecDeque<VecDeque<Option<String>>>;
 type Place = (usize, Word, Slot);
 
 fn deal(words: &[Word], given: &[String]) -> Result<Bound, BatchError> {
-    let all: Vec<Place> =
-        words.iter().enumerate().flat_map(|(i, w)| slots(*w).iter().map(move |s| (i, *w, *s))).collect();
+    let all: Vec<Place> = words
+        .iter()
+        .enumerate()
+        .flat_map(|(i, w)| slots(*w).iter().map(move |s| (i, *w, *s)))
+        .collect();
     let mut left: VecDeque<&String> = given.iter().collect();
     let mut values: Vec<Option<String>> = Vec::new();
     for (i, (_, word, slot)) in all.iter().enumerate() {
-        let needed_later = all.iter().skip(i + 1).filter(|(_, _, s)| !s.optional()).count();
+        let needed_later = all
+            .iter()
+            .skip(i + 1)
+            .filter(|(_, _, s)| !s.optional())
+            .count();
         let value = if slot.optional() {
             match left.front() {
                 Some(text) if *text == "-" => {
                     left.pop_front();
                     None
                 }
-                Some(text) if left.len() > needed_later && slot.fits(text) => left.pop_front().cloned(),
+                Some(text) if left.len() > needed_later && slot.fits(text) => {
+                    left.pop_front().cloned()
+                }
                 _ => None,
             }
         } else {
-            let missing = || BatchError::new(format!("{} needs {}", word.text(), slot.name()), None);
+            let missing =
+                || BatchError::new(format!("{} needs {}", word.text(), slot.name()), None);
             let text = left.pop_front().ok_or_else(missing)?;
             if !slot.fits(text) {
                 return Err(missing());
@@ -116,28 +126,43 @@ fn deal(words: &[Word], given: &[String]) -> Result<Bound, BatchError> {
         let takers: Vec<&Place> = all.iter().filter(|(_, _, s)| s.optional()).collect();
         let help = match takers.as_slice() {
             [] => None,
-            [(_, word, Slot::Count), ..] => Some(format!("{} takes a number from 1 up", word.text())),
+            [(_, word, Slot::Count), ..] => {
+                Some(format!("{} takes a number from 1 up", word.text()))
+            }
             _ => Some(TimeTextError::hint().to_owned()),
         };
-        return Err(BatchError::new(format!("no command of this batch takes the argument {extra:?}"), help));
+        return Err(BatchError::new(
+            format!("no command of this batch takes the argument {extra:?}"),
+            help,
+        ));
     }
     // With a `-` in the list it was said what is meant.
     if !given.iter().any(|g| g == "-") {
         unambiguous(&all, &values)?;
     }
     let mut values = values.into_iter();
-    Ok(words.iter().map(|w| values.by_ref().take(slots(*w).len()).collect()).collect())
+    Ok(words
+        .iter()
+        .map(|w| values.by_ref().take(slots(*w).len()).collect())
+        .collect())
 }
 
 /// Refuses an argument that fits a later command, too, if that one got none.
 fn unambiguous(all: &[Place], values: &[Option<String>]) -> Result<(), BatchError> {
     for (i, ((command, word, slot), value)) in all.iter().zip(values).enumerate() {
-        let Some(value) = value.as_ref().filter(|_| slot.optional()) else { continue };
+        let Some(value) = value.as_ref().filter(|_| slot.optional()) else {
+            continue;
+        };
         let mut later = all.iter().zip(values).skip(i + 1);
-        let other = later.find(|((c, _, s), v)| c != command && s.optional() && v.is_none() && s.fits(value));
+        let other = later
+            .find(|((c, _, s), v)| c != command && s.optional() && v.is_none() && s.fits(value));
         if let Some(((_, other, _), _)) = other {
             let help = format!("write - for the one that is to get none: {value} - or - {value}");
-            let message = format!("{value:?} could be for {} or for {}", word.text(), other.text());
+            let message = format!(
+                "{value:?} could be for {} or for {}",
+                word.text(),
+                other.text()
+            );
             return Err(BatchError::new(message, Some(help)));
         }
     }
@@ -148,10 +173,16 @@ fn build(rough: Vec<Rough>, bound: &mut Bound) -> Result<Vec<BatchNode>, BatchEr
     let mut nodes = Vec::new();
     for node in rough {
         nodes.push(match node {
-            Rough::Group(when, inner) => BatchNode { when, item: BatchItem::Group(build(inner, bound)?) },
+            Rough::Group(when, inner) => BatchNode {
+                when,
+                item: BatchItem::Group(build(inner, bound)?),
+            },
             Rough::Command(when, word) => {
                 let mut values = bound.pop_front().unwrap_or_default();
-                BatchNode { when, item: BatchItem::Command(command(word, &mut values)?) }
+                BatchNode {
+                    when,
+                    item: BatchItem::Command(command(word, &mut values)?),
+                }
             }
         });
     }
@@ -184,9 +215,10 @@ fn command(word: Word, values: &mut VecDeque<Option<String>>) -> Result<Command,
         Word::List => Command::List(time(next())),
         Word::Find => Command::Find(next().unwrap_or_default()),
         Word::Diff => Command::Diff(time(next()), time(next())),
-        Word::Restore => {
-            Command::Restore { destination: PathBuf::from(next().unwrap_or_default()), time: time(next()) }
-        }
+        Word::Restore => Command::Restore {
+            destination: PathBuf::from(next().unwrap_or_default()),
+            time: time(next()),
+        },
         Word::Fetch => Command::Fetch {
             path: inside(next())?,
             destination: PathBuf::from(next().unwrap_or_default()),
@@ -202,9 +234,15 @@ fn inside(text: Option<String>) -> Result<PathBuf, BatchError> {
     let path = PathBuf::from(&text);
     if path.components().any(|c| c == Component::ParentDir) {
         let help = Some("give it relative to the source".to_owned());
-        return Err(BatchError::new(format!("{text:?} leads out of the source"), help));
+        return Err(BatchError::new(
+            format!("{text:?} leads out of the source"),
+            help,
+        ));
     }
-    Ok(path.components().filter(|c| *c != Component::CurDir).collect())
+    Ok(path
+        .components()
+        .filter(|c| *c != Component::CurDir)
+        .collect())
 }
 
 /// The arguments of a command as they are typed; `-` for one left out.
@@ -218,11 +256,22 @@ pub(super) fn of(command: &Command) -> Vec<String> {
     match command {
         Command::Purge(t) | Command::Verify(t) | Command::List(t) => vec![time(t)],
         Command::PurgeFull(n) | Command::PurgeIncr(n) => vec![count(n)],
-        Command::VerifyPath { path: inside, local, time: t } => vec![path(inside), path(local), time(t)],
+        Command::VerifyPath {
+            path: inside,
+            local,
+            time: t,
+        } => vec![path(inside), path(local), time(t)],
         Command::Find(pattern) => vec![pattern.clone()],
         Command::Diff(from, to) => vec![time(from), time(to)],
-        Command::Restore { destination, time: t } => vec![path(destination), time(t)],
-        Command::Fetch { path: inside, destination, time: t } => vec![path(inside), path(destination), time(t)],
+        Command::Restore {
+            destination,
+            time: t,
+        } => vec![path(destination), time(t)],
+        Command::Fetch {
+            path: inside,
+            destination,
+            time: t,
+        } => vec![path(inside), path(destination), time(t)],
         _ => Vec::new(),
     }
 }

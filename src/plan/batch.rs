@@ -5,15 +5,14 @@
 //! command before anything is planned. docs/cli.md is the grammar; [`arguments`](super::arguments) deals out the
 //! arguments.
 
+mod parser;
+
 use super::When;
 use super::arguments;
 use crate::engine::time_text::TimeText;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
-
-/// Deepest nesting of groups: more is no batch a person wrote.
-const MAX_DEPTH: usize = 32;
 
 /// Commands, in order, each with the condition under which it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,17 +174,41 @@ pub const WORDS: &[(&str, Word)] = &[
 /// Words hooks may belong to: all that do something. `backup` stands for every command that makes a set, `purge`
 /// for every one that removes sets, `verify` for `verifypath` as well.
 pub const HOOKED_WORDS: &[&str] = &[
-    "backup", "bkp", "full", "incr", "purge", "purgefull", "purgeincr", "purgeauto", "cleanup", "verify",
-    "verifypath", "check", "restore", "fetch", "sync",
+    "backup",
+    "bkp",
+    "full",
+    "incr",
+    "purge",
+    "purgefull",
+    "purgeincr",
+    "purgeauto",
+    "cleanup",
+    "verify",
+    "verifypath",
+    "check",
+    "restore",
+    "fetch",
+    "sync",
 ];
 
 /// Commands that are no part of a batch: `dupr home history`.
-pub const ALONE: &[&str] = &["history", "du", "browse", "mount", "replicate", "keys", "show"];
+pub const ALONE: &[&str] = &[
+    "history",
+    "du",
+    "browse",
+    "mount",
+    "replicate",
+    "keys",
+    "show",
+];
 
 impl Word {
     /// As plans write it.
     pub fn text(self) -> &'static str {
-        WORDS.iter().find(|(_, w)| *w == self).map_or("", |(text, _)| text)
+        WORDS
+            .iter()
+            .find(|(_, w)| *w == self)
+            .map_or("", |(text, _)| text)
     }
 }
 
@@ -200,7 +223,11 @@ pub struct BatchError {
 
 impl BatchError {
     pub(super) fn new(message: impl Into<String>, help: impl Into<Option<String>>) -> Self {
-        Self { message: message.into(), help: help.into(), position: None }
+        Self {
+            message: message.into(),
+            help: help.into(),
+            position: None,
+        }
     }
 
     fn at(mut self, text: &str, span: std::ops::Range<usize>) -> Self {
@@ -217,8 +244,14 @@ impl BatchError {
     pub fn marked(&self) -> Option<String> {
         let (text, span) = self.position.as_ref()?;
         let before = text.get(..span.start)?.chars().count();
-        let width = text.get(span.clone()).map_or(1, |t| t.chars().count().max(1));
-        Some(format!("{text}\n{}{}", " ".repeat(before), "^".repeat(width)))
+        let width = text
+            .get(span.clone())
+            .map_or(1, |t| t.chars().count().max(1));
+        Some(format!(
+            "{text}\n{}{}",
+            " ".repeat(before),
+            "^".repeat(width)
+        ))
     }
 }
 
@@ -242,40 +275,35 @@ pub(super) enum Rough {
     Group(When, Vec<Rough>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    Then,
-    And,
-    Or,
-    Open,
-    Close,
-    Word(Word),
-}
-
-type Placed = (Token, std::ops::Range<usize>);
-
 impl Batch {
     /// Parses a batch and binds its arguments and options to the commands that take them.
     ///
     /// # Errors
     /// A word, bracket, condition, argument or option that has no place.
     pub fn parse(text: &str, given: &[String], options: BatchOptions) -> Result<Self, BatchError> {
-        let tokens = tokens(text)?;
-        let mut parser = Parser { text, tokens: &tokens, at: 0 };
-        let rough = parser.nodes(0)?;
-        if let Some((_, span)) = parser.peek() {
-            return Err(BatchError::new("] without [", None).at(text, span));
-        }
-        if rough.is_empty() {
-            return Err(BatchError::new("the batch is empty", Some("for example backup_purge".to_owned())));
-        }
+        let rough = parser::parse(text)?;
         let nodes = arguments::bind(rough, given)?;
-        let batch = Batch { text: text.trim().to_owned(), nodes, options };
+        let batch = Batch {
+            text: text.trim().to_owned(),
+            nodes,
+            options,
+        };
         if options.force && !batch.commands().iter().any(|c| c.takes_force()) {
-            return Err(BatchError::new("no command of this batch takes --force", None));
+            return Err(BatchError::new(
+                "no command of this batch takes --force",
+                None,
+            ));
         }
-        if options.compare_data && !batch.commands().iter().any(|c| matches!(c.word(), Word::Verify | Word::VerifyPath)) {
-            return Err(BatchError::new("no command of this batch takes --compare-data", None));
+        if options.compare_data
+            && !batch
+                .commands()
+                .iter()
+                .any(|c| matches!(c.word(), Word::Verify | Word::VerifyPath))
+        {
+            return Err(BatchError::new(
+                "no command of this batch takes --compare-data",
+                None,
+            ));
         }
         Ok(batch)
     }
@@ -317,7 +345,13 @@ impl Batch {
         }
         let mut text = String::new();
         print(&self.nodes, &mut text);
-        (text, self.commands().into_iter().flat_map(arguments::of).collect())
+        (
+            text,
+            self.commands()
+                .into_iter()
+                .flat_map(arguments::of)
+                .collect(),
+        )
     }
 }
 
@@ -351,7 +385,10 @@ impl Command {
 
     /// Whether it only shows something.
     pub fn only_looks(&self) -> bool {
-        matches!(self.word(), Word::Status | Word::List | Word::Find | Word::Diff)
+        matches!(
+            self.word(),
+            Word::Status | Word::List | Word::Find | Word::Diff
+        )
     }
 
     /// Whether it asks before it deletes or overwrites.
@@ -366,125 +403,6 @@ impl Command {
                 | Word::Restore
                 | Word::Fetch
         )
-    }
-}
-
-fn tokens(text: &str) -> Result<Vec<Placed>, BatchError> {
-    let mut tokens = Vec::new();
-    let mut chars = text.char_indices().peekable();
-    while let Some((start, c)) = chars.next() {
-        let single = match c {
-            '_' => Some(Token::Then),
-            '+' => Some(Token::And),
-            '-' => Some(Token::Or),
-            '[' => Some(Token::Open),
-            ']' => Some(Token::Close),
-            c if c.is_whitespace() => Some(Token::Then),
-            _ => None,
-        };
-        if let Some(token) = single {
-            tokens.push((token, start..start + c.len_utf8()));
-            continue;
-        }
-        let mut end = start + c.len_utf8();
-        while let Some((i, c)) = chars.next_if(|(_, c)| !"_+-[]".contains(*c) && !c.is_whitespace()) {
-            end = i + c.len_utf8();
-        }
-        let word = text.get(start..end).unwrap_or("");
-        tokens.push((token(word).map_err(|e| e.at(text, start..end))?, start..end));
-    }
-    Ok(tokens)
-}
-
-fn token(word: &str) -> Result<Token, BatchError> {
-    let lower = word.to_lowercase();
-    match lower.as_str() {
-        "and" => return Ok(Token::And),
-        "or" => return Ok(Token::Or),
-        "groupin" => return Ok(Token::Open),
-        "groupout" => return Ok(Token::Close),
-        _ => {}
-    }
-    if let Some((_, word)) = WORDS.iter().find(|(text, _)| *text == lower) {
-        return Ok(Token::Word(*word));
-    }
-    if ALONE.contains(&lower.as_str()) {
-        return Err(BatchError::new(format!("{lower} is no part of a batch: it stands alone"), None));
-    }
-    let known = WORDS.iter().map(|(text, _)| *text);
-    let help = crate::profile::error::nearest(&lower, known).map(|near| format!("did you mean {near}?"));
-    Err(BatchError::new(format!("unknown command {word:?}"), help))
-}
-
-struct Parser<'a> {
-    text: &'a str,
-    tokens: &'a [Placed],
-    at: usize,
-}
-
-impl Parser<'_> {
-    fn peek(&self) -> Option<Placed> {
-        self.tokens.get(self.at).cloned()
-    }
-
-    /// Items up to a closing bracket or the end.
-    fn nodes(&mut self, depth: usize) -> Result<Vec<Rough>, BatchError> {
-        let mut nodes = Vec::new();
-        loop {
-            let (when, span) = self.separators()?;
-            let condition = when != When::Always;
-            if condition && nodes.is_empty() {
-                return Err(BatchError::new("a condition with no command before it", None).at(self.text, span));
-            }
-            match self.peek() {
-                None | Some((Token::Close, _)) if condition => {
-                    return Err(BatchError::new("a condition with no command after it", None).at(self.text, span));
-                }
-                None | Some((Token::Close, _)) => return Ok(nodes),
-                Some((Token::Word(word), _)) => {
-                    self.at += 1;
-                    nodes.push(Rough::Command(when, word));
-                }
-                Some((_, open)) => {
-                    self.at += 1;
-                    if depth >= MAX_DEPTH {
-                        let message = format!("more than {MAX_DEPTH} brackets inside one another");
-                        return Err(BatchError::new(message, None).at(self.text, open));
-                    }
-                    let inner = self.nodes(depth + 1)?;
-                    if self.peek().is_none() {
-                        return Err(BatchError::new("[ without ]", None).at(self.text, open));
-                    }
-                    self.at += 1;
-                    if inner.is_empty() {
-                        return Err(BatchError::new("an empty group", None).at(self.text, open));
-                    }
-                    nodes.push(Rough::Group(when, inner));
-                }
-            }
-        }
-    }
-
-    /// A run of separators as one condition: `_` gives way to `+` and `-`.
-    fn separators(&mut self) -> Result<(When, std::ops::Range<usize>), BatchError> {
-        let mut found: Option<(When, std::ops::Range<usize>)> = None;
-        while let Some((token, span)) = self.peek() {
-            let when = match token {
-                Token::Then => When::Always,
-                Token::And => When::IfOk,
-                Token::Or => When::IfFailed,
-                _ => break,
-            };
-            self.at += 1;
-            if when == When::Always {
-                continue;
-            }
-            if found.is_some() {
-                return Err(BatchError::new("two conditions in a row", None).at(self.text, span));
-            }
-            found = Some((when, span));
-        }
-        Ok(found.unwrap_or((When::Always, 0..0)))
     }
 }
 

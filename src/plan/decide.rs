@@ -1,8 +1,8 @@
 //! Which set a backup makes: full, incremental, or going on with an interrupted one. And why.
 
+use super::BackupMode;
 use super::error::Error;
 use super::state::{Partial, State};
-use super::BackupMode;
 use crate::engine::collection::BackupChain;
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
@@ -23,14 +23,32 @@ pub enum Wish {
 ///
 /// # Errors
 /// A clock behind the newest set; an incremental that is asked for with nothing to build on.
-pub fn decide(wish: Wish, full_every: Option<&Age>, state: &State) -> Result<(BackupMode, String), Error> {
+pub fn decide(
+    wish: Wish,
+    full_every: Option<&Age>,
+    state: &State,
+) -> Result<(BackupMode, String), Error> {
     check_clock(state)?;
     let (mode, why) = fresh(wish, full_every, state)?;
     match resumable(mode, state) {
         Some(partial) => {
-            let set = if partial.set.is_full() { "full" } else { "incremental" };
-            let why = format!("the {set} of {} was interrupted before volume {}", partial.set.time(), partial.next_volume);
-            Ok((BackupMode::Resume { set: partial.set, volume: partial.next_volume }, why))
+            let set = if partial.set.is_full() {
+                "full"
+            } else {
+                "incremental"
+            };
+            let why = format!(
+                "the {set} of {} was interrupted before volume {}",
+                partial.set.time(),
+                partial.next_volume
+            );
+            Ok((
+                BackupMode::Resume {
+                    set: partial.set,
+                    volume: partial.next_volume,
+                },
+                why,
+            ))
         }
         None => Ok((mode, why)),
     }
@@ -40,12 +58,19 @@ pub fn decide(wish: Wish, full_every: Option<&Age>, state: &State) -> Result<(Ba
 /// The clock is not past the newest set.
 pub fn check_clock(state: &State) -> Result<(), Error> {
     match state.collection.newest_time() {
-        Some(newest) if newest >= state.now => Err(Error::Clock { now: state.now, newest }),
+        Some(newest) if newest >= state.now => Err(Error::Clock {
+            now: state.now,
+            newest,
+        }),
         _ => Ok(()),
     }
 }
 
-fn fresh(wish: Wish, full_every: Option<&Age>, state: &State) -> Result<(BackupMode, String), Error> {
+fn fresh(
+    wish: Wish,
+    full_every: Option<&Age>,
+    state: &State,
+) -> Result<(BackupMode, String), Error> {
     let chain = state.collection.latest_chain();
     let unusable = match chain {
         None => Some("there is no backup yet".to_owned()),
@@ -53,18 +78,26 @@ fn fresh(wish: Wish, full_every: Option<&Age>, state: &State) -> Result<(BackupM
     };
     match (wish, unusable, chain) {
         (Wish::Full, _, _) => Ok((BackupMode::Full, "asked for".to_owned())),
-        (Wish::Incremental, Some(reason), _) => Err(Error::NoBackup(format!("no incremental is possible: {reason}"))),
+        (Wish::Incremental, Some(reason), _) => Err(Error::NoBackup(format!(
+            "no incremental is possible: {reason}"
+        ))),
         (Wish::Incremental, None, _) => Ok((BackupMode::Incremental, "asked for".to_owned())),
         (Wish::Either, Some(reason), _) => Ok((BackupMode::Full, reason)),
         (Wish::Either, None, None) => Ok((BackupMode::Full, "there is no backup yet".to_owned())),
         (Wish::Either, None, Some(chain)) => {
             let old = format!("last full is {} old", span(state.now, chain.start()));
             match full_every {
-                None => Ok((BackupMode::Incremental, format!("{old}, full-every is not set"))),
+                None => Ok((
+                    BackupMode::Incremental,
+                    format!("{old}, full-every is not set"),
+                )),
                 Some(age) if chain.start() <= age.before(state.now) => {
                     Ok((BackupMode::Full, format!("{old}, full-every is {age}")))
                 }
-                Some(age) => Ok((BackupMode::Incremental, format!("{old}, full-every is {age}"))),
+                Some(age) => Ok((
+                    BackupMode::Incremental,
+                    format!("{old}, full-every is {age}"),
+                )),
             }
         }
     }
@@ -72,8 +105,14 @@ fn fresh(wish: Wish, full_every: Option<&Age>, state: &State) -> Result<(BackupM
 
 /// Why nothing can be built on a chain.
 fn damage(chain: &BackupChain, state: &State) -> Option<String> {
-    let damaged = state.damaged.iter().find(|d| chain.sets().any(|s| s.id == d.set))?;
-    Some(format!("the newest chain is damaged: {}, {}", damaged.set, damaged.reason))
+    let damaged = state
+        .damaged
+        .iter()
+        .find(|d| chain.sets().any(|s| s.id == d.set))?;
+    Some(format!(
+        "the newest chain is damaged: {}, {}",
+        damaged.set, damaged.reason
+    ))
 }
 
 /// The interrupted set, if going on with it gives what `mode` would.

@@ -40,7 +40,9 @@ impl Error {
         match self {
             Error::Batch(error) => error.help(),
             Error::Usage { hint, .. } => Some(hint.clone()),
-            Error::Clock { .. } => Some("set the clock, or wait until it has passed that time".to_owned()),
+            Error::Clock { .. } => {
+                Some("set the clock, or wait until it has passed that time".to_owned())
+            }
             Error::Unreachable(_) => None,
             Error::NoBackup(_) => Some("make one with backup".to_owned()),
         }

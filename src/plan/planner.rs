@@ -2,22 +2,17 @@
 //!
 //! Later steps are planned from the state earlier ones lead to. Hooks are put around the commands they name: a
 //! command with hooks becomes a group of `before`, the command, `after`, `success`, `warning`, `error`, `undo`,
-//! `finally`.
+//! `finally`. `steps` says what each command alone comes to.
+
+mod steps;
 
 use super::batch::{Batch, BatchItem, BatchNode, Command, Word};
-use super::decide::{self, Wish, decide};
 use super::error::Error;
-use super::retention::{self, Rules};
 use super::state::{State, TargetState};
-use super::{
-    Action, BackupAction, CheckKind, HookAction, Item, Node, Plan, RemoveAction, Step, When,
-};
-use crate::engine::time::Timestamp;
-use crate::engine::time_text::TimeText;
+use super::{Action, HookAction, Item, Node, Plan, Step, When};
 use crate::profile::settings::{Checks, MailMoment, MailTransport};
-use crate::profile::{Age, Hook, HookMoment, Profile, Retention};
+use crate::profile::{Hook, HookMoment, Profile, Retention};
 use jiff::tz::TimeZone;
-use std::path::PathBuf;
 
 /// Version of the plan document.
 pub const SCHEMA: u32 = 1;
@@ -28,8 +23,14 @@ pub const SCHEMA: u32 = 1;
 ///
 /// # Errors
 /// What makes the batch impossible; nothing is done then.
-pub fn plan(profile: &Profile, batch: &Batch, state: &State, zone: &TimeZone) -> Result<Plan, Error> {
-    needs(batch, &profile.retention, &profile.checks).map_err(|(message, hint)| Error::Usage { message, hint })?;
+pub fn plan(
+    profile: &Profile,
+    batch: &Batch,
+    state: &State,
+    zone: &TimeZone,
+) -> Result<Plan, Error> {
+    needs(batch, &profile.retention, &profile.checks)
+        .map_err(|(message, hint)| Error::Usage { message, hint })?;
     if let TargetState::Unreachable(reason) = &state.target {
         return Err(Error::Unreachable(reason.clone()));
     }
@@ -69,25 +70,37 @@ pub fn plan(profile: &Profile, batch: &Batch, state: &State, zone: &TimeZone) ->
 ///
 /// # Errors
 /// What is missing, and what to write.
-pub fn needs(batch: &Batch, retention: &Retention, checks: &Checks) -> Result<(), (String, String)> {
-    let missing = |word: &str, key: &str, hint: &str| Err((format!("{word} needs {key}"), hint.to_owned()));
-    let any = retention.keep_fulls.is_some()
-        || retention.max_age.is_some()
-        || retention.keep_chains_with_incrementals.is_some();
+pub fn needs(
+    batch: &Batch,
+    retention: &Retention,
+    checks: &Checks,
+) -> Result<(), (String, String)> {
+    let missing =
+        |word: &str, key: &str, hint: &str| Err((format!("{word} needs {key}"), hint.to_owned()));
+    let any = retention.removes();
     for command in batch.commands() {
         match command {
-            Command::Purge(None) if !any && retention.keep_monthly == 0 && retention.keep_yearly == 0 => {
-                return missing("purge", "a rule under [retention] or an age", "write max-age or keep-fulls, or purge 1Y");
-            }
             Command::PurgeAuto if !any => {
-                return missing("purgeauto", "a rule under [retention]", "write max-age or keep-fulls");
+                return missing(
+                    "purgeauto",
+                    "a rule under [retention]",
+                    "write max-age or keep-fulls",
+                );
             }
             Command::PurgeFull(None) if retention.keep_fulls.is_none() => {
-                return missing("purgefull", "keep-fulls under [retention] or a number", "write keep-fulls = 3, or purgefull 3");
+                return missing(
+                    "purgefull",
+                    "keep-fulls under [retention] or a number",
+                    "write keep-fulls = 3, or purgefull 3",
+                );
             }
             Command::PurgeIncr(None) if retention.keep_chains_with_incrementals.is_none() => {
                 let key = "keep-chains-with-incrementals under [retention] or a number";
-                return missing("purgeincr", key, "write keep-chains-with-incrementals = 1, or purgeincr 1");
+                return missing(
+                    "purgeincr",
+                    key,
+                    "write keep-chains-with-incrementals = 1, or purgeincr 1",
+                );
             }
             Command::Check if *checks == Checks::default() => {
                 return missing("check", "a check under [check]", "write quick = \"1W\"");
@@ -121,16 +134,18 @@ impl<'a> Planner<'a> {
         let mut after_pre = false;
         for node in nodes {
             let alternative = node.when == When::IfFailed;
-            let kept = alternative.then(|| (self.state.clone(), self.before_last.clone(), self.made));
+            let kept =
+                alternative.then(|| (self.state.clone(), self.before_last.clone(), self.made));
             if alternative {
                 self.state = self.before_last.clone();
                 self.made = false;
             }
             // A `pre` that fails stops the backup after it; duply went on.
             let when = match (&node.item, node.when) {
-                (BatchItem::Command(Command::Bkp | Command::Full | Command::Incr), When::Always) if after_pre => {
-                    When::IfReady
-                }
+                (
+                    BatchItem::Command(Command::Bkp | Command::Full | Command::Incr),
+                    When::Always,
+                ) if after_pre => When::IfReady,
                 (_, when) => when,
             };
             after_pre = matches!(node.item, BatchItem::Command(Command::Pre));
@@ -156,14 +171,22 @@ impl<'a> Planner<'a> {
             Command::Backup => {
                 let undo_from = self.to_undo.len();
                 let mut nodes = self.hooks(HookMoment::Pre, &[], "pre");
-                let first = if nodes.is_empty() { When::Always } else { When::IfReady };
+                let first = if nodes.is_empty() {
+                    When::Always
+                } else {
+                    When::IfReady
+                };
                 nodes.extend(self.wrapped(&Command::Bkp, first)?);
                 nodes.extend(self.hooks(HookMoment::Post, &[], "post"));
                 self.undo(undo_from, &mut nodes);
                 Ok(with_condition(nodes, when))
             }
             Command::Pre | Command::Post => {
-                let moment = if *command == Command::Pre { HookMoment::Pre } else { HookMoment::Post };
+                let moment = if *command == Command::Pre {
+                    HookMoment::Pre
+                } else {
+                    HookMoment::Post
+                };
                 let mut nodes = self.hooks(moment, &[], moment.word());
                 if nodes.is_empty() {
                     let why = format!("the profile has no {} hook", moment.word());
@@ -184,7 +207,9 @@ impl<'a> Planner<'a> {
             Word::VerifyPath => "verify",
             other => other.text(),
         };
-        let nodes = self.surround(&[word.text(), family], word.text(), |planner| planner.steps(command))?;
+        let nodes = self.surround(&[word.text(), family], word.text(), |planner| {
+            planner.steps(command)
+        })?;
         Ok(with_condition(nodes, when))
     }
 
@@ -201,16 +226,25 @@ impl<'a> Planner<'a> {
         let inner = body(self)?;
         let empty = inner.is_empty();
         let condition = if guarded { When::IfReady } else { When::Always };
-        let rest: Vec<Node> = [HookMoment::After, HookMoment::Success, HookMoment::Warning, HookMoment::Error]
-            .into_iter()
-            .flat_map(|moment| self.hooks(moment, words, label))
-            .collect();
+        let rest: Vec<Node> = [
+            HookMoment::After,
+            HookMoment::Success,
+            HookMoment::Warning,
+            HookMoment::Error,
+        ]
+        .into_iter()
+        .flat_map(|moment| self.hooks(moment, words, label))
+        .collect();
         if empty {
             // Nothing to do: no reason to stop a database.
             self.to_undo.truncate(undo_from);
             return Ok(Vec::new());
         }
-        nodes.extend(if guarded { with_condition(inner, condition) } else { inner });
+        nodes.extend(if guarded {
+            with_condition(inner, condition)
+        } else {
+            inner
+        });
         nodes.extend(rest);
         self.undo(undo_from, &mut nodes);
         nodes.extend(self.hooks(HookMoment::Finally, words, label));
@@ -257,7 +291,9 @@ impl<'a> Planner<'a> {
     /// Undoes what was done since `from`, the last first.
     fn undo(&mut self, from: usize, nodes: &mut Vec<Node>) {
         while self.to_undo.len() > from {
-            let Some((id, hook)) = self.to_undo.pop() else { return };
+            let Some((id, hook)) = self.to_undo.pop() else {
+                return;
+            };
             let action = HookAction {
                 moment: "undo".to_owned(),
                 exec: hook.undo.clone().unwrap_or_default(),
@@ -265,15 +301,27 @@ impl<'a> Planner<'a> {
                 on_failure: hook.on_failure,
                 undo_of: Some(id),
             };
-            nodes.push(self.step(hook.on.word(), Action::Hook(action), format!("undoes step {id}")));
+            nodes.push(self.step(
+                hook.on.word(),
+                Action::Hook(action),
+                format!("undoes step {id}"),
+            ));
         }
     }
 
     fn step(&mut self, command: &str, action: Action, why: impl Into<String>) -> Node {
         let id = self.next_id;
         self.next_id += 1;
-        let step = Step { id, command: command.to_owned(), action, why: why.into() };
-        Node { when: When::Always, item: Item::Step(step) }
+        let step = Step {
+            id,
+            command: command.to_owned(),
+            action,
+            why: why.into(),
+        };
+        Node {
+            when: When::Always,
+            item: Item::Step(step),
+        }
     }
 
     /// A step that changes what later ones see.
@@ -282,199 +330,15 @@ impl<'a> Planner<'a> {
         self.state.predict(&action);
         self.step(command, action, why)
     }
-
-    fn steps(&mut self, command: &Command) -> Result<Vec<Node>, Error> {
-        let word = command.word().text();
-        let retention = &self.profile.retention;
-        let now = self.state.now;
-        let one = |node: Node| Ok(vec![node]);
-        match command {
-            Command::Bkp => self.backup(word, Wish::Either).and_then(one),
-            Command::Full => self.backup(word, Wish::Full).and_then(one),
-            Command::Incr => self.backup(word, Wish::Incremental).and_then(one),
-            Command::Purge(None) => {
-                let remove = self.remove(word, "retention".to_owned(), &Rules::of(retention, now))?;
-                let mut cleanup = self.cleanup(word);
-                cleanup.when = When::IfOk;
-                Ok(vec![remove, cleanup])
-            }
-            Command::Purge(Some(age)) => {
-                let older_than = Some((age.at(now, self.zone), format!("older than {age}")));
-                let rules = Rules { older_than, ..Rules::holds(retention) };
-                self.remove(word, format!("older than {age}"), &rules).and_then(one)
-            }
-            Command::PurgeFull(n) => {
-                let keep_fulls = n.or(retention.keep_fulls);
-                let rules = Rules { keep_fulls, ..Rules::holds(retention) };
-                self.remove(word, format!("keep-fulls {}", keep_fulls.unwrap_or(0)), &rules).and_then(one)
-            }
-            Command::PurgeIncr(n) => {
-                let keep_incrementals = n.or(retention.keep_chains_with_incrementals);
-                // The keep rules hold chains; without one that removes chains they must not start to.
-                let rules = Rules { keep_incrementals, min_chains: retention.min_chains, ..Rules::default() };
-                let words = format!("keep-chains-with-incrementals {}", keep_incrementals.unwrap_or(0));
-                self.remove(word, words, &rules).and_then(one)
-            }
-            Command::PurgeAuto => {
-                let mut nodes = Vec::new();
-                if let Some(age) = &retention.max_age {
-                    let older_than = Some((age.before(now), format!("max-age {age}")));
-                    let rules = Rules { older_than, ..Rules::holds(retention) };
-                    nodes.push(self.remove(word, format!("max-age {age}"), &rules)?);
-                }
-                if retention.keep_fulls.is_some() {
-                    nodes.extend(self.steps(&Command::PurgeFull(None))?);
-                }
-                if retention.keep_chains_with_incrementals.is_some() {
-                    nodes.extend(self.steps(&Command::PurgeIncr(None))?);
-                }
-                Ok(nodes)
-            }
-            Command::Cleanup => one(self.cleanup(word)),
-            Command::Check => Ok(self.checks()),
-            Command::Status => one(self.act(word, Action::Status, "")),
-            Command::Sync => one(self.act(word, Action::Sync, "")),
-            other => {
-                let (action, why) = self.read(other)?;
-                one(self.act(word, action, why))
-            }
-        }
-    }
-
-    fn backup(&mut self, word: &str, wish: Wish) -> Result<Node, Error> {
-        if self.made {
-            return Err(Error::Usage {
-                message: format!("{word} would make a second set in one run, of the same time"),
-                hint: "make one set a run, or an alternative as in incr-full".to_owned(),
-            });
-        }
-        let (mode, why) = decide(wish, self.profile.backup.full_every.as_ref(), &self.state)?;
-        self.made = true;
-        Ok(self.act(word, Action::Backup(BackupAction { mode }), why))
-    }
-
-    fn remove(&mut self, word: &str, rule: String, rules: &Rules) -> Result<Node, Error> {
-        let newest = self.state.collection.newest_time();
-        if let Some(newest) = newest.filter(|n| *n > self.state.now) {
-            return Err(Error::Clock { now: self.state.now, newest });
-        }
-        let judgment = retention::judge(&self.state.collection, &self.state.damaged, rules);
-        let why = match judgment.remove.len() {
-            0 => "no set is to go".to_owned(),
-            n => format!("{n} of {} sets go", n + judgment.keep.len()),
-        };
-        let action = RemoveAction { rule, sets: judgment.remove, kept: judgment.keep, force: self.force() };
-        Ok(self.act(word, Action::Remove(action), why))
-    }
-
-    fn cleanup(&mut self, word: &str) -> Node {
-        let found = self.state.collection.leftover_files();
-        let why = match found {
-            0 => "nothing found".to_owned(),
-            1 => "1 file of an incomplete set".to_owned(),
-            n => format!("{n} files of incomplete sets"),
-        };
-        self.act(word, Action::Cleanup { force: self.force() }, why)
-    }
-
-    fn force(&self) -> bool {
-        self.batch.options.force || self.profile.retention.force
-    }
-
-    fn checks(&mut self) -> Vec<Node> {
-        let checks = self.profile.checks.clone();
-        let times = self.state.checks;
-        let spot = checks.spot.map(|s| (s.every, CheckKind::Spot { sample_percent: s.sample_percent }));
-        let test = checks.restore_test.map(|t| (t.every, CheckKind::RestoreTest { files: t.files }));
-        let all: [(&str, Option<(Age, CheckKind)>, Option<Timestamp>); 3] = [
-            ("quick", checks.quick.map(|every| (every, CheckKind::Quick)), times.quick),
-            ("spot", spot, times.spot),
-            ("restore-test", test, times.restore_test),
-        ];
-        let mut nodes = Vec::new();
-        for (name, check, last) in all {
-            let Some((every, kind)) = check else { continue };
-            let now = self.state.now;
-            match last.filter(|last| *last > every.before(now)) {
-                Some(last) => {
-                    let ago = decide::span(now, last);
-                    self.notes.push(format!("check {name} is not due: last done {ago} ago, every {every}"));
-                }
-                None => {
-                    let why = match last {
-                        Some(last) => format!("last done {} ago, every {every}", decide::span(now, last)),
-                        None => format!("never done, every {every}"),
-                    };
-                    nodes.push(self.act("check", Action::Check(kind), why));
-                }
-            }
-        }
-        nodes
-    }
-
-    fn read(&self, command: &Command) -> Result<(Action, String), Error> {
-        if self.state.collection.chains.is_empty() {
-            return Err(Error::NoBackup(format!("there is no backup at {}", self.profile.target.url)));
-        }
-        let at = |time: &Option<TimeText>| time.as_ref().map(|t| t.at(self.state.now, self.zone));
-        let force = self.batch.options.force;
-        let compare = self.batch.options.compare_data;
-        let action = match command {
-            Command::Verify(time) => Action::Verify {
-                path: PathBuf::new(),
-                local: self.profile.source.root.clone(),
-                time: at(time),
-                compare,
-            },
-            Command::VerifyPath { path, local, time } => {
-                Action::Verify { path: self.inside(path)?, local: local.clone(), time: at(time), compare }
-            }
-            Command::Restore { destination, time } => {
-                Action::Restore { path: PathBuf::new(), destination: destination.clone(), time: at(time), force }
-            }
-            Command::Fetch { path, destination, time } => {
-                Action::Restore { path: self.inside(path)?, destination: destination.clone(), time: at(time), force }
-            }
-            Command::List(time) => Action::List { time: at(time) },
-            Command::Find(pattern) => Action::Find { pattern: pattern.clone() },
-            Command::Diff(from, to) => Action::Diff { from: at(from), to: at(to) },
-            _ => Action::Status,
-        };
-        let why = match &action {
-            Action::Verify { time, .. } | Action::Restore { time, .. } | Action::List { time } => self.as_of(*time),
-            _ => String::new(),
-        };
-        Ok((action, why))
-    }
-
-    /// Which set holds the state asked for, and whether it is damaged.
-    fn as_of(&self, time: Option<Timestamp>) -> String {
-        let time = time.unwrap_or(self.state.now);
-        let Some(chain) = self.state.collection.chain_at(time) else { return String::new() };
-        let sets: Vec<_> = chain.sets_at(time).collect();
-        let state = sets.last().map_or(String::new(), |s| format!("the {}", s.id));
-        match self.state.damaged.iter().find(|d| sets.iter().any(|s| s.id == d.set)) {
-            Some(damage) => format!("{state}; the {} is damaged: {}", damage.set, damage.reason),
-            None => state,
-        }
-    }
-
-    /// A path relative to the source; one inside the source may be given in full.
-    fn inside(&self, path: &std::path::Path) -> Result<PathBuf, Error> {
-        if !path.is_absolute() {
-            return Ok(path.to_owned());
-        }
-        path.strip_prefix(&self.profile.source.root).map(ToOwned::to_owned).map_err(|_| Error::Usage {
-            message: format!("{} does not lie in {}", path.display(), self.profile.source.root.display()),
-            hint: "give the path relative to the source".to_owned(),
-        })
-    }
 }
 
 /// Several nodes as one, under a condition.
 fn with_condition(mut nodes: Vec<Node>, when: When) -> Vec<Node> {
     if when == When::Always && nodes.len() > 1 {
-        return vec![Node { when, item: Item::Group(nodes) }];
+        return vec![Node {
+            when,
+            item: Item::Group(nodes),
+        }];
     }
     match nodes.as_mut_slice() {
         [] => nodes,
@@ -482,7 +346,10 @@ fn with_condition(mut nodes: Vec<Node>, when: When) -> Vec<Node> {
             one.when = when;
             nodes
         }
-        _ => vec![Node { when, item: Item::Group(nodes) }],
+        _ => vec![Node {
+            when,
+            item: Item::Group(nodes),
+        }],
     }
 }
 
@@ -503,7 +370,11 @@ fn reports(profile: &Profile) -> Vec<String> {
             MailTransport::Smtp { .. } => "",
             MailTransport::Sendmail(_) => " by sendmail",
         };
-        format!("email to {}{way} on {}", mail.to.join(", "), when.join(", "))
+        format!(
+            "email to {}{way} on {}",
+            mail.to.join(", "),
+            when.join(", ")
+        )
     });
     mail.into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! A plan as people read it, and as JSON.
 
-use super::{Action, BackupMode, CheckKind, Item, Node, Plan, RemoveAction, Removal, Step, When};
+use super::{Action, BackupMode, CheckKind, Item, Node, Plan, Removal, RemoveAction, Step, When};
 use crate::engine::format::SetId;
 use std::fmt::Write;
 use std::path::Path;
@@ -15,11 +15,23 @@ const OBJECT: usize = 48;
 pub fn text(plan: &Plan, detail: bool) -> String {
     let mut out = String::new();
     let title = format!("{} {}", plan.profile, plan.batch);
-    let time: String = plan.now.to_rfc3339().replace('T', " ").chars().take(16).collect();
+    let time: String = plan
+        .now
+        .to_rfc3339()
+        .replace('T', " ")
+        .chars()
+        .take(16)
+        .collect();
     let _ = writeln!(out, "{title:<60}  {time} UTC");
     let mut number = 1;
     if let Some(lock) = &plan.lock {
-        line(&mut out, &number.to_string(), "lock", &lock.display().to_string(), "");
+        line(
+            &mut out,
+            &number.to_string(),
+            "lock",
+            &lock.display().to_string(),
+            "",
+        );
         number += 1;
     }
     nodes(&mut out, plan, &plan.nodes, None, detail, &mut number);
@@ -44,10 +56,21 @@ pub fn json(plan: &Plan) -> Result<String, serde_json::Error> {
 /// What a step does, in a few words: `backup full`, `hook before docker`. For progress, logs and outcomes.
 pub fn title(step: &Step) -> String {
     let (what, object) = words(&step.action);
-    if object.is_empty() { what } else { format!("{what} {object}") }
+    if object.is_empty() {
+        what
+    } else {
+        format!("{what} {object}")
+    }
 }
 
-fn nodes(out: &mut String, plan: &Plan, list: &[Node], outer: Option<&'static str>, detail: bool, number: &mut u32) {
+fn nodes(
+    out: &mut String,
+    plan: &Plan,
+    list: &[Node],
+    outer: Option<&'static str>,
+    detail: bool,
+    number: &mut u32,
+) {
     for (i, node) in list.iter().enumerate() {
         let condition = match node.when {
             When::Always | When::IfReady => None,
@@ -69,7 +92,8 @@ fn nodes(out: &mut String, plan: &Plan, list: &[Node], outer: Option<&'static st
 fn step(out: &mut String, plan: &Plan, step: &Step, condition: Option<&str>, detail: bool) {
     let id = step.id.to_string();
     // The cleanup that ends a purge; its condition is not the user's.
-    let condition = condition.filter(|_| !(step.command == "purge" && matches!(step.action, Action::Cleanup { .. })));
+    let condition = condition
+        .filter(|_| !(step.command == "purge" && matches!(step.action, Action::Cleanup { .. })));
     let reason = |why: &str| match condition {
         Some(condition) if why.is_empty() => condition.to_owned(),
         Some(condition) => format!("{why}; {condition}"),
@@ -80,14 +104,31 @@ fn step(out: &mut String, plan: &Plan, step: &Step, condition: Option<&str>, det
     }
     let (what, object) = words(&step.action);
     match &step.action {
-        Action::Backup(_) => line(out, &id, &what, &reason(&step.why), &format!("→ {}", plan.target)),
+        Action::Backup(_) => line(
+            out,
+            &id,
+            &what,
+            &reason(&step.why),
+            &format!("→ {}", plan.target),
+        ),
         Action::Hook(_) | Action::Check(_) | Action::Find { .. } | Action::Diff { .. } => {
-            let why = if matches!(step.action, Action::Hook(_)) && !step.why.starts_with("the profile") { "" } else { &step.why };
+            let why =
+                if matches!(step.action, Action::Hook(_)) && !step.why.starts_with("the profile") {
+                    ""
+                } else {
+                    &step.why
+                };
             line(out, &id, &what, &object, &reason(why));
         }
         Action::Cleanup { force } => {
             let listed = !force && !step.why.starts_with("nothing");
-            line(out, &id, &what, &reason(&step.why), if listed { NOT_FORCED } else { "" });
+            line(
+                out,
+                &id,
+                &what,
+                &reason(&step.why),
+                if listed { NOT_FORCED } else { "" },
+            );
         }
         _ if object.is_empty() => line(out, &id, &what, &reason(&step.why), ""),
         _ => line(out, &id, &what, &object, &reason(&step.why)),
@@ -98,23 +139,44 @@ const NOT_FORCED: &str = "only listed: needs --force, or force = true under [ret
 
 fn removals(out: &mut String, id: &str, remove: &RemoveAction, condition: &str, detail: bool) {
     if remove.sets.is_empty() {
-        line(out, id, "remove", &format!("nothing ({})", remove.rule), condition);
+        line(
+            out,
+            id,
+            "remove",
+            &format!("nothing ({})", remove.rule),
+            condition,
+        );
     }
     let mut first = true;
     let mut rest = remove.sets.as_slice();
     while let Some(head) = rest.first() {
-        let len = rest.iter().take_while(|r| r.chain == head.chain && r.reason == head.reason).count();
+        let len = rest
+            .iter()
+            .take_while(|r| r.chain == head.chain && r.reason == head.reason)
+            .count();
         let (group, after) = rest.split_at(len);
         rest = after;
         let mut reason = head.reason.clone();
         if first && !condition.is_empty() {
             reason = format!("{reason}; {condition}");
         }
-        line(out, if first { id } else { "" }, if first { "remove" } else { "" }, &sets(group), &reason);
+        line(
+            out,
+            if first { id } else { "" },
+            if first { "remove" } else { "" },
+            &sets(group),
+            &reason,
+        );
         first = false;
         if detail {
             for one in group {
-                line(out, "", "", &format!("  {} ({})", one.set, bytes(one.bytes)), "");
+                line(
+                    out,
+                    "",
+                    "",
+                    &format!("  {} ({})", one.set, bytes(one.bytes)),
+                    "",
+                );
             }
         }
     }
@@ -123,7 +185,13 @@ fn removals(out: &mut String, id: &str, remove: &RemoveAction, condition: &str, 
     }
     if detail {
         for kept in &remove.kept {
-            line(out, "", "keep", &format!("{} ({})", kept.set, bytes(kept.bytes)), &kept.reason);
+            line(
+                out,
+                "",
+                "keep",
+                &format!("{} ({})", kept.set, bytes(kept.bytes)),
+                &kept.reason,
+            );
         }
     }
 }
@@ -133,7 +201,9 @@ fn sets(group: &[Removal]) -> String {
     let fulls = group.iter().filter(|r| r.set.is_full()).count();
     let incrementals = group.len() - fulls;
     let size = bytes(group.iter().map(|r| r.bytes).sum());
-    let day: String = group.first().map_or(String::new(), |r| r.chain.to_rfc3339().chars().take(10).collect());
+    let day: String = group.first().map_or(String::new(), |r| {
+        r.chain.to_rfc3339().chars().take(10).collect()
+    });
     let some = |n: usize| format!("{n} incremental{}", if n == 1 { "" } else { "s" });
     match (fulls, incrementals) {
         (0, n) => format!("{} of chain {day} ({size})", some(n)),
@@ -144,8 +214,16 @@ fn sets(group: &[Removal]) -> String {
 
 /// What an action does, and what to.
 fn words(action: &Action) -> (String, String) {
-    let at = |time: &Option<crate::engine::time::Timestamp>| time.map_or(String::new(), |t| t.to_string());
-    let place = |path: &Path| if path.as_os_str().is_empty() { "everything".to_owned() } else { path.display().to_string() };
+    let at = |time: &Option<crate::engine::time::Timestamp>| {
+        time.map_or(String::new(), |t| t.to_string())
+    };
+    let place = |path: &Path| {
+        if path.as_os_str().is_empty() {
+            "everything".to_owned()
+        } else {
+            path.display().to_string()
+        }
+    };
     match action {
         Action::Hook(hook) => {
             let what = match hook.moment.as_str() {
@@ -157,13 +235,23 @@ fn words(action: &Action) -> (String, String) {
         Action::Backup(backup) => match backup.mode {
             BackupMode::Full => ("backup full".into(), String::new()),
             BackupMode::Incremental => ("backup incr".into(), String::new()),
-            BackupMode::Resume { set: SetId::Full { .. }, .. } => ("resume full".into(), String::new()),
+            BackupMode::Resume {
+                set: SetId::Full { .. },
+                ..
+            } => ("resume full".into(), String::new()),
             BackupMode::Resume { .. } => ("resume incr".into(), String::new()),
         },
-        Action::Restore { path, destination, .. } => {
-            ("restore".into(), format!("{} → {}", place(path), destination.display()))
-        }
-        Action::Verify { path, compare: true, .. } => ("verify".into(), format!("{}, compared", place(path))),
+        Action::Restore {
+            path, destination, ..
+        } => (
+            "restore".into(),
+            format!("{} → {}", place(path), destination.display()),
+        ),
+        Action::Verify {
+            path,
+            compare: true,
+            ..
+        } => ("verify".into(), format!("{}, compared", place(path))),
         Action::Verify { path, .. } => ("verify".into(), place(path)),
         Action::List { .. } => ("list".into(), String::new()),
         Action::Status => ("status".into(), String::new()),
@@ -171,10 +259,17 @@ fn words(action: &Action) -> (String, String) {
         Action::Cleanup { .. } => ("cleanup".into(), String::new()),
         Action::Sync => ("sync".into(), String::new()),
         Action::Check(CheckKind::Quick) => ("check quick".into(), String::new()),
-        Action::Check(CheckKind::Spot { sample_percent }) => ("check spot".into(), format!("{sample_percent}%")),
-        Action::Check(CheckKind::RestoreTest { files }) => ("check restore".into(), format!("{files} files")),
+        Action::Check(CheckKind::Spot { sample_percent }) => {
+            ("check spot".into(), format!("{sample_percent}%"))
+        }
+        Action::Check(CheckKind::RestoreTest { files }) => {
+            ("check restore".into(), format!("{files} files"))
+        }
         Action::Find { pattern } => ("find".into(), pattern.clone()),
-        Action::Diff { from, to } => ("diff".into(), format!("{} {}", at(from), at(to)).trim().to_owned()),
+        Action::Diff { from, to } => (
+            "diff".into(),
+            format!("{} {}", at(from), at(to)).trim().to_owned(),
+        ),
     }
 }
 
@@ -185,7 +280,9 @@ fn line(out: &mut String, id: &str, what: &str, object: &str, reason: &str) {
         format!("{id:>2} {what:<WHAT$}{object:<OBJECT$}  {reason}")
     };
     // Names come from profiles and targets: none may disturb a terminal.
-    let clean = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let clean = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
     out.extend(clean);
     out.truncate(out.trim_end().len());
     out.push('\n');
@@ -204,7 +301,11 @@ fn bytes(n: u64) -> String {
         unit += 1;
     }
     let name = UNITS.get(unit).copied().unwrap_or("PiB");
-    if value < 9.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
+    if value < 9.95 {
+        format!("{value:.1} {name}")
+    } else {
+        format!("{value:.0} {name}")
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,10 @@ impl Rules {
     /// All rules of a profile.
     pub fn of(retention: &Retention, now: Timestamp) -> Self {
         Self {
-            older_than: retention.max_age.as_ref().map(|age| (age.before(now), format!("max-age {age}"))),
+            older_than: retention
+                .max_age
+                .as_ref()
+                .map(|age| (age.before(now), format!("max-age {age}"))),
             keep_fulls: retention.keep_fulls,
             keep_incrementals: retention.keep_chains_with_incrementals,
             ..Self::holds(retention)
@@ -95,9 +98,17 @@ pub fn judge(collection: &Collection, damaged: &[Damage], rules: &Rules) -> Judg
         } else if is_good && place <= rules.min_chains {
             Some(format!("min-chains {}", rules.min_chains))
         } else if months.contains(&start) {
-            Some(format!("keep-monthly {}: the newest of {}", rules.keep_monthly, prefix(start, 7)))
+            Some(format!(
+                "keep-monthly {}: the newest of {}",
+                rules.keep_monthly,
+                prefix(start, 7)
+            ))
         } else if years.contains(&start) {
-            Some(format!("keep-yearly {}: the newest of {}", rules.keep_yearly, prefix(start, 4)))
+            Some(format!(
+                "keep-yearly {}: the newest of {}",
+                rules.keep_yearly,
+                prefix(start, 4)
+            ))
         } else {
             None
         };
@@ -120,15 +131,27 @@ pub fn judge(collection: &Collection, damaged: &[Damage], rules: &Rules) -> Judg
     for (chain, gone, stays, place) in judged.into_iter().rev() {
         match gone {
             Some(reason) => {
-                judgment.remove.extend(newest_first(chain, true).map(|s| removal(chain, s, &reason)));
+                judgment
+                    .remove
+                    .extend(newest_first(chain, true).map(|s| removal(chain, s, &reason)));
             }
-            None => match rules.keep_incrementals.filter(|n| place > *n && restorable(chain)) {
+            None => match rules
+                .keep_incrementals
+                .filter(|n| place > *n && restorable(chain))
+            {
                 Some(n) => {
-                    let reason = format!("keep-chains-with-incrementals {n}: this is the {} chain", ordinal(place));
-                    judgment.remove.extend(newest_first(chain, false).map(|s| removal(chain, s, &reason)));
+                    let reason = format!(
+                        "keep-chains-with-incrementals {n}: this is the {} chain",
+                        ordinal(place)
+                    );
+                    judgment
+                        .remove
+                        .extend(newest_first(chain, false).map(|s| removal(chain, s, &reason)));
                     judgment.keep.push(removal(chain, &chain.full, &stays));
                 }
-                None => judgment.keep.extend(chain.sets().map(|s| removal(chain, s, &stays))),
+                None => judgment
+                    .keep
+                    .extend(chain.sets().map(|s| removal(chain, s, &stays))),
             },
         }
     }
@@ -136,16 +159,27 @@ pub fn judge(collection: &Collection, damaged: &[Damage], rules: &Rules) -> Judg
 }
 
 /// Why the rules would remove a chain, and why they would not.
-fn against(chain: &BackupChain, place: u32, rules: &Rules, holds_alone: bool) -> (Option<String>, String) {
+fn against(
+    chain: &BackupChain,
+    place: u32,
+    rules: &Rules,
+    holds_alone: bool,
+) -> (Option<String>, String) {
     if let Some((limit, words)) = &rules.older_than
         && chain.end() < *limit
     {
-        return (Some(format!("{words}: its newest set is of {}", chain.end())), String::new());
+        return (
+            Some(format!("{words}: its newest set is of {}", chain.end())),
+            String::new(),
+        );
     }
     if let Some(n) = rules.keep_fulls
         && place > n
     {
-        return (Some(format!("keep-fulls {n}: this is the {}", ordinal(place))), String::new());
+        return (
+            Some(format!("keep-fulls {n}: this is the {}", ordinal(place))),
+            String::new(),
+        );
     }
     if holds_alone {
         return (Some("no keep rule holds it".to_owned()), String::new());
@@ -193,7 +227,12 @@ fn newest_first(chain: &BackupChain, with_full: bool) -> impl Iterator<Item = &B
 }
 
 fn removal(chain: &BackupChain, set: &BackupSet, reason: &str) -> Removal {
-    Removal { set: set.id, chain: chain.start(), bytes: set.bytes(), reason: reason.to_owned() }
+    Removal {
+        set: set.id,
+        chain: chain.start(),
+        bytes: set.bytes(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn ordinal(n: u32) -> String {

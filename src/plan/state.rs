@@ -89,7 +89,10 @@ impl State {
             Action::Backup(backup) => self.add(match backup.mode {
                 BackupMode::Full => SetId::Full { time: self.now },
                 BackupMode::Incremental => match self.collection.latest_chain() {
-                    Some(chain) => SetId::Incremental { start: chain.end(), end: self.now },
+                    Some(chain) => SetId::Incremental {
+                        start: chain.end(),
+                        end: self.now,
+                    },
                     None => SetId::Full { time: self.now },
                 },
                 BackupMode::Resume { set, .. } => set,
@@ -126,13 +129,19 @@ impl State {
         let chains = &mut self.collection.chains;
         match id {
             SetId::Full { .. } => {
-                chains.push(BackupChain { full: set, incrementals: Vec::new(), replaced: Vec::new() });
+                chains.push(BackupChain {
+                    full: set,
+                    incrementals: Vec::new(),
+                    replaced: Vec::new(),
+                });
                 chains.sort_by_key(BackupChain::start);
             }
-            SetId::Incremental { start, .. } => match chains.iter_mut().find(|c| c.end() == start) {
-                Some(chain) => chain.incrementals.push(set),
-                None => self.collection.orphans.push(set),
-            },
+            SetId::Incremental { start, .. } => {
+                match chains.iter_mut().find(|c| c.end() == start) {
+                    Some(chain) => chain.incrementals.push(set),
+                    None => self.collection.orphans.push(set),
+                }
+            }
         }
     }
 }

@@ -18,40 +18,66 @@ fn profile(path: &Path) -> Profile {
     };
     let text = std::fs::read_to_string(path).unwrap();
     let loaded = Loaded::from_text(Path::new("/etc/dupr/home.toml"), &text, &around, &[]).unwrap();
-    loaded.check(&around).unwrap_or_else(|e| panic!("{}: {}", path.display(), e.render(false)))
+    loaded
+        .check(&around)
+        .unwrap_or_else(|e| panic!("{}: {}", path.display(), e.render(false)))
 }
 
 /// A line as after `dupr home`: the batch, its arguments and options.
 fn batch(line: &str) -> Result<Batch, BatchError> {
-    let (options, words): (Vec<String>, Vec<String>) =
-        line.split_whitespace().map(str::to_owned).partition(|w| w.starts_with("--"));
+    let (options, words): (Vec<String>, Vec<String>) = line
+        .split_whitespace()
+        .map(str::to_owned)
+        .partition(|w| w.starts_with("--"));
     let (text, arguments) = words.split_first().unwrap();
     let has = |name: &str| options.iter().any(|o| o == name);
-    Batch::parse(text, arguments, BatchOptions { force: has("--force"), compare_data: has("--compare-data") })
+    Batch::parse(
+        text,
+        arguments,
+        BatchOptions {
+            force: has("--force"),
+            compare_data: has("--compare-data"),
+        },
+    )
 }
 
 fn outcome(case: &Path) -> (String, String) {
-    let read = |name: &str| std::fs::read_to_string(case.join(name)).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
-    let state: State = serde_json::from_str(&read("state.json")).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+    let read = |name: &str| {
+        std::fs::read_to_string(case.join(name))
+            .unwrap_or_else(|e| panic!("{}: {e}", case.display()))
+    };
+    let state: State = serde_json::from_str(&read("state.json"))
+        .unwrap_or_else(|e| panic!("{}: {e}", case.display()));
     let profile = profile(&case.join("profile.toml"));
     let batch = batch(&read("batch")).map_err(Error::from);
     match batch.and_then(|batch| plan(&profile, &batch, &state, &TimeZone::UTC)) {
         Ok(plan) => {
             let json = render::json(&plan).unwrap();
-            assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan, "{}", case.display());
+            assert_eq!(
+                serde_json::from_str::<Plan>(&json).unwrap(),
+                plan,
+                "{}",
+                case.display()
+            );
             (render::text(&plan, read("batch").contains("--force")), json)
         }
         Err(error) => {
             let hint = error.hint().map(|h| format!("  ({h})")).unwrap_or_default();
-            (format!("error: {error}{hint}\n"), format!("{{\"error\": {:?}}}\n", error.kind()))
+            (
+                format!("error: {error}{hint}\n"),
+                format!("{{\"error\": {:?}}}\n", error.kind()),
+            )
         }
     }
 }
 
 #[test]
 fn plans_are_as_written() {
-    let mut cases: Vec<PathBuf> =
-        std::fs::read_dir("tests/plans").unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    let mut cases: Vec<PathBuf> = std::fs::read_dir("tests/plans")
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+        .collect();
     cases.sort();
     assert!(cases.len() >= 15, "only {} cases", cases.len());
     let mut wrong = Vec::new();
@@ -64,7 +90,10 @@ fn plans_are_as_written() {
             }
             let expected = std::fs::read_to_string(&path).unwrap_or_default();
             if expected != got {
-                wrong.push(format!("{}\n--- expected\n{expected}--- got\n{got}", path.display()));
+                wrong.push(format!(
+                    "{}\n--- expected\n{expected}--- got\n{got}",
+                    path.display()
+                ));
             }
         }
     }
@@ -82,10 +111,18 @@ fn example_profiles_make_plans() {
         found += 1;
         let profile = profile(&path);
         let batch = batch(&profile.run.default).unwrap();
-        let state = State { now: crate::engine::time::Timestamp(1_795_140_000), ..State::default() };
+        let state = State {
+            now: crate::engine::time::Timestamp(1_795_140_000),
+            ..State::default()
+        };
         // `verify` wants a backup, and predicts the one made before it.
-        let plan = plan(&profile, &batch, &state, &TimeZone::UTC).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(render::text(&plan, false).contains("backup full"), "{}", path.display());
+        let plan = plan(&profile, &batch, &state, &TimeZone::UTC)
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(
+            render::text(&plan, false).contains("backup full"),
+            "{}",
+            path.display()
+        );
     }
     assert!(found >= 7);
 }

@@ -61,7 +61,10 @@ impl Age {
 
     /// A default of the profile language.
     pub(super) fn literal(text: &str, seconds: u32) -> Self {
-        Self { text: text.to_owned(), seconds }
+        Self {
+            text: text.to_owned(),
+            seconds,
+        }
     }
 
     /// As it was written.
@@ -159,12 +162,18 @@ impl Size {
     /// # Errors
     /// Says which part is not understood.
     pub fn parse(text: &str) -> Result<Self, AmountError> {
-        parse_size(text).map(|bytes| Self { text: text.to_owned(), bytes })
+        parse_size(text).map(|bytes| Self {
+            text: text.to_owned(),
+            bytes,
+        })
     }
 
     /// A default of the profile language.
     pub(super) fn literal(text: &str, bytes: u64) -> Self {
-        Self { text: text.to_owned(), bytes }
+        Self {
+            text: text.to_owned(),
+            bytes,
+        }
     }
 
     /// As it was written.
@@ -175,7 +184,9 @@ impl Size {
 
 fn parse_size(text: &str) -> Result<u64, AmountError> {
     let trimmed = text.trim();
-    let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let digits = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
     let (count, unit) = trimmed.split_at(digits);
     let bad = || AmountError(format!("{text:?} is not a size: write it as \"200 MiB\""));
     if count.is_empty() {
@@ -192,7 +203,11 @@ fn parse_size(text: &str) -> Result<u64, AmountError> {
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
-        _ => return Err(AmountError(format!("{unit:?} is not a unit of size: use KiB, MiB, GiB or TiB"))),
+        _ => {
+            return Err(AmountError(format!(
+                "{unit:?} is not a unit of size: use KiB, MiB, GiB or TiB"
+            )));
+        }
     };
     if let Ok(count) = count.parse::<u64>() {
         return count.checked_mul(scale).ok_or_else(bad);
@@ -200,7 +215,11 @@ fn parse_size(text: &str) -> Result<u64, AmountError> {
     let count: f64 = count.parse().map_err(|_| bad())?;
     let bytes = count * scale as f64;
     // 2^53: above it a float no longer holds whole bytes.
-    if bytes.is_finite() && (0.0..=9_007_199_254_740_992.0).contains(&bytes) { Ok(bytes as u64) } else { Err(bad()) }
+    if bytes.is_finite() && (0.0..=9_007_199_254_740_992.0).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err(bad())
+    }
 }
 
 /// Bytes a second, with the words they were written in: `"5 MiB/s"`. Never zero.
@@ -219,8 +238,13 @@ impl Rate {
     pub fn parse(text: &str) -> Result<Self, AmountError> {
         let trimmed = text.trim();
         match parse_size(trimmed.strip_suffix("/s").unwrap_or(trimmed))? {
-            0 => Err(AmountError(format!("{text:?} would stop every transfer: leave the key out for no limit"))),
-            bytes => Ok(Self { text: text.to_owned(), bytes }),
+            0 => Err(AmountError(format!(
+                "{text:?} would stop every transfer: leave the key out for no limit"
+            ))),
+            bytes => Ok(Self {
+                text: text.to_owned(),
+                bytes,
+            }),
         }
     }
 
@@ -240,17 +264,29 @@ pub struct Percent {
 
 impl Percent {
     /// One in a hundred.
-    pub const ONE: Percent = Percent { text: std::borrow::Cow::Borrowed("1%"), percent: 1.0 };
+    pub const ONE: Percent = Percent {
+        text: std::borrow::Cow::Borrowed("1%"),
+        percent: 1.0,
+    };
 
     /// Reads a share.
     ///
     /// # Errors
     /// Anything but a number in range and a percent sign.
     pub fn parse(text: &str) -> Result<Self, AmountError> {
-        let number = text.trim().strip_suffix('%').map(str::trim).and_then(|n| n.parse::<f64>().ok());
+        let number = text
+            .trim()
+            .strip_suffix('%')
+            .map(str::trim)
+            .and_then(|n| n.parse::<f64>().ok());
         match number {
-            Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self { text: text.to_owned().into(), percent }),
-            _ => Err(AmountError(format!("{text:?} is not a share: write it as \"1%\""))),
+            Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self {
+                text: text.to_owned().into(),
+                percent,
+            }),
+            _ => Err(AmountError(format!(
+                "{text:?} is not a share: write it as \"1%\""
+            ))),
         }
     }
 

@@ -58,9 +58,19 @@ const BOM: char = '\u{feff}';
 impl SourceText {
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
-        let before = self.shown.get(..offset.min(self.shown.len())).unwrap_or(&self.shown);
+        let before = self
+            .shown
+            .get(..offset.min(self.shown.len()))
+            .unwrap_or(&self.shown);
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").trim_start_matches(BOM).chars().count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or("")
+            .trim_start_matches(BOM)
+            .chars()
+            .count()
+            + 1;
         (line, column)
     }
 }
@@ -68,13 +78,25 @@ impl SourceText {
 impl Errors {
     /// A problem that stands in no text: a profile that is not there, a file that cannot be read.
     pub fn single(message: impl Into<String>, help: Option<String>) -> Self {
-        let problem = Problem { message: message.into(), key: String::new(), place: None, help };
-        Self { problems: vec![problem], sources: Arc::default() }
+        let problem = Problem {
+            message: message.into(),
+            key: String::new(),
+            place: None,
+            help,
+        };
+        Self {
+            problems: vec![problem],
+            sources: Arc::default(),
+        }
     }
 
     /// For people: each problem with the offending line. `color` only for terminals.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let groups: Vec<Group<'_>> = self.problems.iter().map(|p| self.group(p)).collect();
         let mut text = renderer.render(&groups);
         text.push('\n');
@@ -83,14 +105,25 @@ impl Errors {
 
     fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
         let title = Level::ERROR.primary_title(problem.message.as_str());
-        let place = problem.place.as_ref().and_then(|(index, span)| Some((self.sources.get(*index)?, span)));
+        let place = problem
+            .place
+            .as_ref()
+            .and_then(|(index, span)| Some((self.sources.get(*index)?, span)));
         let mut group = match place {
             Some((source, span)) => {
                 let end = span.end.min(source.shown.len());
                 let span = span.start.min(end)..end;
-                let label = if problem.key.is_empty() { None } else { Some(problem.key.as_str()) };
+                let label = if problem.key.is_empty() {
+                    None
+                } else {
+                    Some(problem.key.as_str())
+                };
                 let mark = AnnotationKind::Primary.span(span).label(label);
-                title.element(Snippet::source(source.shown.as_str()).path(source.name.as_str()).annotation(mark))
+                title.element(
+                    Snippet::source(source.shown.as_str())
+                        .path(source.name.as_str())
+                        .annotation(mark),
+                )
             }
             None => Group::with_title(title),
         };
@@ -108,8 +141,10 @@ impl fmt::Display for Errors {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            if let Some((source, span)) =
-                problem.place.as_ref().and_then(|(index, span)| Some((self.sources.get(*index)?, span)))
+            if let Some((source, span)) = problem
+                .place
+                .as_ref()
+                .and_then(|(index, span)| Some((self.sources.get(*index)?, span)))
             {
                 let (line, column) = source.line_and_column(span.start);
                 write!(f, "{}:{line}:{column}: ", source.name)?;

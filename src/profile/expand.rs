@@ -15,24 +15,37 @@ pub(super) fn expand(loaded: &mut Loaded, env: &BTreeMap<String, String>) {
     // Variables first: they may use the environment, but not one another.
     let mut vars = BTreeMap::new();
     if let Some(Value::Dict(_, dict)) = values.get_mut("vars") {
-        walk(dict, &mut vec!["vars".into()], &mut found, &|name| lookup(name, None, env));
+        walk(dict, &mut vec!["vars".into()], &mut found, &|name| {
+            lookup(name, None, env)
+        });
         for (key, value) in dict.iter() {
             let text = match value {
                 Value::String(_, text) => text.clone(),
                 Value::Bool(_, b) => b.to_string(),
-                Value::Num(_, n) => n.to_i128().map(|n| n.to_string()).or(n.to_f64().map(|n| n.to_string())).unwrap_or_default(),
+                Value::Num(_, n) => n
+                    .to_i128()
+                    .map(|n| n.to_string())
+                    .or(n.to_f64().map(|n| n.to_string()))
+                    .unwrap_or_default(),
                 _ => continue,
             };
             vars.insert(key.clone(), text);
         }
     }
     for (key, value) in values.iter_mut().filter(|(k, _)| *k != "vars") {
-        walk_value(value, &mut vec![key.clone()], &mut found, &|name| lookup(name, Some(&vars), env));
+        walk_value(value, &mut vec![key.clone()], &mut found, &|name| {
+            lookup(name, Some(&vars), env)
+        });
     }
     loaded.values = values;
     for (path, message, help) in found {
         let place = loaded.place(&path).map(|p| (p.source, p.value.clone()));
-        loaded.problems.push(Problem { message, key: path.join("."), place, help });
+        loaded.problems.push(Problem {
+            message,
+            key: path.join("."),
+            place,
+            help,
+        });
     }
 }
 
@@ -47,7 +60,12 @@ fn walk(dict: &mut Dict, path: &mut KeyPath, found: &mut Found, lookup: &dyn Fn(
     }
 }
 
-fn walk_value(value: &mut Value, path: &mut KeyPath, found: &mut Found, lookup: &dyn Fn(&str) -> Answer) {
+fn walk_value(
+    value: &mut Value,
+    path: &mut KeyPath,
+    found: &mut Found,
+    lookup: &dyn Fn(&str) -> Answer,
+) {
     match value {
         Value::String(_, text) if text.contains("${") => match replace(text, lookup) {
             Ok(new) => *text = new,
@@ -72,7 +90,10 @@ fn replace(text: &str, lookup: &dyn Fn(&str) -> Answer) -> Result<String, Troubl
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
-        let (before, after) = (rest.get(..start).unwrap_or(""), rest.get(start + 2..).unwrap_or(""));
+        let (before, after) = (
+            rest.get(..start).unwrap_or(""),
+            rest.get(start + 2..).unwrap_or(""),
+        );
         if let Some(before) = before.strip_suffix('$') {
             out.push_str(before);
             out.push_str("${");
@@ -104,13 +125,18 @@ fn replace(text: &str, lookup: &dyn Fn(&str) -> Answer) -> Result<String, Troubl
     Ok(out)
 }
 
-fn lookup(name: &str, vars: Option<&BTreeMap<String, String>>, env: &BTreeMap<String, String>) -> Answer {
+fn lookup(
+    name: &str,
+    vars: Option<&BTreeMap<String, String>>,
+    env: &BTreeMap<String, String>,
+) -> Answer {
     if let Some(name) = name.strip_prefix("vars.") {
         let Some(vars) = vars else {
             return Some(Err(("a variable cannot use another one".into(), None)));
         };
         return Some(vars.get(name).cloned().ok_or_else(|| {
-            let help = nearest(name, vars.keys().map(String::as_str)).map(|n| format!("did you mean vars.{n}?"));
+            let help = nearest(name, vars.keys().map(String::as_str))
+                .map(|n| format!("did you mean vars.{n}?"));
             (format!("there is no variable {name:?} under [vars]"), help)
         }));
     }
@@ -119,9 +145,16 @@ fn lookup(name: &str, vars: Option<&BTreeMap<String, String>>, env: &BTreeMap<St
         Some((name, default)) => (name, Some(default)),
         None => (name, None),
     };
-    let value = env.get(name).filter(|v| default.is_none() || !v.is_empty()).map(String::as_str).or(default);
+    let value = env
+        .get(name)
+        .filter(|v| default.is_none() || !v.is_empty())
+        .map(String::as_str)
+        .or(default);
     Some(value.map(str::to_owned).ok_or_else(|| {
-        (format!("the environment has no variable {name}"), Some(format!("give a default: ${{env.{name}:-…}}")))
+        (
+            format!("the environment has no variable {name}"),
+            Some(format!("give a default: ${{env.{name}:-…}}")),
+        )
     }))
 }
 
@@ -132,7 +165,10 @@ mod tests {
     #[test]
     fn only_the_two_forms_are_replaced() {
         let vars = BTreeMap::from([("site".to_owned(), "berlin".to_owned())]);
-        let env = BTreeMap::from([("A".to_owned(), "a".to_owned()), ("EMPTY".to_owned(), String::new())]);
+        let env = BTreeMap::from([
+            ("A".to_owned(), "a".to_owned()),
+            ("EMPTY".to_owned(), String::new()),
+        ]);
         let replace = |text| replace(text, &|name| lookup(name, Some(&vars), &env));
         for (text, expected) in [
             ("/x/${vars.site}/${env.A}", "/x/berlin/a"),
@@ -143,7 +179,10 @@ mod tests {
         ] {
             assert_eq!(replace(text).unwrap(), expected);
         }
-        assert_eq!(replace("${vars.sit}").unwrap_err().1.as_deref(), Some("did you mean vars.site?"));
+        assert_eq!(
+            replace("${vars.sit}").unwrap_err().1.as_deref(),
+            Some("did you mean vars.site?")
+        );
         assert!(replace("${env.B}").is_err());
         assert!(replace("${vars.site").is_err());
     }

@@ -3,14 +3,18 @@
 //! Layers are brought to one spelling here (`source = "x"` becomes `source.path`), and edits of inherited lists
 //! are carried out, so that figment only has to lay tables over each other.
 
+mod stack;
+
+pub(super) use stack::Stack;
+
 use super::error::{Place, Problem, SourceText};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Metadata, Provider};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// The way to a value: keys, and numbers for elements of lists.
 pub(super) type KeyPath = Vec<String>;
@@ -40,22 +44,38 @@ impl Provider for Layer {
     }
 
     fn data(&self) -> figment::Result<Map<figment::Profile, Dict>> {
-        Ok(Map::from([(figment::Profile::Default, self.values.clone())]))
+        Ok(Map::from([(
+            figment::Profile::Default,
+            self.values.clone(),
+        )]))
     }
 }
 
 /// Whether the string at `path` is a secret when it is written out.
 pub(super) fn is_secret(path: &[String]) -> bool {
-    let plain: Vec<&str> = path.iter().map(String::as_str).filter(|k| k.parse::<usize>().is_err()).collect();
+    let plain: Vec<&str> = path
+        .iter()
+        .map(String::as_str)
+        .filter(|k| k.parse::<usize>().is_err())
+        .collect();
     let dotted = plain.join(".");
     WHOLE.contains(&dotted.as_str()) || dotted == "passphrase"
 }
 
 impl Layer {
     /// Reads a TOML text. Syntax errors become problems; what could be read all the same is in the layer.
-    pub fn parse(name: &str, file: Option<&Path>, text: &str, index: usize) -> (Self, SourceText, Vec<Problem>) {
+    pub fn parse(
+        name: &str,
+        file: Option<&Path>,
+        text: &str,
+        index: usize,
+    ) -> (Self, SourceText, Vec<Problem>) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let mut layer = Self { name: name.to_owned(), values: Dict::new(), places: BTreeMap::new() };
+        let mut layer = Self {
+            name: name.to_owned(),
+            values: Dict::new(),
+            places: BTreeMap::new(),
+        };
         let mut hidden = Vec::new();
         layer.values = layer.table(table.get_ref(), &mut Vec::new(), index, &mut hidden);
         let mut shown = text.to_owned();
@@ -73,7 +93,11 @@ impl Layer {
             })
             .collect();
         layer.normalize();
-        let source = SourceText { name: name.to_owned(), file: file.map(Path::to_owned), shown };
+        let source = SourceText {
+            name: name.to_owned(),
+            file: file.map(Path::to_owned),
+            shown,
+        };
         (layer, source, problems)
     }
 
@@ -81,7 +105,13 @@ impl Layer {
     ///
     /// Values are read as TOML where they are TOML, else taken as text. A secret in the environment is taken as a
     /// reference to the variable.
-    pub fn assignment(name: &str, left: &str, path: KeyPath, raw: &str, index: usize) -> (Self, SourceText) {
+    pub fn assignment(
+        name: &str,
+        left: &str,
+        path: KeyPath,
+        raw: &str,
+        index: usize,
+    ) -> (Self, SourceText) {
         let secret = is_secret(&path);
         let value = if secret && name.starts_with("environment") {
             Value::from(Dict::from([("env".to_owned(), Value::from(left))]))
@@ -95,14 +125,33 @@ impl Layer {
                 _ => Value::from(raw),
             }
         };
-        let shown_raw = if secret { "***".to_owned() } else { super::url::mask(raw) };
+        let shown_raw = if secret {
+            "***".to_owned()
+        } else {
+            super::url::mask(raw)
+        };
         let start = left.len() + 1;
-        let place = Place { source: index, key: 0..left.len(), value: start..start + shown_raw.len() };
+        let place = Place {
+            source: index,
+            key: 0..left.len(),
+            value: start..start + shown_raw.len(),
+        };
         let mut values = Dict::new();
         insert(&mut values, &path, value);
-        let mut layer = Self { name: name.to_owned(), values, places: BTreeMap::from([(path, place)]) };
+        let mut layer = Self {
+            name: name.to_owned(),
+            values,
+            places: BTreeMap::from([(path, place)]),
+        };
         layer.normalize();
-        (layer, SourceText { name: name.to_owned(), file: None, shown: format!("{left}={shown_raw}") })
+        (
+            layer,
+            SourceText {
+                name: name.to_owned(),
+                file: None,
+                shown: format!("{left}={shown_raw}"),
+            },
+        )
     }
 
     fn table(
@@ -130,7 +179,14 @@ impl Layer {
         source: usize,
         hidden: &mut Vec<Range<usize>>,
     ) -> Value {
-        self.places.insert(path.clone(), Place { source, key: key.clone(), value: value.span() });
+        self.places.insert(
+            path.clone(),
+            Place {
+                source,
+                key: key.clone(),
+                value: value.span(),
+            },
+        );
         match value.get_ref() {
             DeValue::Table(table) => Value::from(self.table(table, path, source, hidden)),
             DeValue::Array(array) => {
@@ -168,7 +224,9 @@ impl Layer {
                             moved.push(i.to_string());
                         }
                     }
-                    moved.iter().for_each(|i| self.alias(&[table, i], &[table, i, key]));
+                    moved
+                        .iter()
+                        .for_each(|i| self.alias(&[table, i], &[table, i, key]));
                 }
                 _ => {}
             }
@@ -176,13 +234,27 @@ impl Layer {
         let taken = matches!(self.values.get("keys"), Some(Value::Dict(_, keys)) if keys.contains_key("passphrase"));
         if !taken
             && let Some(value) = self.values.remove("passphrase")
-            && insert(&mut self.values, &["keys".to_owned(), "passphrase".to_owned()], value)
+            && insert(
+                &mut self.values,
+                &["keys".to_owned(), "passphrase".to_owned()],
+                value,
+            )
         {
-            let moved: Vec<_> =
-                self.places.iter().filter(|(p, _)| p.first().is_some_and(|k| k == "passphrase")).collect();
+            let moved: Vec<_> = self
+                .places
+                .iter()
+                .filter(|(p, _)| p.first().is_some_and(|k| k == "passphrase"))
+                .collect();
             let moved: Vec<_> = moved
                 .into_iter()
-                .map(|(p, place)| (std::iter::once("keys".to_owned()).chain(p.iter().cloned()).collect(), place.clone()))
+                .map(|(p, place)| {
+                    (
+                        std::iter::once("keys".to_owned())
+                            .chain(p.iter().cloned())
+                            .collect(),
+                        place.clone(),
+                    )
+                })
                 .collect();
             self.places.extend::<Vec<(KeyPath, Place)>>(moved);
         }
@@ -196,157 +268,15 @@ impl Layer {
     }
 }
 
-/// Layers laid over each other so far: the values without their origin, and the place of each.
-#[derive(Debug, Default)]
-pub(super) struct Stack {
-    pub layers: Vec<Layer>,
-    pub places: BTreeMap<KeyPath, Place>,
-    values: Dict,
-}
-
-impl Stack {
-    /// Starts with the defaults, which stand nowhere.
-    pub fn new(defaults: Dict) -> Self {
-        Self { values: defaults, ..Self::default() }
-    }
-
-    /// Lays a layer over the others. Edits of lists are carried out on what is below.
-    pub fn push(&mut self, mut layer: Layer) {
-        let below = std::mem::take(&mut self.values);
-        edit(&mut layer.values, Some(&below), &mut Vec::new(), &mut layer.places, &self.places);
-        self.values = below;
-        for whole in WHOLE {
-            let path: KeyPath = whole.split('.').map(str::to_owned).collect();
-            if find(&layer.values, &path).is_some() {
-                remove(&mut self.values, &path);
-                for lower in &mut self.layers {
-                    remove(&mut lower.values, &path);
-                }
-            }
-        }
-        lay(&mut self.values, &layer.values, &mut Vec::new(), &mut self.places);
-        self.places.extend(layer.places.clone());
-        self.layers.push(layer);
-    }
-
-    /// Whether the value at `path` is a list so far.
-    pub fn is_list(&self, path: &[String]) -> bool {
-        matches!(find(&self.values, path), Some(Value::Array(..)))
-    }
-}
-
-/// Carries out `{ append = [..] }`, `{ prepend = [..] }` and `{ remove = [..] }`.
-fn edit(
-    upper: &mut Dict,
-    lower: Option<&Dict>,
-    path: &mut KeyPath,
-    places: &mut BTreeMap<KeyPath, Place>,
-    below: &BTreeMap<KeyPath, Place>,
-) {
-    for (key, value) in upper.iter_mut() {
-        path.push(key.clone());
-        let base = lower.and_then(|l| l.get(key));
-        if let Value::Dict(_, table) = value {
-            match list_edit(table) {
-                Some(edit) => *value = apply(&edit, base, path, places, below),
-                None => edit_below(table, base, path, places, below),
-            }
-        }
-        path.pop();
-    }
-}
-
-fn edit_below(
-    table: &mut Dict,
-    base: Option<&Value>,
-    path: &mut KeyPath,
-    places: &mut BTreeMap<KeyPath, Place>,
-    below: &BTreeMap<KeyPath, Place>,
-) {
-    let base = match base {
-        Some(Value::Dict(_, base)) => Some(base),
-        _ => None,
-    };
-    edit(table, base, path, places, below);
-}
-
-/// The lists of an edit, if the table is one: nothing but lists under the three words.
-fn list_edit(table: &Dict) -> Option<Vec<(String, Vec<Value>)>> {
-    let lists = table.iter().map(|(k, v)| match v {
-        Value::Array(_, list) if matches!(k.as_str(), "append" | "prepend" | "remove") => {
-            Some((k.clone(), list.clone()))
-        }
-        _ => None,
-    });
-    lists.collect::<Option<Vec<_>>>().filter(|l| !l.is_empty())
-}
-
-fn apply(
-    edit: &[(String, Vec<Value>)],
-    base: Option<&Value>,
-    path: &KeyPath,
-    places: &mut BTreeMap<KeyPath, Place>,
-    below: &BTreeMap<KeyPath, Place>,
-) -> Value {
-    let at = |i: usize| path.iter().cloned().chain([i.to_string()]).collect::<KeyPath>();
-    let base: Vec<Value> = match base {
-        Some(Value::Array(_, list)) => list.clone(),
-        Some(one @ (Value::String(..) | Value::Num(..))) => vec![one.clone()],
-        _ => Vec::new(),
-    };
-    let part = |word: &str| edit.iter().find(|(w, _)| w == word).map_or(&[][..], |(_, l)| l.as_slice());
-    let mut elements: Vec<(Value, Option<Place>)> = Vec::new();
-    let own = |places: &BTreeMap<KeyPath, Place>, word: &str, i: usize| {
-        let mut p = path.clone();
-        p.extend([word.to_owned(), i.to_string()]);
-        places.get(&p).cloned()
-    };
-    for (i, value) in part("prepend").iter().enumerate() {
-        elements.push((value.clone(), own(places, "prepend", i)));
-    }
-    let removed = part("remove");
-    for (i, value) in base.into_iter().enumerate() {
-        if !removed.contains(&value) {
-            elements.push((value, below.get(&at(i)).cloned()));
-        }
-    }
-    for (i, value) in part("append").iter().enumerate() {
-        elements.push((value.clone(), own(places, "append", i)));
-    }
-    places.retain(|p, _| p.len() <= path.len() || !p.starts_with(path));
-    let mut list = Vec::new();
-    for (i, (value, place)) in elements.into_iter().enumerate() {
-        if let Some(place) = place {
-            places.insert(at(i), place);
-        }
-        list.push(value);
-    }
-    Value::Array(Tag::Default, list)
-}
-
-/// Lays `upper` over `lower` as figment does, and forgets the places of what is replaced.
-fn lay(lower: &mut Dict, upper: &Dict, path: &mut KeyPath, places: &mut BTreeMap<KeyPath, Place>) {
-    for (key, value) in upper {
-        path.push(key.clone());
-        match (lower.get_mut(key), value) {
-            (Some(Value::Dict(_, below)), Value::Dict(_, above)) => lay(below, above, path, places),
-            _ => {
-                places.retain(|p, _| !p.starts_with(path));
-                lower.insert(key.clone(), value.clone());
-            }
-        }
-        path.pop();
-    }
-}
-
 /// The value at a path.
 pub(super) fn find<'a>(values: &'a Dict, path: &[String]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(values.get(first)?, |value, key| match value {
-        Value::Dict(_, dict) => dict.get(key),
-        Value::Array(_, list) => list.get(key.parse::<usize>().ok()?),
-        _ => None,
-    })
+    rest.iter()
+        .try_fold(values.get(first)?, |value, key| match value {
+            Value::Dict(_, dict) => dict.get(key),
+            Value::Array(_, list) => list.get(key.parse::<usize>().ok()?),
+            _ => None,
+        })
 }
 
 /// Puts a value at a path of tables; `false` if something that is no table is in the way.
@@ -357,7 +287,10 @@ pub(super) fn insert(values: &mut Dict, path: &[String], value: Value) -> bool {
             values.insert(last.clone(), value);
             true
         }
-        [first, rest @ ..] => match values.entry(first.clone()).or_insert_with(|| Value::from(Dict::new())) {
+        [first, rest @ ..] => match values
+            .entry(first.clone())
+            .or_insert_with(|| Value::from(Dict::new()))
+        {
             Value::Dict(_, dict) => insert(dict, rest, value),
             _ => false,
         },
@@ -369,7 +302,9 @@ pub(super) fn remove(values: &mut Dict, path: &[String]) -> bool {
     match path {
         [] => false,
         [last] => values.remove(last).is_some(),
-        [first, rest @ ..] => values.get_mut(first).is_some_and(|value| remove_in(value, rest)),
+        [first, rest @ ..] => values
+            .get_mut(first)
+            .is_some_and(|value| remove_in(value, rest)),
     }
 }
 
@@ -377,8 +312,12 @@ fn remove_in(value: &mut Value, path: &[String]) -> bool {
     match value {
         Value::Dict(_, dict) => remove(dict, path),
         Value::Array(_, list) => {
-            let Some((first, rest)) = path.split_first() else { return false };
-            let Some(i) = first.parse::<usize>().ok().filter(|i| *i < list.len()) else { return false };
+            let Some((first, rest)) = path.split_first() else {
+                return false;
+            };
+            let Some(i) = first.parse::<usize>().ok().filter(|i| *i < list.len()) else {
+                return false;
+            };
             if rest.is_empty() {
                 list.remove(i);
                 return true;
@@ -396,14 +335,21 @@ fn plain(value: &DeValue<'_>) -> Value {
             Ok(n) => Value::from(n),
             Err(_) => Value::from(n.as_str()),
         },
-        DeValue::Float(n) => n.as_str().parse::<f64>().map_or_else(|_| Value::from(n.as_str()), Value::from),
+        DeValue::Float(n) => n
+            .as_str()
+            .parse::<f64>()
+            .map_or_else(|_| Value::from(n.as_str()), Value::from),
         DeValue::Boolean(b) => Value::from(*b),
         DeValue::Datetime(time) => Value::from(time.to_string()),
-        DeValue::Array(array) => {
-            Value::Array(Tag::Default, array.iter().map(|v| plain(v.get_ref())).collect())
-        }
+        DeValue::Array(array) => Value::Array(
+            Tag::Default,
+            array.iter().map(|v| plain(v.get_ref())).collect(),
+        ),
         DeValue::Table(table) => Value::from(
-            table.iter().map(|(k, v)| (k.get_ref().to_string(), plain(v.get_ref()))).collect::<Dict>(),
+            table
+                .iter()
+                .map(|(k, v)| (k.get_ref().to_string(), plain(v.get_ref())))
+                .collect::<Dict>(),
         ),
     }
 }
@@ -430,6 +376,9 @@ fn star(text: &mut String, range: Range<usize>) {
     if range.start >= range.end || text.get(range.clone()).is_none() {
         return;
     }
-    let stars: String = text[range.clone()].bytes().map(|b| if b == b'\n' { '\n' } else { '*' }).collect();
+    let stars: String = text[range.clone()]
+        .bytes()
+        .map(|b| if b == b'\n' { '\n' } else { '*' })
+        .collect();
     text.replace_range(range, &stars);
 }

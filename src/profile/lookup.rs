@@ -30,28 +30,55 @@ pub fn is_path(word: &str) -> bool {
 pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
     if is_path(word) {
         let given = PathBuf::from(word);
-        let path = if given.is_dir() { given.join("profile.toml") } else { given };
+        let path = if given.is_dir() {
+            given.join("profile.toml")
+        } else {
+            given
+        };
         if !path.is_file() {
-            return Err(Errors::single(format!("there is no profile {}", path.display()), None));
+            return Err(Errors::single(
+                format!("there is no profile {}", path.display()),
+                None,
+            ));
         }
-        return Ok(Found { name: name_of(&path), path, hidden: Vec::new() });
+        return Ok(Found {
+            name: name_of(&path),
+            path,
+            hidden: Vec::new(),
+        });
     }
     if word.is_empty() || word.starts_with('.') || word.chars().any(char::is_control) {
-        return Err(Errors::single(format!("{word:?} is not the name of a profile"), None));
+        return Err(Errors::single(
+            format!("{word:?} is not the name of a profile"),
+            None,
+        ));
     }
-    let mut hits = dirs.iter().flat_map(|dir| candidates(dir, word)).filter(|p| p.is_file());
+    let mut hits = dirs
+        .iter()
+        .flat_map(|dir| candidates(dir, word))
+        .filter(|p| p.is_file());
     match hits.next() {
-        Some(path) => Ok(Found { name: word.to_owned(), path, hidden: hits.collect() }),
+        Some(path) => Ok(Found {
+            name: word.to_owned(),
+            path,
+            hidden: hits.collect(),
+        }),
         None => {
             let all = list(dirs);
             let help = match nearest(word, all.iter().map(|f| f.name.as_str())) {
                 Some(near) => format!("did you mean {near}?"),
                 None => {
                     let dirs: Vec<String> = dirs.iter().map(|d| d.display().to_string()).collect();
-                    format!("looked for {word}.toml and {word}/profile.toml in {}", dirs.join(", "))
+                    format!(
+                        "looked for {word}.toml and {word}/profile.toml in {}",
+                        dirs.join(", ")
+                    )
                 }
             };
-            Err(Errors::single(format!("there is no profile {word:?}"), Some(help)))
+            Err(Errors::single(
+                format!("there is no profile {word:?}"),
+                Some(help),
+            ))
         }
     }
 }
@@ -60,7 +87,9 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
 pub fn list(dirs: &[PathBuf]) -> Vec<Found> {
     let mut all: BTreeMap<String, Found> = BTreeMap::new();
     for dir in dirs {
-        let Ok(entries) = std::fs::read_dir(dir) else { continue };
+        let Ok(entries) = std::fs::read_dir(dir) else {
+            continue;
+        };
         let mut names: Vec<String> = entries
             .filter_map(|e| e.ok()?.file_name().into_string().ok())
             .map(|n| n.strip_suffix(".toml").map(str::to_owned).unwrap_or(n))
@@ -73,7 +102,14 @@ pub fn list(dirs: &[PathBuf]) -> Vec<Found> {
                 match all.get_mut(&name) {
                     Some(first) => first.hidden.push(path),
                     None => {
-                        all.insert(name.clone(), Found { name: name.clone(), path, hidden: Vec::new() });
+                        all.insert(
+                            name.clone(),
+                            Found {
+                                name: name.clone(),
+                                path,
+                                hidden: Vec::new(),
+                            },
+                        );
                     }
                 }
             }
@@ -83,16 +119,24 @@ pub fn list(dirs: &[PathBuf]) -> Vec<Found> {
 }
 
 fn candidates(dir: &Path, name: &str) -> [PathBuf; 2] {
-    [dir.join(format!("{name}.toml")), dir.join(name).join("profile.toml")]
+    [
+        dir.join(format!("{name}.toml")),
+        dir.join(name).join("profile.toml"),
+    ]
 }
 
 /// The name a file gives its profile: `NAME.toml` or `NAME/profile.toml`.
 pub fn name_of(path: &Path) -> String {
-    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = path
+        .file_stem()
+        .map(|s| s.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if stem != "profile" {
         return stem;
     }
-    let parent = std::path::absolute(path).ok().and_then(|p| p.parent().and_then(Path::file_name).map(ToOwned::to_owned));
+    let parent = std::path::absolute(path)
+        .ok()
+        .and_then(|p| p.parent().and_then(Path::file_name).map(ToOwned::to_owned));
     parent.map_or(stem, |name| name.to_string_lossy().into_owned())
 }
 
@@ -102,8 +146,17 @@ mod tests {
 
     fn dirs() -> (tempfile::TempDir, Vec<PathBuf>) {
         let root = tempfile::tempdir().unwrap();
-        let dirs = vec![root.path().join("user"), root.path().join("etc"), root.path().join("absent")];
-        for file in ["user/home.toml", "user/groups.toml", "etc/home/profile.toml", "etc/www/profile.toml"] {
+        let dirs = vec![
+            root.path().join("user"),
+            root.path().join("etc"),
+            root.path().join("absent"),
+        ];
+        for file in [
+            "user/home.toml",
+            "user/groups.toml",
+            "etc/home/profile.toml",
+            "etc/www/profile.toml",
+        ] {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
@@ -117,7 +170,10 @@ mod tests {
         let found = find("home", &dirs).unwrap();
         assert_eq!(found.path, root.path().join("user/home.toml"));
         assert_eq!(found.hidden, [root.path().join("etc/home/profile.toml")]);
-        assert_eq!(find("www", &dirs).unwrap().path, root.path().join("etc/www/profile.toml"));
+        assert_eq!(
+            find("www", &dirs).unwrap().path,
+            root.path().join("etc/www/profile.toml")
+        );
         let names: Vec<String> = list(&dirs).into_iter().map(|f| f.name).collect();
         assert_eq!(names, ["home", "www"]);
     }
@@ -127,7 +183,10 @@ mod tests {
         let (root, dirs) = dirs();
         let dir = root.path().join("etc/www");
         let found = find(dir.to_str().unwrap(), &dirs).unwrap();
-        assert_eq!((found.name.as_str(), found.path), ("www", dir.join("profile.toml")));
+        assert_eq!(
+            (found.name.as_str(), found.path),
+            ("www", dir.join("profile.toml"))
+        );
     }
 
     #[test]

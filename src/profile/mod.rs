@@ -6,6 +6,7 @@
 
 pub mod age;
 mod check;
+pub mod duply;
 pub mod error;
 mod expand;
 pub mod file;
@@ -77,7 +78,11 @@ pub struct Profile {
 ///
 /// # Errors
 /// Everything that is wrong with it at once, each with its place.
-pub fn load(word: &str, around: &Surroundings, sets: &[(String, String)]) -> Result<Profile, Errors> {
+pub fn load(
+    word: &str,
+    around: &Surroundings,
+    sets: &[(String, String)],
+) -> Result<Profile, Errors> {
     Loaded::read(word, around, sets)?.check(around)
 }
 

@@ -66,7 +66,9 @@ const MACROS: &[(&str, &str)] = &[
     ("@annually", "0 0 1 1 *"),
 ];
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// A field of an expression: its name, bounds, names of its values, and the number the names start at.
@@ -78,11 +80,36 @@ struct Field {
 }
 
 const FIELDS: [Field; 5] = [
-    Field { name: "minute", min: 0, max: 59, names: &[] },
-    Field { name: "hour", min: 0, max: 23, names: &[] },
-    Field { name: "day of month", min: 1, max: 31, names: &[] },
-    Field { name: "month", min: 1, max: 12, names: &MONTHS },
-    Field { name: "day of week", min: 0, max: 7, names: &DAYS },
+    Field {
+        name: "minute",
+        min: 0,
+        max: 59,
+        names: &[],
+    },
+    Field {
+        name: "hour",
+        min: 0,
+        max: 23,
+        names: &[],
+    },
+    Field {
+        name: "day of month",
+        min: 1,
+        max: 31,
+        names: &[],
+    },
+    Field {
+        name: "month",
+        min: 1,
+        max: 12,
+        names: &MONTHS,
+    },
+    Field {
+        name: "day of week",
+        min: 0,
+        max: 7,
+        names: &DAYS,
+    },
 ];
 
 impl Cron {
@@ -94,13 +121,22 @@ impl Cron {
         let whole = 0..text.len();
         let trimmed = text.trim();
         if trimmed.starts_with('@') {
-            let known = MACROS.iter().find(|(name, _)| name.eq_ignore_ascii_case(trimmed));
+            let known = MACROS
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(trimmed));
             let Some((_, fields)) = known else {
                 let message = match trimmed.to_lowercase().as_str() {
-                    "@reboot" => "@reboot is no time: catch-up runs what was missed after a start".to_owned(),
-                    _ => format!("{trimmed:?} is not a macro of cron: @hourly, @daily, @weekly, @monthly, @yearly"),
+                    "@reboot" => {
+                        "@reboot is no time: catch-up runs what was missed after a start".to_owned()
+                    }
+                    _ => format!(
+                        "{trimmed:?} is not a macro of cron: @hourly, @daily, @weekly, @monthly, @yearly"
+                    ),
                 };
-                return Err(CronError { message, span: whole });
+                return Err(CronError {
+                    message,
+                    span: whole,
+                });
             };
             let mut cron = Self::parse(fields)?;
             cron.text = text.to_owned();
@@ -112,19 +148,31 @@ impl Cron {
                 "a cron expression has five fields, this one has {}: minute, hour, day of month, month, day of week",
                 words.len()
             );
-            return Err(CronError { message, span: whole });
+            return Err(CronError {
+                message,
+                span: whole,
+            });
         };
         let mut fields = Vec::new();
         for (field, (word, span)) in FIELDS.iter().zip([minute, hour, dom, month, dow]) {
-            fields.push(normalize(field, word).map_err(|message| CronError { message, span: span.clone() })?);
+            fields.push(normalize(field, word).map_err(|message| CronError {
+                message,
+                span: span.clone(),
+            })?);
         }
         let [minute, hour, dom, month, dow] = fields.as_slice() else {
-            return Err(CronError { message: "a cron expression has five fields".into(), span: whole });
+            return Err(CronError {
+                message: "a cron expression has five fields".into(),
+                span: whole,
+            });
         };
         // As in cron: a field that begins with a star restricts nothing in this rule, `*/2` included.
         let both = !dom.starts_with('*') && !dow.starts_with('*');
         let variants = if both {
-            vec![format!("{minute} {hour} {dom} {month} *"), format!("{minute} {hour} * {month} {dow}")]
+            vec![
+                format!("{minute} {hour} {dom} {month} *"),
+                format!("{minute} {hour} * {month} {dow}"),
+            ]
         } else {
             vec![format!("{minute} {hour} {dom} {month} {dow}")]
         };
@@ -139,9 +187,16 @@ impl Cron {
         // February 30th or a Monday is still every Monday.
         if schedules.is_empty() {
             let message = never.unwrap_or_else(|| "it never comes".into());
-            return Err(CronError { message: format!("this time never comes: {message}"), span: whole });
+            return Err(CronError {
+                message: format!("this time never comes: {message}"),
+                span: whole,
+            });
         }
-        Ok(Self { text: text.to_owned(), fields: fields.join(" "), schedules })
+        Ok(Self {
+            text: text.to_owned(),
+            fields: fields.join(" "),
+            schedules,
+        })
     }
 
     /// As it was written.
@@ -155,11 +210,19 @@ impl Cron {
     }
 
     fn next<Z: TimeZone>(&self, after: &DateTime<Z>) -> Option<i64> {
-        self.schedules.iter().filter_map(|s| s.next_after(after)).map(|t| t.timestamp()).min()
+        self.schedules
+            .iter()
+            .filter_map(|s| s.next_after(after))
+            .map(|t| t.timestamp())
+            .min()
     }
 
     fn previous<Z: TimeZone>(&self, before: &DateTime<Z>) -> Option<i64> {
-        self.schedules.iter().filter_map(|s| s.previous_before(before)).map(|t| t.timestamp()).max()
+        self.schedules
+            .iter()
+            .filter_map(|s| s.previous_before(before))
+            .map(|t| t.timestamp())
+            .max()
     }
 }
 
@@ -218,9 +281,10 @@ fn normalize(field: &Field, text: &str) -> Result<String, String> {
     for part in text.split(',') {
         let (range, step) = match part.split_once('/') {
             Some((range, step)) => {
-                let step: u32 = step.parse().ok().filter(|s| *s > 0).ok_or_else(|| {
-                    format!("{step:?} is not a step in the field {}", field.name)
-                })?;
+                let step: u32 =
+                    step.parse().ok().filter(|s| *s > 0).ok_or_else(|| {
+                        format!("{step:?} is not a step in the field {}", field.name)
+                    })?;
                 (range, Some(step))
             }
             None => (part, None),
@@ -235,7 +299,10 @@ fn normalize(field: &Field, text: &str) -> Result<String, String> {
         let (from, to) = match range.split_once('-') {
             Some((from, to)) => (value(field, from)?, value(field, to)?),
             // cron reads `5/10` as from 5 to the end.
-            None if step.is_some() => (value(field, range)?, field.max.min(if field.max == 7 { 6 } else { field.max })),
+            None if step.is_some() => (
+                value(field, range)?,
+                field.max.min(if field.max == 7 { 6 } else { field.max }),
+            ),
             None => {
                 let one = value(field, range)?;
                 (one, one)
@@ -252,7 +319,13 @@ fn numbers(field: &Field, from: u32, to: u32, step: u32) -> Vec<String> {
     let last = if field.max == 7 { 6 } else { field.max };
     let size = last - field.min + 1;
     let end = if to >= from { to } else { to + size };
-    let wrapped = |n: u32| if n > last { (n - field.min) % size + field.min } else { n };
+    let wrapped = |n: u32| {
+        if n > last {
+            (n - field.min) % size + field.min
+        } else {
+            n
+        }
+    };
     let mut all: Vec<u32> = (from..=end).step_by(step as usize).map(wrapped).collect();
     all.sort_unstable();
     all.dedup();
@@ -261,13 +334,20 @@ fn numbers(field: &Field, from: u32, to: u32, step: u32) -> Vec<String> {
 
 fn value(field: &Field, text: &str) -> Result<u32, String> {
     let offset = if field.names.len() == 12 { 1 } else { 0 };
-    if let Some(i) = field.names.iter().position(|n| n.eq_ignore_ascii_case(text)) {
+    if let Some(i) = field
+        .names
+        .iter()
+        .position(|n| n.eq_ignore_ascii_case(text))
+    {
         return Ok(u32::try_from(i).unwrap_or(0) + offset);
     }
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u32>() {
         Ok(n) if digits && (field.min..=field.max).contains(&n) => Ok(n),
-        Ok(_) if digits => Err(format!("{text} is no {}: it goes from {} to {}", field.name, field.min, field.max)),
+        Ok(_) if digits => Err(format!(
+            "{text} is no {}: it goes from {} to {}",
+            field.name, field.min, field.max
+        )),
         _ => Err(format!("{text:?} is no {}", field.name)),
     }
 }
@@ -278,7 +358,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn schedule(text: &str) -> Schedule {
-        Schedule { cron: Cron::parse(text).unwrap(), jitter: Duration::ZERO, catch_up: true, zone: Zone::Utc }
+        Schedule {
+            cron: Cron::parse(text).unwrap(),
+            jitter: Duration::ZERO,
+            catch_up: true,
+            zone: Zone::Utc,
+        }
     }
 
     fn at(text: &str) -> Timestamp {
@@ -288,11 +373,17 @@ mod tests {
     #[test]
     fn days_are_alternatives_if_both_are_restricted() {
         // 2026-11-20 is a Friday; the next 13th is in December.
-        let next = schedule("0 3 13 * 5").next_after(at("2026-11-20T12:00:00Z")).unwrap();
+        let next = schedule("0 3 13 * 5")
+            .next_after(at("2026-11-20T12:00:00Z"))
+            .unwrap();
         assert_eq!(next.to_string(), "2026-11-27T03:00:00Z");
-        let next = schedule("0 3 */2 * 5").next_after(at("2026-11-20T12:00:00Z")).unwrap();
+        let next = schedule("0 3 */2 * 5")
+            .next_after(at("2026-11-20T12:00:00Z"))
+            .unwrap();
         assert_eq!(next.to_string(), "2026-11-27T03:00:00Z");
-        let next = schedule("0 3 30 2 1").next_after(at("2026-11-20T12:00:00Z")).unwrap();
+        let next = schedule("0 3 30 2 1")
+            .next_after(at("2026-11-20T12:00:00Z"))
+            .unwrap();
         assert_eq!(next.to_string(), "2027-02-01T03:00:00Z");
     }
 
@@ -316,7 +407,9 @@ mod tests {
         }
         let sunday = schedule("0 0 * * 7").next_after(at("2026-11-20")).unwrap();
         assert_eq!(sunday.to_string(), "2026-11-22T00:00:00Z");
-        let through = schedule("0 0 * * 5-7").next_after(at("2026-11-21T00:00:00Z")).unwrap();
+        let through = schedule("0 0 * * 5-7")
+            .next_after(at("2026-11-21T00:00:00Z"))
+            .unwrap();
         assert_eq!(through.to_string(), "2026-11-22T00:00:00Z");
     }
 
@@ -325,15 +418,41 @@ mod tests {
         for (text, span, message) in [
             ("61 2 * * *", 0..2, "61 is no minute: it goes from 0 to 59"),
             ("0 3 1 jam *", 6..9, "\"jam\" is no month"),
-            ("0 3 1 * 8", 8..9, "8 is no day of week: it goes from 0 to 7"),
-            ("*/0 * * * *", 0..3, "\"0\" is not a step in the field minute"),
-            ("@reboot", 0..7, "@reboot is no time: catch-up runs what was missed after a start"),
+            (
+                "0 3 1 * 8",
+                8..9,
+                "8 is no day of week: it goes from 0 to 7",
+            ),
+            (
+                "*/0 * * * *",
+                0..3,
+                "\"0\" is not a step in the field minute",
+            ),
+            (
+                "@reboot",
+                0..7,
+                "@reboot is no time: catch-up runs what was missed after a start",
+            ),
         ] {
             let error = Cron::parse(text).unwrap_err();
-            assert_eq!((error.span, error.message.as_str()), (span, message), "{text}");
+            assert_eq!(
+                (error.span, error.message.as_str()),
+                (span, message),
+                "{text}"
+            );
         }
-        assert!(Cron::parse("0 0 31 2 *").unwrap_err().message.contains("never comes"));
-        assert!(Cron::parse("0 0 * *").unwrap_err().message.contains("this one has 4"));
+        assert!(
+            Cron::parse("0 0 31 2 *")
+                .unwrap_err()
+                .message
+                .contains("never comes")
+        );
+        assert!(
+            Cron::parse("0 0 * *")
+                .unwrap_err()
+                .message
+                .contains("this one has 4")
+        );
     }
 
     #[test]
@@ -341,7 +460,10 @@ mod tests {
         let daily = schedule("17 2 * * *");
         let now = at("2026-11-20T02:17:00Z");
         assert_eq!(daily.previous(now), Some(now));
-        assert_eq!(daily.previous(now.plus(-1)).unwrap().to_string(), "2026-11-19T02:17:00Z");
+        assert_eq!(
+            daily.previous(now.plus(-1)).unwrap().to_string(),
+            "2026-11-19T02:17:00Z"
+        );
         assert!(daily.is_due(Some(at("2026-11-19T02:17:05Z")), now));
         assert!(!daily.is_due(Some(now.plus(5)), now.plus(3600)));
         assert!(daily.is_due(None, now));

@@ -53,8 +53,13 @@ impl SecretRef {
             SecretRef::File(path) => from_file(path),
             SecretRef::Env(name) => match env.get(name) {
                 Some(value) => Ok(Secret::new(value.as_bytes())),
-                None => Err(Error::new(ErrorKind::Usage, format!("the environment has no variable {name}"))
-                    .with_hint(format!("export {name}, or name another place for the secret in the profile"))),
+                None => Err(Error::new(
+                    ErrorKind::Usage,
+                    format!("the environment has no variable {name}"),
+                )
+                .with_hint(format!(
+                    "export {name}, or name another place for the secret in the profile"
+                ))),
             },
             SecretRef::Command(argv) => from_command(argv, env, COMMAND_TIMEOUT),
             SecretRef::Prompt(prompt) => ask(prompt),
@@ -62,7 +67,10 @@ impl SecretRef {
             SecretRef::Inline(secret) => Ok(secret.clone()),
         }?;
         if secret.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, format!("the secret from {self} is empty")));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("the secret from {self} is empty"),
+            ));
         }
         Ok(secret)
     }
@@ -75,7 +83,9 @@ impl fmt::Display for SecretRef {
             SecretRef::File(path) => write!(f, "file {}", path.display()),
             SecretRef::Env(name) => write!(f, "variable {name}"),
             // Only the program: arguments may hold something private.
-            SecretRef::Command(argv) => write!(f, "command {}", argv.first().map_or("", String::as_str)),
+            SecretRef::Command(argv) => {
+                write!(f, "command {}", argv.first().map_or("", String::as_str))
+            }
             SecretRef::Prompt(_) => f.write_str("prompt"),
             SecretRef::SystemdCredential(name) => write!(f, "systemd credential {name}"),
             SecretRef::Inline(_) => f.write_str("the profile"),
@@ -93,9 +103,17 @@ pub(super) fn file_trouble(path: &Path) -> Option<String> {
         return Some(format!("{} is a directory", path.display()));
     }
     // A group that belongs to one user alone has that user's number.
-    let shared = if meta.gid() == meta.uid() { 0o007 } else { 0o077 };
+    let shared = if meta.gid() == meta.uid() {
+        0o007
+    } else {
+        0o077
+    };
     if meta.is_file() && meta.mode() & shared != 0 {
-        return Some(format!("others can read {} (mode {:04o})", path.display(), meta.mode() & 0o7777));
+        return Some(format!(
+            "others can read {} (mode {:04o})",
+            path.display(),
+            meta.mode() & 0o7777
+        ));
     }
     None
 }
@@ -107,31 +125,60 @@ fn from_file(path: &Path) -> Result<Secret> {
     }
     let file = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    file.take(MAX_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io("read", path, e))?;
     Ok(first_line(&bytes))
 }
 
 fn from_credential(name: &str, env: &BTreeMap<String, String>) -> Result<Secret> {
     let Some(dir) = env.get("CREDENTIALS_DIRECTORY") else {
-        return Err(Error::new(ErrorKind::Usage, format!("no systemd credential {name}: this is no systemd service"))
-            .with_hint(format!("add LoadCredential={name}:… to the unit")));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("no systemd credential {name}: this is no systemd service"),
+        )
+        .with_hint(format!("add LoadCredential={name}:… to the unit")));
     };
     if name.contains('/') || name.starts_with('.') {
-        return Err(Error::new(ErrorKind::Usage, format!("{name:?} is not the name of a credential")));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("{name:?} is not the name of a credential"),
+        ));
     }
     let path = Path::new(dir).join(name);
     let file = std::fs::File::open(&path).map_err(|e| Error::io("open credential", &path, e))?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io("read credential", &path, e))?;
+    file.take(MAX_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io("read credential", &path, e))?;
     Ok(first_line(&bytes))
 }
 
-fn from_command(argv: &[String], env: &BTreeMap<String, String>, timeout: Duration) -> Result<Secret> {
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err(Error::new(ErrorKind::Usage, "the command for a secret is empty"));
-    };
-    let fail = |what: String| Error::new(ErrorKind::Denied, format!("{program} gave no secret: {what}"));
-    // Its own messages go to the terminal or the log of the caller; only what it prints is the secret.
+fn from_command(
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    timeout: Duration,
+) -> Result<Secret> {
+    let program = argv.first().map_or("", String::as_str);
+    match capture(argv, env, timeout) {
+        Ok(bytes) => Ok(first_line(&bytes)),
+        Err(what) => Err(Error::new(
+            ErrorKind::Denied,
+            format!("{program} gave no secret: {what}"),
+        )),
+    }
+}
+
+/// What a program prints, up to 64 KiB. Its messages go where those of the caller go.
+///
+/// # Errors
+/// In words: it cannot be started, fails, or takes too long.
+pub(super) fn capture(
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    timeout: Duration,
+) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -139,7 +186,7 @@ fn from_command(argv: &[String], env: &BTreeMap<String, String>, timeout: Durati
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|e| fail(e.to_string()))?;
+        .map_err(|e| e.to_string())?;
     let stdout = child.stdout.take();
     let reader = std::thread::spawn(move || {
         let mut bytes = Zeroizing::new(Vec::new());
@@ -148,22 +195,29 @@ fn from_command(argv: &[String], env: &BTreeMap<String, String>, timeout: Durati
     });
     let end = Instant::now() + timeout;
     let status = loop {
-        match child.try_wait().map_err(|e| fail(e.to_string()))? {
+        match child.try_wait().map_err(|e| e.to_string())? {
             Some(status) => break status,
             None if Instant::now() >= end => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(fail(format!("no answer in {} seconds", timeout.as_secs())));
+                return Err(format!("no answer in {} seconds", timeout.as_secs()));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
         }
     };
     if !status.success() {
-        return Err(fail(status.to_string()));
+        return Err(status.to_string());
+    }
+    // A child of the program may hold the pipe open; what it still prints is not waited for.
+    while !reader.is_finished() {
+        if Instant::now() >= end {
+            return Err("its output does not end".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
     match reader.join() {
-        Ok((bytes, Some(Ok(_)))) => Ok(first_line(&bytes)),
-        _ => Err(fail("its output could not be read".into())),
+        Ok((bytes, Some(Ok(_)))) => Ok(bytes),
+        _ => Err("its output could not be read".to_owned()),
     }
 }
 
@@ -231,11 +285,18 @@ impl<'de> Deserialize<'de> for SecretEntry {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a table such as { file = \"/path\" }")
             }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<SecretEntry, E> {
+            fn visit_str<E: serde::de::Error>(
+                self,
+                text: &str,
+            ) -> std::result::Result<SecretEntry, E> {
                 Ok(SecretEntry::Inline(Secret::new(text)))
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<SecretEntry, A::Error> {
-                SecretTable::deserialize(value::MapAccessDeserializer::new(map)).map(SecretEntry::Place)
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> std::result::Result<SecretEntry, A::Error> {
+                SecretTable::deserialize(value::MapAccessDeserializer::new(map))
+                    .map(SecretEntry::Place)
             }
         }
         deserializer.deserialize_any(V)
@@ -263,7 +324,10 @@ mod tests {
     }
 
     fn resolve(reference: &SecretRef) -> Result<Secret> {
-        let env = BTreeMap::from([("HOME_PASS".to_owned(), "canary".to_owned()), ("PATH".into(), "/usr/bin:/bin".into())]);
+        let env = BTreeMap::from([
+            ("HOME_PASS".to_owned(), "canary".to_owned()),
+            ("PATH".into(), "/usr/bin:/bin".into()),
+        ]);
         reference.resolve(&env, &nobody)
     }
 
@@ -280,11 +344,20 @@ mod tests {
             SecretRef::Command(command),
             SecretRef::Inline(Secret::new("canary")),
         ] {
-            assert_eq!(resolve(&reference).unwrap().expose(), b"canary", "{reference:?}");
-            assert!(!format!("{reference} {reference:?}").contains("canary\""), "{reference:?}");
+            assert_eq!(
+                resolve(&reference).unwrap().expose(),
+                b"canary",
+                "{reference:?}"
+            );
+            assert!(
+                !format!("{reference} {reference:?}").contains("canary\""),
+                "{reference:?}"
+            );
         }
         let ask = |prompt: &str| Ok(Secret::new(format!("answer to {prompt}")));
-        let secret = SecretRef::Prompt("key".into()).resolve(&BTreeMap::new(), &ask).unwrap();
+        let secret = SecretRef::Prompt("key".into())
+            .resolve(&BTreeMap::new(), &ask)
+            .unwrap();
         assert_eq!(secret.expose(), b"answer to key");
     }
 
@@ -302,9 +375,18 @@ mod tests {
     #[test]
     fn trouble_names_the_place_and_not_the_content() {
         for (reference, text) in [
-            (SecretRef::Env("ABSENT".into()), "the environment has no variable ABSENT"),
-            (SecretRef::Command(vec!["false".into()]), "false gave no secret: exit status: 1"),
-            (SecretRef::Inline(Secret::new("")), "the secret from the profile is empty"),
+            (
+                SecretRef::Env("ABSENT".into()),
+                "the environment has no variable ABSENT",
+            ),
+            (
+                SecretRef::Command(vec!["false".into()]),
+                "false gave no secret: exit status: 1",
+            ),
+            (
+                SecretRef::Inline(Secret::new("")),
+                "the secret from the profile is empty",
+            ),
             (SecretRef::Prompt("x".into()), "nobody is there"),
         ] {
             assert_eq!(resolve(&reference).unwrap_err().to_string(), text);
@@ -325,7 +407,10 @@ mod tests {
     fn systemd_hands_over_a_file() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("pg"), "canary\n").unwrap();
-        let env = BTreeMap::from([("CREDENTIALS_DIRECTORY".to_owned(), dir.path().display().to_string())]);
+        let env = BTreeMap::from([(
+            "CREDENTIALS_DIRECTORY".to_owned(),
+            dir.path().display().to_string(),
+        )]);
         let get = |name: &str| SecretRef::SystemdCredential(name.into()).resolve(&env, &nobody);
         assert_eq!(get("pg").unwrap().expose(), b"canary");
         assert!(get("../pg").is_err() && get("other").is_err());

@@ -132,6 +132,15 @@ pub struct Retention {
     pub force: bool,
 }
 
+impl Retention {
+    /// Whether any rule can remove a set; the others only hold some back.
+    pub fn removes(&self) -> bool {
+        self.keep_fulls.is_some()
+            || self.max_age.is_some()
+            || self.keep_chains_with_incrementals.is_some()
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Self {

@@ -14,7 +14,10 @@ fn around() -> Surroundings {
 }
 
 fn check_with(text: &str, around: &Surroundings, sets: &[(&str, &str)]) -> Result<Profile, Errors> {
-    let sets: Vec<(String, String)> = sets.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let sets: Vec<(String, String)> = sets
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
     Loaded::from_text(Path::new("/etc/dupr/home.toml"), text, around, &sets)?.check(around)
 }
 
@@ -29,7 +32,9 @@ passphrase = { file = "/etc/dupr/home.pass" }
 "#;
 
 fn problems(text: &str) -> Vec<String> {
-    check(text).map(|_| Vec::new()).unwrap_or_else(|e| e.to_string().lines().map(str::to_owned).collect())
+    check(text)
+        .map(|_| Vec::new())
+        .unwrap_or_else(|e| e.to_string().lines().map(str::to_owned).collect())
 }
 
 fn with(more: &str) -> String {
@@ -42,10 +47,19 @@ fn four_lines_make_a_profile() {
     assert_eq!(profile.name, "home");
     assert_eq!(profile.source.root, Path::new("/home/me"));
     assert!(profile.source.must_exist);
-    assert_eq!(profile.target.url.masked(), "sftp://me@nas.local//backups/home");
-    assert_eq!(profile.keys.passphrase, Some(SecretRef::File("/etc/dupr/home.pass".into())));
+    assert_eq!(
+        profile.target.url.masked(),
+        "sftp://me@nas.local//backups/home"
+    );
+    assert_eq!(
+        profile.keys.passphrase,
+        Some(SecretRef::File("/etc/dupr/home.pass".into()))
+    );
     assert_eq!(profile.keys.encryption, Encryption::Gpg);
-    assert_eq!(profile.backup.archive_dir, Path::new("/home/me/.cache/dupr/home"));
+    assert_eq!(
+        profile.backup.archive_dir,
+        Path::new("/home/me/.cache/dupr/home")
+    );
     assert_eq!(profile.backup.volume_bytes, 200 << 20);
     assert_eq!(profile.run.default, "backup");
     assert_eq!(profile.retention, Retention::default());
@@ -69,19 +83,22 @@ cron = "17 25 * * *"
 on = "befor"
 exec = "docker stop"
 "#;
-    assert_eq!(problems(text), [
-        "/etc/dupr/home.toml:2:10: expected a table, found 5",
-        "/etc/dupr/home.toml:3:10: the URL has no scheme (write it as sftp://user@host//path)",
-        "/etc/dupr/home.toml:4:1: unknown key descripton (did you mean description?)",
-        "/etc/dupr/home.toml:6:14: \"parsec\" is not a unit of time (use seconds, minutes, hours, days, weeks, months or years)",
-        "/etc/dupr/home.toml:7:15: \"MoB\" is not a unit of size (use KiB, MiB, GiB or TiB)",
-        "/etc/dupr/home.toml:8:1: unknown key volumesize (did you mean volume-size?)",
-        "/etc/dupr/home.toml:10:14: expected a whole number from 0 up, found -1",
-        "/etc/dupr/home.toml:12:12: 25 is no hour (it goes from 0 to 23)",
-        "/etc/dupr/home.toml:14:6: \"befor\" is not possible here (did you mean before? possible: before, after, success, warning, error, finally, pre, post)",
-        "/etc/dupr/home.toml:15:8: expected a list, found \"docker stop\"",
-        "nothing to encrypt with: no passphrase and no encrypt-to (write passphrase = { file = \"…\" }, or encryption = \"none\" under [keys] if anyone may read the backup)",
-    ]);
+    assert_eq!(
+        problems(text),
+        [
+            "/etc/dupr/home.toml:2:10: expected a table, found 5",
+            "/etc/dupr/home.toml:3:10: the URL has no scheme (write it as sftp://user@host//path)",
+            "/etc/dupr/home.toml:4:1: unknown key descripton (did you mean description?)",
+            "/etc/dupr/home.toml:6:14: \"parsec\" is not a unit of time (use seconds, minutes, hours, days, weeks, months or years)",
+            "/etc/dupr/home.toml:7:15: \"MoB\" is not a unit of size (use KiB, MiB, GiB or TiB)",
+            "/etc/dupr/home.toml:8:1: unknown key volumesize (did you mean volume-size?)",
+            "/etc/dupr/home.toml:10:14: expected a whole number from 0 up, found -1",
+            "/etc/dupr/home.toml:12:12: 25 is no hour (it goes from 0 to 23)",
+            "/etc/dupr/home.toml:14:6: \"befor\" is not possible here (did you mean before? possible: before, after, success, warning, error, finally, pre, post)",
+            "/etc/dupr/home.toml:15:8: expected a list, found \"docker stop\"",
+            "nothing to encrypt with: no passphrase and no encrypt-to (write passphrase = { file = \"…\" }, or encryption = \"none\" under [keys] if anyone may read the backup)",
+        ]
+    );
 }
 
 #[test]
@@ -98,7 +115,11 @@ fn rendering_shows_the_line() {
 
 #[test]
 fn nothing_is_written_unencrypted_by_accident() {
-    let open = MINIMAL.lines().take(3).map(|l| format!("{l}\n")).collect::<String>();
+    let open = MINIMAL
+        .lines()
+        .take(3)
+        .map(|l| format!("{l}\n"))
+        .collect::<String>();
     assert!(problems(&open)[0].contains("nothing to encrypt with"));
     let none = format!("{open}[keys]\nencryption = \"none\"\n");
     assert_eq!(check(&none).unwrap().keys.encryption, Encryption::None);
@@ -110,36 +131,65 @@ fn nothing_is_written_unencrypted_by_accident() {
 fn secrets_in_the_file_need_leave_and_are_never_shown() {
     let inline = "version = 1\nsource = \"/a\"\ntarget = \"ftp://u:c4nary@h/x\"\npassphrase = \"c4nary\"\nbogus = 1\n";
     let errors = check(inline).unwrap_err();
-    let text = format!("{errors} {errors:?} {} {}", errors.render(false), errors.render(true));
+    let text = format!(
+        "{errors} {errors:?} {} {}",
+        errors.render(false),
+        errors.render(true)
+    );
     assert!(!text.contains("c4nary"), "{text}");
     assert_eq!(errors.problems.len(), 3, "{errors}");
     let allowed = inline.replace("bogus = 1", "allow-inline-secrets = true");
     let profile = check(&allowed).unwrap();
-    assert!(matches!(&profile.keys.passphrase, Some(SecretRef::Inline(s)) if s.expose() == b"c4nary"));
+    assert!(
+        matches!(&profile.keys.passphrase, Some(SecretRef::Inline(s)) if s.expose() == b"c4nary")
+    );
     assert!(!format!("{profile:?}").contains("c4nary"));
     let loaded = Loaded::from_text(Path::new("x.toml"), &allowed, &around(), &[]).unwrap();
     assert!(!format!("{:?}", loaded.show()).contains("c4nary"));
     // A file that is no TOML at all.
     let broken = "passphrase = \"c4nary\ntarget = \"ftp://u:c4nary@h\"";
     let errors = check(broken).unwrap_err();
-    assert!(!format!("{errors} {}", errors.render(false)).contains("c4nary"), "{}", errors.render(false));
+    assert!(
+        !format!("{errors} {}", errors.render(false)).contains("c4nary"),
+        "{}",
+        errors.render(false)
+    );
 }
 
 #[test]
 fn keys_that_do_nothing_yet_are_refused() {
     for (more, key) in [
-        ("[report.ntfy]\nurl = \"https://ntfy.sh/x\"\n", "report.ntfy"),
+        (
+            "[report.ntfy]\nurl = \"https://ntfy.sh/x\"\n",
+            "report.ntfy",
+        ),
         ("[target.x]\n", ""),
         ("[source.x]\n", ""),
         ("[report.ping]\nurl = { env = \"HC\" }\n", "report.ping"),
     ] {
         let text = with(more);
         let found = problems(&text).join("\n");
-        assert!(found.contains(&format!("{key} is not available yet")) || key.is_empty() && !found.is_empty(), "{found}");
+        assert!(
+            found.contains(&format!("{key} is not available yet"))
+                || key.is_empty() && !found.is_empty(),
+            "{found}"
+        );
     }
-    let text = MINIMAL.replace("{ file = \"/etc/dupr/home.pass\" }", "{ keyring = \"dupr/home\" }");
-    assert_eq!(problems(&text), ["/etc/dupr/home.toml:4:26: keys.passphrase.keyring is not available yet (leave it out)"]);
-    assert!(check(&MINIMAL.replace("\"/home/me\"", "{ path = \"/home/me\", snapshot = \"none\" }")).is_ok());
+    let text = MINIMAL.replace(
+        "{ file = \"/etc/dupr/home.pass\" }",
+        "{ keyring = \"dupr/home\" }",
+    );
+    assert_eq!(
+        problems(&text),
+        ["/etc/dupr/home.toml:4:26: keys.passphrase.keyring is not available yet (leave it out)"]
+    );
+    assert!(
+        check(&MINIMAL.replace(
+            "\"/home/me\"",
+            "{ path = \"/home/me\", snapshot = \"none\" }"
+        ))
+        .is_ok()
+    );
 }
 
 #[test]
@@ -155,20 +205,36 @@ fn the_environment_and_the_command_line_win() {
     ]
     .map(|(k, v)| (k.to_owned(), v.to_owned()))
     .into();
-    let profile = check_with(MINIMAL, &env, &[("retention.keep-fulls", "3"), ("source", "/srv")]).unwrap();
+    let profile = check_with(
+        MINIMAL,
+        &env,
+        &[("retention.keep-fulls", "3"), ("source", "/srv")],
+    )
+    .unwrap();
     assert_eq!(profile.backup.volume_bytes, 25 << 20);
     assert_eq!(profile.backup.name, "007");
     assert_eq!(profile.target.options["storage-class"], "COLD");
-    assert_eq!(profile.keys.passphrase, Some(SecretRef::Env("DUPR_KEYS__PASSPHRASE".into())));
+    assert_eq!(
+        profile.keys.passphrase,
+        Some(SecretRef::Env("DUPR_KEYS__PASSPHRASE".into()))
+    );
     assert_eq!(profile.description, "from outside");
     assert_eq!(profile.retention.keep_fulls, Some(3));
     assert_eq!(profile.source.root, Path::new("/srv"));
 
-    let bad = check_with(MINIMAL, &around(), &[("backup.volume-siez", "3"), ("backup.full-every", "x")]).unwrap_err();
-    assert_eq!(bad.to_string().lines().collect::<Vec<_>>(), [
-        "--set backup.volume-siez:1:1: unknown key volume-siez (did you mean volume-size?)",
-        "--set backup.full-every:1:25: \"x\" is not an age (write it as 30D, 1h30m or \"14 days\")",
-    ]);
+    let bad = check_with(
+        MINIMAL,
+        &around(),
+        &[("backup.volume-siez", "3"), ("backup.full-every", "x")],
+    )
+    .unwrap_err();
+    assert_eq!(
+        bad.to_string().lines().collect::<Vec<_>>(),
+        [
+            "--set backup.volume-siez:1:1: unknown key volume-siez (did you mean volume-size?)",
+            "--set backup.full-every:1:25: \"x\" is not an age (write it as 30D, 1h30m or \"14 days\")",
+        ]
+    );
 }
 
 fn write(dir: &Path, name: &str, text: &str) {
@@ -182,7 +248,10 @@ fn write(dir: &Path, name: &str, text: &str) {
 #[test]
 fn profiles_inherit_tables_and_edit_lists() {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "base.toml", r#"
+    write(
+        dir.path(),
+        "base.toml",
+        r#"
 passphrase = { env = "BASE_PASS" }
 [source]
 select = ["- **/.cache", "- **/tmp"]
@@ -193,8 +262,12 @@ max-age = "1Y"
 [target]
 url = "file:///base"
 options = { region = "eu" }
-"#);
-    write(dir.path(), "home/profile.toml", r#"version = 1
+"#,
+    );
+    write(
+        dir.path(),
+        "home/profile.toml",
+        r#"version = 1
 inherit = ["base"]
 passphrase = { file = "home.pass" }
 [source]
@@ -207,59 +280,136 @@ keep-fulls = 5
 url = "file:///home-${vars.site}"
 [vars]
 site = "berlin"
-"#);
+"#,
+    );
     write(dir.path(), "home/home.pass", "secret\n");
     write(dir.path(), "home/pre", "#!/bin/sh\n");
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(dir.path().join("home/pre"), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(
+            dir.path().join("home/pre"),
+            std::fs::Permissions::from_mode(0o700),
+        )
+        .unwrap();
     }
-    let around = Surroundings { config_dirs: vec![dir.path().to_owned()], look_at_files: true, ..around() };
+    let around = Surroundings {
+        config_dirs: vec![dir.path().to_owned()],
+        look_at_files: true,
+        ..around()
+    };
     let profile = load("home", &around, &[]).unwrap();
     assert_eq!(profile.retention.keep_fulls, Some(5));
-    assert_eq!(profile.retention.max_age.as_ref().map(Age::as_str), Some("1Y"));
+    assert_eq!(
+        profile.retention.max_age.as_ref().map(Age::as_str),
+        Some("1Y")
+    );
     assert_eq!(profile.target.url.expose(), "file:///home-berlin");
     assert_eq!(profile.target.options["region"], "eu");
-    assert_eq!(profile.keys.passphrase, Some(SecretRef::File(dir.path().join("home/home.pass"))));
-    let globs: Vec<&SelectRule> = profile.source.rules.iter().filter(|r| matches!(r, SelectRule::Glob { .. })).collect();
-    assert_eq!(globs, [
-        &SelectRule::Glob { include: false, pattern: "**/.cache".into() },
-        &SelectRule::Glob { include: true, pattern: "/home/me/x".into() },
-    ]);
-    assert_eq!(profile.source.rules[0], SelectRule::Regex { include: false, pattern: "b".into() });
-    let pre = profile.hooks.iter().find(|h| h.on == HookMoment::Pre).unwrap();
-    assert_eq!(pre.exec, [dir.path().join("home/pre").display().to_string()]);
+    assert_eq!(
+        profile.keys.passphrase,
+        Some(SecretRef::File(dir.path().join("home/home.pass")))
+    );
+    let globs: Vec<&SelectRule> = profile
+        .source
+        .rules
+        .iter()
+        .filter(|r| matches!(r, SelectRule::Glob { .. }))
+        .collect();
+    assert_eq!(
+        globs,
+        [
+            &SelectRule::Glob {
+                include: false,
+                pattern: "**/.cache".into()
+            },
+            &SelectRule::Glob {
+                include: true,
+                pattern: "/home/me/x".into()
+            },
+        ]
+    );
+    assert_eq!(
+        profile.source.rules[0],
+        SelectRule::Regex {
+            include: false,
+            pattern: "b".into()
+        }
+    );
+    let pre = profile
+        .hooks
+        .iter()
+        .find(|h| h.on == HookMoment::Pre)
+        .unwrap();
+    assert_eq!(
+        pre.exec,
+        [dir.path().join("home/pre").display().to_string()]
+    );
     assert_eq!(pre.on_failure, OnFailure::Abort);
 
     let shown = Loaded::read("home", &around, &[]).unwrap().show();
-    let line = |key: &str| shown.iter().find(|s| s.key == key).map(|s| (s.value.clone(), s.origin.clone()));
+    let line = |key: &str| {
+        shown
+            .iter()
+            .find(|s| s.key == key)
+            .map(|s| (s.value.clone(), s.origin.clone()))
+    };
     let home = dir.path().join("home/profile.toml").display().to_string();
     let base = dir.path().join("base.toml").display().to_string();
-    assert_eq!(line("retention.keep-fulls"), Some(("5".into(), format!("{home}:9"))));
-    assert_eq!(line("retention.max-age"), Some(("\"1Y\"".into(), format!("{base}:8"))));
-    assert_eq!(line("backup.volume-size"), Some(("\"200 MiB\"".into(), "default".into())));
-    assert_eq!(line("keys.passphrase.file"), Some(("\"home.pass\"".into(), format!("{home}:3"))));
+    assert_eq!(
+        line("retention.keep-fulls"),
+        Some(("5".into(), format!("{home}:9")))
+    );
+    assert_eq!(
+        line("retention.max-age"),
+        Some(("\"1Y\"".into(), format!("{base}:8")))
+    );
+    assert_eq!(
+        line("backup.volume-size"),
+        Some(("\"200 MiB\"".into(), "default".into()))
+    );
+    assert_eq!(
+        line("keys.passphrase.file"),
+        Some(("\"home.pass\"".into(), format!("{home}:3")))
+    );
     assert_eq!(line("keys.passphrase.env"), None);
 }
 
 #[test]
 fn inheritance_that_cannot_be_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "a.toml", &format!("inherit = [\"b\", \"absent\"]\n{MINIMAL}"));
+    write(
+        dir.path(),
+        "a.toml",
+        &format!("inherit = [\"b\", \"absent\"]\n{MINIMAL}"),
+    );
     write(dir.path(), "b.toml", "inherit = \"a\"\n");
-    let around = Surroundings { config_dirs: vec![dir.path().to_owned()], ..around() };
+    let around = Surroundings {
+        config_dirs: vec![dir.path().to_owned()],
+        ..around()
+    };
     let text = load("a", &around, &[]).unwrap_err().to_string();
     assert!(text.contains("inherits itself"), "{text}");
-    assert!(text.contains(":1:17: there is no profile \"absent\""), "{text}");
+    assert!(
+        text.contains(":1:17: there is no profile \"absent\""),
+        "{text}"
+    );
 }
 
 #[test]
 fn files_others_can_get_at_are_refused() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "home.toml", &MINIMAL.replace("/etc/dupr/home.pass", "home.pass"));
+    write(
+        dir.path(),
+        "home.toml",
+        &MINIMAL.replace("/etc/dupr/home.pass", "home.pass"),
+    );
     write(dir.path(), "home.pass", "secret");
-    let around = Surroundings { config_dirs: vec![dir.path().to_owned()], look_at_files: true, ..around() };
+    let around = Surroundings {
+        config_dirs: vec![dir.path().to_owned()],
+        look_at_files: true,
+        ..around()
+    };
     assert!(load("home", &around, &[]).is_ok());
     for (file, mode, message) in [
         ("home.pass", 0o604, "others can read"),
@@ -272,51 +422,110 @@ fn files_others_can_get_at_are_refused() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     std::fs::remove_file(dir.path().join("home.pass")).unwrap();
-    assert!(load("home", &around, &[]).unwrap_err().to_string().contains("cannot read"));
+    assert!(
+        load("home", &around, &[])
+            .unwrap_err()
+            .to_string()
+            .contains("cannot read")
+    );
 }
 
 #[test]
 fn several_targets_are_several_profiles() {
     let text = "version = 1\nsource = \"/a\"\npassphrase = { env = \"P\" }\n[[target]]\nurl = \"file:///a\"\n[[target]]\nname = \"usb\"\nurl = \"file:///b\"\noptional = true\n";
     let all = check(text).unwrap().per_target();
-    let dirs: Vec<_> = all.iter().map(|p| (p.target.url.masked(), p.backup.archive_dir.display().to_string())).collect();
-    assert_eq!(dirs, [
-        ("file:///a", "/home/me/.cache/dupr/home".to_owned()),
-        ("file:///b", "/home/me/.cache/dupr/home-usb".to_owned()),
-    ]);
-    let error = check(&text.replace("\"usb\"", "\"first\"")).unwrap_err().to_string();
-    assert!(error.contains(":7:8: two targets are called first"), "{error}");
+    let dirs: Vec<_> = all
+        .iter()
+        .map(|p| {
+            (
+                p.target.url.masked(),
+                p.backup.archive_dir.display().to_string(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        dirs,
+        [
+            ("file:///a", "/home/me/.cache/dupr/home".to_owned()),
+            ("file:///b", "/home/me/.cache/dupr/home-usb".to_owned()),
+        ]
+    );
+    let error = check(&text.replace("\"usb\"", "\"first\""))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(":7:8: two targets are called first"),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_only_the_whole_knows_is_checked() {
     for (more, message) in [
-        ("[run]\ndefault = \"backup_purge\"\n", "purge needs a rule under [retention] or an age"),
-        ("[run]\ndefault = \"bakup\"\n", "unknown command \"bakup\" at column 1 (did you mean backup?)"),
-        ("[run]\ndefault = \"check\"\n", "check needs a check under [check]"),
-        ("[[hook]]\non = \"before\"\ncommands = [\"bakup\"]\nexec = [\"x\"]\n", "\"bakup\" is not a command hooks belong to"),
+        (
+            "[run]\ndefault = \"backup_purgeauto\"\n",
+            "purgeauto needs a rule under [retention]",
+        ),
+        (
+            "[run]\ndefault = \"bakup\"\n",
+            "unknown command \"bakup\" at column 1 (did you mean backup?)",
+        ),
+        (
+            "[run]\ndefault = \"check\"\n",
+            "check needs a check under [check]",
+        ),
+        (
+            "[[hook]]\non = \"before\"\ncommands = [\"bakup\"]\nexec = [\"x\"]\n",
+            "\"bakup\" is not a command hooks belong to",
+        ),
         ("[[hook]]\nexec = [\"x\"]\n", "the hook says no moment"),
-        ("[report.email]\nto = \"me@x\"\nfrom = \"b@x\"\n", "the mail report says no way to send"),
-        ("[backup]\nname = \"../x\"\n", "cannot be the name of a directory"),
-        ("[backup]\nfile-prefix = \"a/b\"\n", "a prefix is part of a name"),
+        (
+            "[report.email]\nto = \"me@x\"\nfrom = \"b@x\"\n",
+            "the mail report says no way to send",
+        ),
+        (
+            "[backup]\nname = \"../x\"\n",
+            "cannot be the name of a directory",
+        ),
+        (
+            "[backup]\nfile-prefix = \"a/b\"\n",
+            "a prefix is part of a name",
+        ),
         ("[retention]\nkeep-fulls = 0\n", "at least one chain stays"),
-        ("[keys]\npassphrase = { env = \"A\" }\n", "passphrase and keys.passphrase are the same key"),
+        (
+            "[keys]\npassphrase = { env = \"A\" }\n",
+            "passphrase and keys.passphrase are the same key",
+        ),
         ("[schedule]\njitter = \"5m\"\n", "the schedule says no time"),
     ] {
         let found = problems(&with(more)).join("\n");
         assert!(found.contains(message), "{more}: {found}");
     }
     for (source, message) in [
-        ("{ path = \"/a\", select = [\"/x\"] }", "says neither + nor -"),
-        ("{ path = \"/a\", exclude-regex = [\"(\"] }", "not a regular expression"),
-        ("{ path = \"/a\", exclude-older-than = \"x\" }", "\"x\" is not a time"),
+        (
+            "{ path = \"/a\", select = [\"/x\"] }",
+            "says neither + nor -",
+        ),
+        (
+            "{ path = \"/a\", exclude-regex = [\"(\"] }",
+            "not a regular expression",
+        ),
+        (
+            "{ path = \"/a\", exclude-older-than = \"x\" }",
+            "\"x\" is not a time",
+        ),
         ("{ select = [] }", "the profile says no source"),
     ] {
         let found = problems(&MINIMAL.replace("\"/home/me\"", source)).join("\n");
         assert!(found.contains(message), "{source}: {found}");
     }
-    assert!(problems(&MINIMAL.replace("version = 1\n", ""))[0].contains("the profile says no version"));
-    assert!(problems(&MINIMAL.replace("= 1", "= 2"))[0].contains("version 2 of the profile language is not known"));
+    assert!(
+        problems(&MINIMAL.replace("version = 1\n", ""))[0].contains("the profile says no version")
+    );
+    assert!(
+        problems(&MINIMAL.replace("= 1", "= 2"))[0]
+            .contains("version 2 of the profile language is not known")
+    );
 }
 
 const FULL: &str = include_str!("../../profiles.example/full.toml");
@@ -342,4 +551,79 @@ proptest! {
             let _ = (errors.to_string(), errors.render(false), errors.render(true));
         }
     }
+}
+
+/// Every key the schema knows, as the line of a file that sets it would begin.
+fn keys_of(
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    into: &mut std::collections::BTreeSet<String>,
+) {
+    let schema = match schema.get("$ref").and_then(|r| r.as_str()) {
+        Some(reference) => &root["$defs"][reference.trim_start_matches("#/$defs/")],
+        None => schema,
+    };
+    for (key, value) in schema
+        .get("properties")
+        .and_then(|p| p.as_object())
+        .into_iter()
+        .flatten()
+    {
+        // The words that edit a list are no keys.
+        if matches!(key.as_str(), "append" | "remove") {
+            continue;
+        }
+        if into.insert(key.clone()) || key == "source" || key == "passphrase" {
+            keys_of(value, root, into);
+        }
+    }
+    for word in ["anyOf", "allOf", "oneOf"] {
+        for one in schema
+            .get(word)
+            .and_then(|a| a.as_array())
+            .into_iter()
+            .flatten()
+        {
+            keys_of(one, root, into);
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        keys_of(items, root, into);
+    }
+}
+
+#[test]
+fn the_full_example_names_every_key() {
+    let schema = serde_json::to_value(file::schema()).unwrap();
+    let mut keys = std::collections::BTreeSet::new();
+    keys_of(&schema, &schema, &mut keys);
+    assert!(
+        keys.len() > 80,
+        "only {} keys found in the schema",
+        keys.len()
+    );
+    let named = |key: &str| {
+        FULL.lines().any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with(&format!("{key} ="))
+                || line.trim_matches(['[', ']']).split('.').any(|k| k == key)
+                    && line.starts_with('[')
+                || line.contains(&format!("{{ {key} ="))
+                || line.contains(&format!(", {key} ="))
+        })
+    };
+    let missing: Vec<&String> = keys.iter().filter(|k| !named(k)).collect();
+    // The desktop keyring is refused for every secret; keyring = "gnupg" names the word.
+    assert!(
+        missing.is_empty(),
+        "profiles.example/full.toml does not name {missing:?}"
+    );
+}
+
+#[test]
+fn the_schema_is_one_document() {
+    let schema = serde_json::to_value(file::schema()).unwrap();
+    assert_eq!(schema["type"], "object");
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["properties"]["backup"].is_object());
 }

@@ -88,18 +88,26 @@ pub(super) fn check_shape(text: &str) -> Result<(), String> {
         return Err("the URL holds control characters".into());
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        let hint = if text.starts_with('/') { format!("file://{text}") } else { "sftp://user@host//path".to_owned() };
+        let hint = if text.starts_with('/') {
+            format!("file://{text}")
+        } else {
+            "sftp://user@host//path".to_owned()
+        };
         return Err(format!("the URL has no scheme: write it as {hint}"));
     };
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(known) {
-        return Err(format!("{scheme:?} is not a scheme: letters, digits, + - . only"));
+        return Err(format!(
+            "{scheme:?} is not a scheme: letters, digits, + - . only"
+        ));
     }
     if rest.is_empty() {
         return Err(format!("nothing stands behind {scheme}://"));
     }
     if scheme == "file" && !rest.starts_with('/') {
-        return Err(format!("a file URL needs an absolute path: write it as file:///{rest}"));
+        return Err(format!(
+            "a file URL needs an absolute path: write it as file:///{rest}"
+        ));
     }
     Ok(())
 }

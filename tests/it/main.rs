@@ -5,8 +5,12 @@ mod servers;
 mod support;
 
 mod architecture;
+mod cli;
+mod crash;
 mod golden;
+mod hooks;
 mod interop;
+mod reports;
 mod restore_by_hand;
 mod storage_contract;
 mod storage_troubles;

@@ -310,6 +310,56 @@ fn sftp_listing_survives_foreign_files() {
     assert_eq!(listed, [("link", 2), ("new\nline", 2)]);
 }
 
+/// Needs root to mount; ordinary users prove the mapping of the error alone, in the unit tests.
+#[test]
+fn a_full_disk_is_full_and_keeps_what_it_has() {
+    let server = Sshd::start();
+    let dir = server.files().join("x");
+    fs::create_dir(&dir).expect("dir");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+        .arg(&dir)
+        .stderr(Stdio::null())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: only root can mount a small file system");
+        return;
+    }
+    let _mount = Mount(dir.clone());
+    for storage in [
+        opened(
+            &format!("file://{}", dir.display()),
+            &StorageOptions::default(),
+        ),
+        opened(&server.url("x"), &impatient(ssh(&server))),
+    ] {
+        storage.put("kept", source(MIB).path()).expect("fits");
+        for name in ["new", "kept"] {
+            let error = storage
+                .put(name, source(20 * MIB).path())
+                .expect_err("does not fit");
+            assert_eq!(
+                error.kind(),
+                ErrorKind::Full,
+                "{}: {error}",
+                storage.location()
+            );
+        }
+        assert_eq!(names(&dir), ["kept"]);
+        let mut got = Vec::new();
+        storage.get("kept", &mut got).expect("still there");
+        assert!(got == vec![0x5a; MIB]);
+    }
+}
+
+struct Mount(std::path::PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 #[test]
 fn rates_are_kept() {
     let dir = TempDir::new().expect("temp dir");

@@ -34,7 +34,12 @@ pub enum Done {
 
 /// Runs an action and prints what duplicity would.
 pub fn run(args: &Args, world: &World, monitor: &dyn Monitor, out: &mut dyn Write) -> Result<Done> {
-    let word = |i: usize| args.words.get(i).map(OsString::as_os_str).unwrap_or_default();
+    let word = |i: usize| {
+        args.words
+            .get(i)
+            .map(OsString::as_os_str)
+            .unwrap_or_default()
+    };
     let temp = world.temp_dir(args);
     let spool = tempfile::Builder::new()
         .prefix("dupr-")
@@ -43,13 +48,17 @@ pub fn run(args: &Args, world: &World, monitor: &dyn Monitor, out: &mut dyn Writ
     let cx = &context(world, monitor);
     let url = match args.action {
         Action::Backup | Action::Full | Action::Incremental => word(1),
-        Action::RemoveOlderThan | Action::RemoveAllButNFull | Action::RemoveAllIncOfButNFull => word(1),
+        Action::RemoveOlderThan | Action::RemoveAllButNFull | Action::RemoveAllIncOfButNFull => {
+            word(1)
+        }
         _ => word(0),
     };
     let engine = session::engine(args, url, spool.path(), world)?;
     let _lock = engine.lock("a duplicity-style run of dupr", Duration::ZERO, cx)?;
     match args.action {
-        Action::Backup | Action::Full | Action::Incremental => backup(args, word(0), &engine, cx, out),
+        Action::Backup | Action::Full | Action::Incremental => {
+            backup(args, word(0), &engine, cx, out)
+        }
         Action::Restore => restore(args, word(1), &engine, cx),
         Action::Verify => verify(args, word(1), &engine, cx, out),
         Action::List => {
@@ -70,12 +79,17 @@ pub fn run(args: &Args, world: &World, monitor: &dyn Monitor, out: &mut dyn Writ
         }
         Action::RemoveAllButNFull => {
             let keep = count(word(0))?;
-            remove(args, &engine, cx, out, &|c| all_but(c, keep).flat_map(whole).collect())
+            remove(args, &engine, cx, out, &|c| {
+                all_but(c, keep).flat_map(whole).collect()
+            })
         }
         Action::RemoveAllIncOfButNFull => {
             let keep = count(word(0))?;
-            let incrementals = |c: &BackupChain| c.incrementals.iter().map(|s| s.id).collect::<Vec<_>>();
-            remove(args, &engine, cx, out, &|c| all_but(c, keep).flat_map(incrementals).collect())
+            let incrementals =
+                |c: &BackupChain| c.incrementals.iter().map(|s| s.id).collect::<Vec<_>>();
+            remove(args, &engine, cx, out, &|c| {
+                all_but(c, keep).flat_map(incrementals).collect()
+            })
         }
     }
 }
@@ -90,17 +104,35 @@ fn at(args: &Args, cx: &Context) -> Result<Option<Timestamp>> {
 }
 
 fn count(word: &OsStr) -> Result<usize> {
-    let n = word.to_str().and_then(|w| w.parse().ok()).filter(|n| *n > 0);
-    n.ok_or_else(|| usage(format!("{} is not a count of at least 1", Path::new(word).display())))
+    let n = word
+        .to_str()
+        .and_then(|w| w.parse().ok())
+        .filter(|n| *n > 0);
+    n.ok_or_else(|| {
+        usage(format!(
+            "{} is not a count of at least 1",
+            Path::new(word).display()
+        ))
+    })
 }
 
-fn backup(args: &Args, source: &OsStr, engine: &Engine, cx: &Context, out: &mut dyn Write) -> Result<Done> {
+fn backup(
+    args: &Args,
+    source: &OsStr,
+    engine: &Engine,
+    cx: &Context,
+    out: &mut dyn Write,
+) -> Result<Done> {
     let label = canonical(source.as_bytes());
     let source = session::source(args, source, cx.now)?;
     let started = std::time::Instant::now();
     let mode = mode(args, engine, cx, out)?;
     let host = rustix::system::uname().nodename().to_bytes().to_vec();
-    let short = host.split(|b| *b == b'.').next().unwrap_or_default().to_vec();
+    let short = host
+        .split(|b| *b == b'.')
+        .next()
+        .unwrap_or_default()
+        .to_vec();
     let volsize: u64 = args.number("volsize").map_err(usage)?.unwrap_or(200);
     let options = BackupOptions {
         mode,
@@ -108,12 +140,22 @@ fn backup(args: &Args, source: &OsStr, engine: &Engine, cx: &Context, out: &mut 
         hostname: short,
         label,
         volume_bytes: volsize.max(1) << 20,
-        max_block: args.number("max-blocksize").map_err(usage)?.filter(|n| *n > 0),
+        max_block: args
+            .number("max-blocksize")
+            .map_err(usage)?
+            .filter(|n| *n > 0),
         numeric_owner: args.has("numeric-owner"),
         allow_mismatch: args.has("allow-source-mismatch"),
         // COMPAT(dup all): an empty source is backed up without a word.
         allow_empty: true,
-        fingerprint: format!("{:?}", args.options.iter().map(|(f, v)| (f.name, v)).filter(|(n, _)| n.contains("clude") || n.starts_with("fil")).collect::<Vec<_>>()),
+        fingerprint: format!(
+            "{:?}",
+            args.options
+                .iter()
+                .map(|(f, v)| (f.name, v))
+                .filter(|(n, _)| n.contains("clude") || n.starts_with("fil"))
+                .collect::<Vec<_>>()
+        ),
         ..BackupOptions::default()
     };
     if args.has("dry-run") {
@@ -122,7 +164,14 @@ fn backup(args: &Args, source: &OsStr, engine: &Engine, cx: &Context, out: &mut 
     let report = engine.backup(&source, &options, cx)?;
     if !args.has("no-print-statistics") {
         let begun = cx.now.as_secs() as f64;
-        say(out, &output::statistics(&report.stats, begun, begun + started.elapsed().as_secs_f64()))?;
+        say(
+            out,
+            &output::statistics(
+                &report.stats,
+                begun,
+                begun + started.elapsed().as_secs_f64(),
+            ),
+        )?;
     }
     Ok(Done::Well)
 }
@@ -143,14 +192,21 @@ fn mode(args: &Args, engine: &Engine, cx: &Context, out: &mut dyn Write) -> Resu
         say(out, "No signatures found, switching to full backup.\n")?;
         return Ok(Mode::Full);
     };
-    say(out, &format!("Last full backup date: {}\n", chain.start().to_asctime()))?;
+    say(
+        out,
+        &format!("Last full backup date: {}\n", chain.start().to_asctime()),
+    )?;
     if let Some(age) = args.value("full-if-older-than")
         && chain.start() < time(age, cx.now)?
     {
         say(out, "Last full backup is too old, forcing full backup\n")?;
         return Ok(Mode::Full);
     }
-    if args.number("full-if-n-inc").map_err(usage)?.is_some_and(|n: usize| chain.incrementals.len() >= n) {
+    if args
+        .number("full-if-n-inc")
+        .map_err(usage)?
+        .is_some_and(|n: usize| chain.incrementals.len() >= n)
+    {
         return Ok(Mode::Full);
     }
     let health = engine.inspect(&collection, cx)?;
@@ -160,7 +216,12 @@ fn mode(args: &Args, engine: &Engine, cx: &Context, out: &mut dyn Write) -> Resu
             Err(Error::new(ErrorKind::NoBackup, reason))
         }
         Some(reason) => {
-            say(out, &format!("The newest chain cannot be extended ({reason}), switching to full backup.\n"))?;
+            say(
+                out,
+                &format!(
+                    "The newest chain cannot be extended ({reason}), switching to full backup.\n"
+                ),
+            )?;
             Ok(Mode::Full)
         }
     }
@@ -172,22 +233,38 @@ fn restore(args: &Args, destination: &OsStr, engine: &Engine, cx: &Context) -> R
         path: wanted(args)?,
         write: WriteOptions {
             numeric_owner: args.has("numeric-owner"),
-            restore_ownership: WriteOptions::default().restore_ownership && !args.has("no-restore-ownership"),
+            restore_ownership: WriteOptions::default().restore_ownership
+                && !args.has("no-restore-ownership"),
             ..WriteOptions::default()
         },
     };
     let stats = engine.restore(Path::new(destination), &options, cx)?;
-    Ok(if stats.problems > 0 { Done::Losses } else { Done::Well })
+    Ok(if stats.problems > 0 {
+        Done::Losses
+    } else {
+        Done::Well
+    })
 }
 
 fn wanted(args: &Args) -> Result<PathIndex> {
     let path = args.value("path-to-restore").unwrap_or_default();
-    PathIndex::new(path.as_bytes()).map_err(|e| usage(format!("{}: {e}", Path::new(path).display())))
+    PathIndex::new(path.as_bytes())
+        .map_err(|e| usage(format!("{}: {e}", Path::new(path).display())))
 }
 
-fn verify(args: &Args, local: &OsStr, engine: &Engine, cx: &Context, out: &mut dyn Write) -> Result<Done> {
+fn verify(
+    args: &Args,
+    local: &OsStr,
+    engine: &Engine,
+    cx: &Context,
+    out: &mut dyn Write,
+) -> Result<Done> {
     let local = session::source(args, local, cx.now)?;
-    let options = VerifyOptions { time: at(args, cx)?, path: wanted(args)?, compare: args.has("compare-data") };
+    let options = VerifyOptions {
+        time: at(args, cx)?,
+        path: wanted(args)?,
+        compare: args.has("compare-data"),
+    };
     let stats = engine.verify(&local, &options, &mut Printer(out), cx)?;
     say(out, &output::verified(&stats))?;
     Ok(match stats {
@@ -201,11 +278,25 @@ fn cleanup(args: &Args, engine: &Engine, cx: &Context, out: &mut dyn Write) -> R
     let force = args.has("force") && !args.has("dry-run");
     let stats = engine.cleanup(force, cx)?;
     if stats.found.is_empty() {
-        return say(out, "No extraneous files found, nothing deleted in cleanup.\n");
+        return say(
+            out,
+            "No extraneous files found, nothing deleted in cleanup.\n",
+        );
     }
-    let head = if force { "Deleting the following files from target:" } else { "Found the following files to delete:" };
+    let head = if force {
+        "Deleting the following files from target:"
+    } else {
+        "Found the following files to delete:"
+    };
     say(out, &format!("{head}\n{}\n", stats.files.join("\n")))?;
-    if force { Ok(Done::Well) } else { say(out, "Run duplicity again with the --force option to actually delete.\n") }
+    if force {
+        Ok(Done::Well)
+    } else {
+        say(
+            out,
+            "Run duplicity again with the --force option to actually delete.\n",
+        )
+    }
 }
 
 fn whole(chain: &BackupChain) -> Vec<SetId> {
@@ -219,7 +310,10 @@ fn all_but(collection: &Collection, keep: usize) -> impl Iterator<Item = &Backup
 
 /// Chains that ended before a time, never the newest.
 fn older_than(collection: &Collection, before: Timestamp) -> Vec<SetId> {
-    all_but(collection, 1).filter(|c| c.end() < before).flat_map(whole).collect()
+    all_but(collection, 1)
+        .filter(|c| c.end() < before)
+        .flat_map(whole)
+        .collect()
 }
 
 fn remove(
@@ -235,10 +329,17 @@ fn remove(
     }
     let names: Vec<String> = sets.iter().map(|s| s.time().to_asctime()).collect();
     let force = args.has("force") && !args.has("dry-run");
-    let head = if force { "Deleting backup sets at times:" } else { "Found old backup sets at the following times:" };
+    let head = if force {
+        "Deleting backup sets at times:"
+    } else {
+        "Found old backup sets at the following times:"
+    };
     say(out, &format!("{head}\n{}\n", names.join("\n")))?;
     if !force {
-        return say(out, "Rerun command with --force option to actually delete.\n");
+        return say(
+            out,
+            "Rerun command with --force option to actually delete.\n",
+        );
     }
     engine.remove(&sets, cx)?;
     Ok(Done::Well)

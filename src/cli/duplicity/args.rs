@@ -34,15 +34,27 @@ pub enum Action {
 const ACTIONS: &[(Action, &[&str], usize)] = &[
     (Action::Backup, &["backup", "bu"], 2),
     (Action::Full, &["full", "fb"], 2),
-    (Action::Incremental, &["incremental", "incr", "inc", "ib"], 2),
+    (
+        Action::Incremental,
+        &["incremental", "incr", "inc", "ib"],
+        2,
+    ),
     (Action::Restore, &["restore", "rb"], 2),
     (Action::Verify, &["verify", "vb"], 2),
     (Action::List, &["list-current-files", "ls"], 1),
     (Action::Status, &["collection-status", "st"], 1),
     (Action::Cleanup, &["cleanup", "cl"], 1),
     (Action::RemoveOlderThan, &["remove-older-than", "ro"], 2),
-    (Action::RemoveAllButNFull, &["remove-all-but-n-full", "ra"], 2),
-    (Action::RemoveAllIncOfButNFull, &["remove-all-inc-of-but-n-full", "ri"], 2),
+    (
+        Action::RemoveAllButNFull,
+        &["remove-all-but-n-full", "ra"],
+        2,
+    ),
+    (
+        Action::RemoveAllIncOfButNFull,
+        &["remove-all-inc-of-but-n-full", "ri"],
+        2,
+    ),
 ];
 
 /// A command line, understood.
@@ -95,7 +107,10 @@ impl Request {
                 return Err(format!("option --{} takes no value", flag.name));
             }
             while values.len() < wanted {
-                values.push(args.next().ok_or_else(|| format!("option --{} needs a value", flag.name))?);
+                values.push(
+                    args.next()
+                        .ok_or_else(|| format!("option --{} needs a value", flag.name))?,
+                );
             }
             options.push((flag, values));
         }
@@ -106,17 +121,28 @@ impl Request {
         if has("help") {
             return Ok(Request::Help);
         }
-        if let Some((flag, Effect::Refused(why))) = options.iter().map(|(f, _)| (f, f.effect)).find(|(_, e)| matches!(e, Effect::Refused(_))) {
+        if let Some((flag, Effect::Refused(why))) = options
+            .iter()
+            .map(|(f, _)| (f, f.effect))
+            .find(|(_, e)| matches!(e, Effect::Refused(_)))
+        {
             return Err(format!("option --{} {why}", flag.name));
         }
         let action = action_of(&mut words)?;
-        Ok(Request::Run(Args { action, words, options }))
+        Ok(Request::Run(Args {
+            action,
+            words,
+            options,
+        }))
     }
 }
 
 fn long_option(long: &[u8]) -> Result<(&'static Flag, Vec<OsString>), String> {
     let (name, value) = match long.iter().position(|b| *b == b'=') {
-        Some(at) => (&long[..at], Some(OsString::from_vec(long[at + 1..].to_vec()))),
+        Some(at) => (
+            &long[..at],
+            Some(OsString::from_vec(long[at + 1..].to_vec())),
+        ),
         None => (long, None),
     };
     let name = String::from_utf8_lossy(name);
@@ -136,15 +162,31 @@ fn short_option(bytes: &[u8]) -> Result<(&'static Flag, Vec<OsString>), String> 
 
 /// Takes the action from the words, or infers it from their shapes.
 fn action_of(words: &mut Vec<OsString>) -> Result<Action, String> {
-    let first = words.first().and_then(|w| w.to_str()).unwrap_or_default().to_owned();
-    let exact = ACTIONS.iter().find(|(_, names, _)| names.contains(&first.as_str()));
+    let first = words
+        .first()
+        .and_then(|w| w.to_str())
+        .unwrap_or_default()
+        .to_owned();
+    let exact = ACTIONS
+        .iter()
+        .find(|(_, names, _)| names.contains(&first.as_str()));
     // COMPAT(dup ≤1.x): any unique beginning of an action's name.
-    let mut prefixed = ACTIONS.iter().filter(|(_, names, _)| !first.is_empty() && names[0].starts_with(&first));
-    let found = exact.or_else(|| prefixed.next().filter(|_| prefixed.next().is_none() && words.len() > 1));
+    let mut prefixed = ACTIONS
+        .iter()
+        .filter(|(_, names, _)| !first.is_empty() && names[0].starts_with(&first));
+    let found = exact.or_else(|| {
+        prefixed
+            .next()
+            .filter(|_| prefixed.next().is_none() && words.len() > 1)
+    });
     if let Some((action, names, count)) = found {
         words.remove(0);
         if words.len() != *count {
-            return Err(format!("{} takes {count} arguments, {} were given", names[0], words.len()));
+            return Err(format!(
+                "{} takes {count} arguments, {} were given",
+                names[0],
+                words.len()
+            ));
         }
         return Ok(*action);
     }
@@ -152,15 +194,23 @@ fn action_of(words: &mut Vec<OsString>) -> Result<Action, String> {
         [from, to] if !is_url(from) && is_url(to) => Ok(Action::Backup),
         [from, to] if is_url(from) && !is_url(to) => Ok(Action::Restore),
         [] => Err("nothing to do: give an action, or a source and a target URL".into()),
-        _ => Err(format!("cannot tell what to do with {} arguments: give an action first", words.len())),
+        _ => Err(format!(
+            "cannot tell what to do with {} arguments: give an action first",
+            words.len()
+        )),
     }
 }
 
 /// Whether a word is a target URL.
 pub fn is_url(word: &OsStr) -> bool {
-    word.to_str().and_then(|w| w.split_once("://")).is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'+')
-    })
+    word.to_str()
+        .and_then(|w| w.split_once("://"))
+        .is_some_and(|(scheme, _)| {
+            !scheme.is_empty()
+                && scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'+')
+        })
 }
 
 impl Args {
@@ -180,7 +230,9 @@ impl Args {
     /// # Errors
     /// It is not UTF-8.
     pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
-        self.value(name).map(|v| v.to_str().ok_or_else(|| format!("--{name} is not UTF-8"))).transpose()
+        self.value(name)
+            .map(|v| v.to_str().ok_or_else(|| format!("--{name} is not UTF-8")))
+            .transpose()
     }
 
     /// The last value of an option, as a number.
@@ -188,13 +240,19 @@ impl Args {
     /// # Errors
     /// It is not a number.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
-        let parse = |t: &str| t.parse().map_err(|_| format!("--{name} wants a number, not {t:?}"));
+        let parse = |t: &str| {
+            t.parse()
+                .map_err(|_| format!("--{name} wants a number, not {t:?}"))
+        };
         self.text(name)?.map(parse).transpose()
     }
 
     /// All values of an option.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OsStr> {
-        self.options.iter().filter(move |(f, _)| f.means == name).filter_map(|(_, v)| v.first().map(OsString::as_os_str))
+        self.options
+            .iter()
+            .filter(move |(f, _)| f.means == name)
+            .filter_map(|(_, v)| v.first().map(OsString::as_os_str))
     }
 }
 
@@ -211,18 +269,37 @@ mod tests {
 
     #[test]
     fn actions_are_named_abbreviated_or_implied() {
-        assert_eq!(run(&["full", "/a", "file:///b"]).unwrap().action, Action::Full);
-        assert_eq!(run(&["incr", "/a", "file:///b"]).unwrap().action, Action::Incremental);
+        assert_eq!(
+            run(&["full", "/a", "file:///b"]).unwrap().action,
+            Action::Full
+        );
+        assert_eq!(
+            run(&["incr", "/a", "file:///b"]).unwrap().action,
+            Action::Incremental
+        );
         assert_eq!(run(&["/a", "file:///b"]).unwrap().action, Action::Backup);
         assert_eq!(run(&["file:///b", "/a"]).unwrap().action, Action::Restore);
-        assert_eq!(run(&["remove-older", "2M", "file:///b"]).unwrap().action, Action::RemoveOlderThan);
+        assert_eq!(
+            run(&["remove-older", "2M", "file:///b"]).unwrap().action,
+            Action::RemoveOlderThan
+        );
         assert!(run(&["/a", "/b"]).is_err());
         assert!(run(&["full", "/a"]).is_err());
     }
 
     #[test]
     fn options_stand_anywhere_and_in_both_forms() {
-        let args = run(&["--volsize", "5", "full", "-v9", "/a", "--name=x", "file:///b", "--no-enc"]).unwrap();
+        let args = run(&[
+            "--volsize",
+            "5",
+            "full",
+            "-v9",
+            "/a",
+            "--name=x",
+            "file:///b",
+            "--no-enc",
+        ])
+        .unwrap();
         assert_eq!(args.number::<u64>("volsize").unwrap(), Some(5));
         assert_eq!(args.text("name").unwrap(), Some("x"));
         assert_eq!(args.text("verbosity").unwrap(), Some("9"));

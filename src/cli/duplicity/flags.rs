@@ -38,15 +38,33 @@ pub struct Flag {
 }
 
 const fn flag(name: &'static str, arity: Arity, effect: Effect) -> Flag {
-    Flag { name, means: name, short: None, arity, effect }
+    Flag {
+        name,
+        means: name,
+        short: None,
+        arity,
+        effect,
+    }
 }
 
 const fn short(name: &'static str, letter: char, arity: Arity) -> Flag {
-    Flag { name, means: name, short: Some(letter), arity, effect: Effect::Honored }
+    Flag {
+        name,
+        means: name,
+        short: Some(letter),
+        arity,
+        effect: Effect::Honored,
+    }
 }
 
 const fn alias(name: &'static str, means: &'static str, arity: Arity) -> Flag {
-    Flag { name, means, short: None, arity, effect: Effect::Honored }
+    Flag {
+        name,
+        means,
+        short: None,
+        arity,
+        effect: Effect::Honored,
+    }
 }
 
 use Arity::{Flag as F, Pair, Value as V};
@@ -65,7 +83,11 @@ pub const FLAGS: &[Flag] = &[
     flag("tempdir", V, Honored),
     flag("dry-run", F, Honored),
     flag("force", F, Honored),
-    flag("ignore-errors", F, Ignored("is always on: what can be restored is, and losses are told")),
+    flag(
+        "ignore-errors",
+        F,
+        Ignored("is always on: what can be restored is, and losses are told"),
+    ),
     flag("num-retries", V, Honored),
     flag("backend-retry-delay", V, Honored),
     flag("timeout", V, Honored),
@@ -204,8 +226,18 @@ mod tests {
     #[test]
     fn names_are_unique_and_meanings_exist() {
         for (i, f) in FLAGS.iter().enumerate() {
-            assert!(FLAGS.iter().skip(i + 1).all(|g| g.name != f.name), "{}", f.name);
-            assert!(FLAGS.iter().any(|g| g.name == f.means && g.arity == f.arity), "{}", f.means);
+            assert!(
+                FLAGS.iter().skip(i + 1).all(|g| g.name != f.name),
+                "{}",
+                f.name
+            );
+            assert!(
+                FLAGS
+                    .iter()
+                    .any(|g| g.name == f.means && g.arity == f.arity),
+                "{}",
+                f.means
+            );
         }
     }
 

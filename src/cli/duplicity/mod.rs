@@ -63,7 +63,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
         code
     };
     let args = match Request::parse(args) {
-        Err(text) => return fail(&format!("Command line error: {text}\nSee duplicity --help"), 23),
+        Err(text) => {
+            return fail(
+                &format!("Command line error: {text}\nSee duplicity --help"),
+                23,
+            );
+        }
         Ok(Request::Version) => {
             let _ = writeln!(out, "{VERSION}");
             return 0;
@@ -77,7 +82,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
     let level = match args.text("verbosity").map(|t| t.map(verbosity)) {
         Ok(None) => 3,
         Ok(Some(Some(level))) => level,
-        _ => return fail("Command line error: --verbosity wants 0 to 9 or a word such as info", 23),
+        _ => {
+            return fail(
+                "Command line error: --verbosity wants 0 to 9 or a word such as info",
+                23,
+            );
+        }
     };
     let words = Words { verbosity: level };
     for (flag, _) in &args.options {

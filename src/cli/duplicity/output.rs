@@ -12,7 +12,11 @@ use std::io::Write;
 
 /// A path as duplicity prints it: raw bytes, `.` for the root.
 fn raw(path: &PathIndex) -> &[u8] {
-    if path.is_root() { b"." } else { path.as_bytes() }
+    if path.is_root() {
+        b"."
+    } else {
+        path.as_bytes()
+    }
 }
 
 /// Bytes as `3.40 MB`: three digits, powers of 1024.
@@ -30,7 +34,13 @@ fn human(bytes: u64) -> String {
             unit = next;
         }
     }
-    let digits = if value >= 100.0 { 0 } else if value >= 10.0 { 1 } else { 2 };
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{value:.digits$} {unit}")
 }
 
@@ -73,8 +83,11 @@ pub fn status(collection: &Collection, archive_dir: &str) -> String {
         "Last full backup date: {full}\nCollection Status\n-----------------\nConnecting with backend: BackendWrapper\n\
          Archive dir: {archive_dir}\n\n"
     );
-    let secondary: Vec<&BackupChain> =
-        collection.chains.iter().filter(|c| latest.is_none_or(|l| c.start() != l.start())).collect();
+    let secondary: Vec<&BackupChain> = collection
+        .chains
+        .iter()
+        .filter(|c| latest.is_none_or(|l| c.start() != l.start()))
+        .collect();
     let _ = writeln!(text, "Found {} secondary backup chain(s).", secondary.len());
     for (i, chain) in secondary.iter().enumerate() {
         let _ = writeln!(text, "Secondary chain {} of {}:", i + 1, secondary.len());
@@ -118,8 +131,17 @@ fn chain_status(text: &mut String, chain: &BackupChain) {
         "Num volumes:"
     );
     for set in sets {
-        let word = if set.id.is_full() { "Full" } else { "Incremental" };
-        let _ = writeln!(text, "{word:>20}   {:>30}   {:>15}", set.id.time().to_asctime(), set.volumes.len());
+        let word = if set.id.is_full() {
+            "Full"
+        } else {
+            "Incremental"
+        };
+        let _ = writeln!(
+            text,
+            "{word:>20}   {:>30}   {:>15}",
+            set.id.time().to_asctime(),
+            set.volumes.len()
+        );
     }
     text.push_str("-------------------------\n");
 }
@@ -148,12 +170,18 @@ impl Output for Printer<'_> {
         let text = match &difference.kind {
             DifferenceKind::New => format!("New file {path}"),
             DifferenceKind::Missing => format!("File {path} is missing"),
-            DifferenceKind::Type { local, backup } => format!("File {path} has type {local}, expected {backup}"),
+            DifferenceKind::Type { local, backup } => {
+                format!("File {path} has type {local}, expected {backup}")
+            }
             DifferenceKind::Permissions { local, backup } => {
                 format!("File {path} has permissions {local}, expected {backup}")
             }
             DifferenceKind::Mtime { local, backup } => {
-                format!("File {path} has mtime {}, expected {}", time(*local), time(*backup))
+                format!(
+                    "File {path} has mtime {}, expected {}",
+                    time(*local),
+                    time(*backup)
+                )
             }
             DifferenceKind::Data => format!("Data for file {path} is different"),
             DifferenceKind::LinkTarget { local, backup } => format!(

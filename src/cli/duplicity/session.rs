@@ -42,8 +42,15 @@ impl World {
     /// The directory for temporary files.
     pub fn temp_dir(&self, args: &Args) -> PathBuf {
         let given = args.value("tempdir").map(PathBuf::from);
-        let from_env = || ["TMPDIR", "TEMP", "TMP"].iter().find_map(|n| self.var(n)).map(PathBuf::from);
-        given.or_else(from_env).unwrap_or_else(|| PathBuf::from("/tmp"))
+        let from_env = || {
+            ["TMPDIR", "TEMP", "TMP"]
+                .iter()
+                .find_map(|n| self.var(n))
+                .map(PathBuf::from)
+        };
+        given
+            .or_else(from_env)
+            .unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 }
 
@@ -60,16 +67,23 @@ pub(super) fn time(text: &OsStr, now: Timestamp) -> Result<Timestamp> {
 /// The engine for the target `url`, with volumes spooled in `spool`.
 pub(super) fn engine(args: &Args, url: &OsStr, spool: &Path, world: &World) -> Result<Engine> {
     let text = url.to_str().filter(|_| is_url(url)).ok_or_else(|| {
-        usage(format!("{} is not a target URL", Path::new(url).display())).with_hint("write file:///path for a directory")
+        usage(format!("{} is not a target URL", Path::new(url).display()))
+            .with_hint("write file:///path for a directory")
     })?;
     let naming = naming(args)?;
     let parsed = TargetUrl::parse(text)?;
     let storage = storage::open(&parsed, &storage_options(args, world)?)?;
     let seal = seal::open(&seal_options(args, world)?)?;
     let archive = ArchiveDir::at(archive_dir(args, text, world)?, naming.clone())?;
-    let target = Target { storage: Arc::from(storage), naming, seal: Arc::from(seal) };
+    let target = Target {
+        storage: Arc::from(storage),
+        naming,
+        seal: Arc::from(seal),
+    };
     let uploads: usize = args.number("concurrency").map_err(usage)?.unwrap_or(1);
-    Ok(Engine::open(target, archive).with_spool_dir(spool).with_uploads(uploads.max(1)))
+    Ok(Engine::open(target, archive)
+        .with_spool_dir(spool)
+        .with_uploads(uploads.max(1)))
 }
 
 fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {
@@ -82,13 +96,25 @@ fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {
         },
     };
     // COMPAT(dup all): the MD5 of the URL exactly as typed.
-    let digest = || Md5::digest(url.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-    let name: String = args.text("name").map_err(usage)?.map_or_else(digest, str::to_owned);
+    let digest = || {
+        Md5::digest(url.as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
+    };
+    let name: String = args
+        .text("name")
+        .map_err(usage)?
+        .map_or_else(digest, str::to_owned);
     Ok(base.join(name))
 }
 
 fn naming(args: &Args) -> Result<Naming> {
-    let text = |name: &str| args.text(name).map_err(usage).map(|t| t.unwrap_or_default().to_owned());
+    let text = |name: &str| {
+        args.text(name)
+            .map_err(usage)
+            .map(|t| t.unwrap_or_default().to_owned())
+    };
     let separator = text("time-separator")?;
     let style = match (args.has("short-filenames"), args.has("old-filenames")) {
         (true, _) => NameStyle::Short,
@@ -111,7 +137,10 @@ fn storage_options(args: &Args, world: &World) -> Result<StorageOptions> {
         environment: world.environment.clone(),
         askpass: world.program.clone(),
         cancel: world.cancel.clone(),
-        password: ["BACKEND_PASSWORD", "FTP_PASSWORD"].iter().find_map(|n| world.var(n)).map(Secret::new),
+        password: ["BACKEND_PASSWORD", "FTP_PASSWORD"]
+            .iter()
+            .find_map(|n| world.var(n))
+            .map(Secret::new),
         ..StorageOptions::default()
     };
     if let Some(n) = args.number::<u32>("num-retries").map_err(usage)? {
@@ -143,7 +172,10 @@ fn storage_options(args: &Args, world: &World) -> Result<StorageOptions> {
             set("storage-class", class);
         }
     }
-    let ssh: Vec<&str> = args.values("ssh-options").filter_map(OsStr::to_str).collect();
+    let ssh: Vec<&str> = args
+        .values("ssh-options")
+        .filter_map(OsStr::to_str)
+        .collect();
     if !ssh.is_empty() {
         set("ssh-options", &ssh.join(" "));
     }
@@ -151,7 +183,11 @@ fn storage_options(args: &Args, world: &World) -> Result<StorageOptions> {
 }
 
 fn seal_options(args: &Args, world: &World) -> Result<SealOptions> {
-    let compression = if args.has("no-compression") { Compression::None } else { Compression::Default };
+    let compression = if args.has("no-compression") {
+        Compression::None
+    } else {
+        Compression::Default
+    };
     let secret = |name: &str| world.var(name).map(Secret::new);
     let keys = |name: &'static str| args.values(name).map(|v| v.to_string_lossy().into_owned());
     let encryption = if args.has("no-encryption") {
@@ -159,25 +195,38 @@ fn seal_options(args: &Args, world: &World) -> Result<SealOptions> {
     } else {
         let sign_with = keys("sign-key").chain(keys("encrypt-sign-key")).last();
         let hidden: Vec<String> = keys("hidden-encrypt-key").collect();
-        let recipients: Vec<String> =
-            keys("encrypt-key").chain(keys("encrypt-sign-key")).chain(hidden.iter().cloned()).collect();
+        let recipients: Vec<String> = keys("encrypt-key")
+            .chain(keys("encrypt-sign-key"))
+            .chain(hidden.iter().cloned())
+            .collect();
         if recipients.is_empty() {
             let passphrase = secret("PASSPHRASE").ok_or_else(|| {
                 Error::new(ErrorKind::WrongKey, "there is no passphrase")
                     .with_hint("set PASSPHRASE, give --encrypt-key, or say --no-encryption")
             })?;
-            let sign = sign_with.map(|key| Signature { key, passphrase: secret("SIGN_PASSPHRASE") });
+            let sign = sign_with.map(|key| Signature {
+                key,
+                passphrase: secret("SIGN_PASSPHRASE"),
+            });
             Encryption::Symmetric { passphrase, sign }
         } else {
             Encryption::PublicKey {
                 recipients,
                 hidden: !hidden.is_empty(),
                 passphrase: secret("PASSPHRASE"),
-                sign: sign_with.map(|key| Signature { key, passphrase: secret("SIGN_PASSPHRASE").or_else(|| secret("PASSPHRASE")) }),
+                sign: sign_with.map(|key| Signature {
+                    key,
+                    passphrase: secret("SIGN_PASSPHRASE").or_else(|| secret("PASSPHRASE")),
+                }),
             }
         }
     };
-    let volume_bytes = args.number::<u64>("volsize").map_err(usage)?.unwrap_or(200).max(1) << 20;
+    let volume_bytes = args
+        .number::<u64>("volsize")
+        .map_err(usage)?
+        .unwrap_or(200)
+        .max(1)
+        << 20;
     Ok(SealOptions {
         encryption,
         compression,
@@ -189,15 +238,25 @@ fn seal_options(args: &Args, world: &World) -> Result<SealOptions> {
 }
 
 fn keyring(args: &Args) -> Keyring {
-    let program = args.value("gpg-binary").map_or_else(|| PathBuf::from("gpg"), PathBuf::from);
-    Keyring::GnuPg { home: None, program }
+    let program = args
+        .value("gpg-binary")
+        .map_or_else(|| PathBuf::from("gpg"), PathBuf::from);
+    Keyring::GnuPg {
+        home: None,
+        program,
+    }
 }
 
 /// The source at `path`, with the selection of the options.
 pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source> {
     let mut rules = Vec::new();
     for (flag, values) in &args.options {
-        let value = || values.first().map(|v| v.as_bytes().to_vec()).unwrap_or_default();
+        let value = || {
+            values
+                .first()
+                .map(|v| v.as_bytes().to_vec())
+                .unwrap_or_default()
+        };
         let file = || {
             let path = PathBuf::from(values.first().cloned().unwrap_or_default());
             std::fs::read(&path).map_err(|e| Error::io("read", &path, e))
@@ -223,13 +282,24 @@ pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source
         });
     }
     let root = canonical(path.as_bytes());
-    let select = Selection::builder(&root).extend(rules).null_separated(args.has("null-separator")).build()?;
+    let select = Selection::builder(&root)
+        .extend(rules)
+        .null_separated(args.has("null-separator"))
+        .build()?;
     Ok(Source::new(Path::new(OsStr::from_bytes(&root)))
         .with_selection(select)
         .following_symlinks(args.has("copy-links")))
 }
 
 /// The context of an operation.
-pub(super) fn context<'a>(world: &'a World, monitor: &'a dyn crate::engine::monitor::Monitor) -> Context<'a> {
-    Context { monitor, cancel: &world.cancel, now: world.now, threads: world.threads }
+pub(super) fn context<'a>(
+    world: &'a World,
+    monitor: &'a dyn crate::engine::monitor::Monitor,
+) -> Context<'a> {
+    Context {
+        monitor,
+        cancel: &world.cancel,
+        now: world.now,
+        threads: world.threads,
+    }
 }

@@ -7,7 +7,10 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 
-use crate::run::outcome::StepStatus;
+use crate::plan::Action;
+use crate::report::format;
+use crate::run::outcome::{StepOutcome, StepStatus};
+use plain::Loudness;
 
 /// A meaning that a color may underline; the word always carries it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,4 +49,28 @@ pub fn status_word(status: StepStatus) -> &'static str {
         StepStatus::Deferred => "deferred",
         StepStatus::Interrupted => "stopped",
     }
+}
+
+/// Loudness from which the begin of a step is told: what only shows something speaks for itself.
+fn loudness_of_step(action: &Action) -> Loudness {
+    match action {
+        Action::Status | Action::List { .. } | Action::Find { .. } | Action::Diff { .. } => {
+            Loudness::Verbose
+        }
+        _ => Loudness::Normal,
+    }
+}
+
+/// What is worth knowing of a step that is not simply done.
+fn details(step: &StepOutcome) -> String {
+    let differences = step.restore.as_ref().map_or(0, |s| s.differences);
+    let mut parts = Vec::new();
+    if differences > 0 {
+        parts.push(format::counted(differences, "difference"));
+    }
+    if step.problem_count > 0 {
+        parts.push(format::counted(step.problem_count, "problem"));
+    }
+    parts.extend(step.notes.iter().cloned());
+    parts.join("; ")
 }

@@ -84,7 +84,10 @@ impl RunMonitor for Plain<'_> {
         } else {
             format!(" ({})", step.why)
         };
-        self.tell(Loudness::Normal, &format!("{title}{why}"));
+        self.tell(
+            super::loudness_of_step(&step.action),
+            &format!("{title}{why}"),
+        );
     }
     fn hook_line(&self, line: &str) {
         self.tell(Loudness::Normal, &format!("| {line}"));
@@ -100,7 +103,7 @@ impl RunMonitor for Plain<'_> {
                 &format!("{} done in {}", step.title, format::millis(step.elapsed_ms)),
             ),
             None => {
-                let notes = step.notes.join("; ");
+                let notes = super::details(step);
                 self.tell(
                     Loudness::Normal,
                     &format!(

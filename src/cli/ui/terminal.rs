@@ -219,8 +219,13 @@ impl RunMonitor for Terminal {
         };
         let word = super::colored(&format!("{word:<8}"), tone, self.colors);
         let elapsed = match step.status {
-            StepStatus::Skipped | StepStatus::Deferred => step.notes.join("; "),
-            _ => format::millis(step.elapsed_ms),
+            StepStatus::Done => format::millis(step.elapsed_ms),
+            StepStatus::Skipped | StepStatus::Deferred => super::details(step),
+            _ => format!(
+                "{}  {}",
+                format::millis(step.elapsed_ms),
+                super::details(step)
+            ),
         };
         self.say(
             Loudness::Normal,

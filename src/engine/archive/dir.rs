@@ -3,8 +3,8 @@
 use super::durable::{install, sync_dir};
 use super::journal::{Checkpoint, Journal, JournalHead};
 use super::lock::Lock;
+use super::record::{self, SetRecord};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::manifest::Manifest;
 use crate::engine::format::names::Naming;
 use crate::engine::format::{FileKind, FileName, SetId};
 use crate::engine::seal::Form;
@@ -58,11 +58,16 @@ impl ArchiveDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn files(&self) -> Result<Vec<(FileName, PathBuf)>> {
-        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
+        let entries =
+            std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
         let mut files = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| Error::io("read", &self.path, e))?;
-            if let Some(name) = entry.file_name().to_str().and_then(|n| self.naming.parse(n)) {
+            if let Some(name) = entry
+                .file_name()
+                .to_str()
+                .and_then(|n| self.naming.parse(n))
+            {
                 files.push((name, entry.path()));
             }
         }
@@ -72,26 +77,22 @@ impl ArchiveDir {
 
     /// Path of a file of a set, whether it exists or not.
     pub fn file(&self, set: SetId, kind: FileKind, partial: bool) -> PathBuf {
-        let form = if kind == FileKind::Manifest || partial { Form::Plain } else { Form::Gzip };
-        self.path.join(self.naming.local(&FileName { set, kind, form, partial }))
+        let form = if kind == FileKind::Manifest || partial {
+            Form::Plain
+        } else {
+            Form::Gzip
+        };
+        self.path.join(self.naming.local(&FileName {
+            set,
+            kind,
+            form,
+            partial,
+        }))
     }
 
     /// Path of the list of changed files of the set being written.
     pub fn part_filelist(&self) -> PathBuf {
         self.path.join("dupr-filelist.part")
-    }
-
-    /// The manifest of a set. `None` if it is not here, or not readable as one: the target has the truth.
-    ///
-    /// # Errors
-    /// It is there but cannot be read.
-    pub fn manifest(&self, set: SetId) -> Result<Option<Manifest>> {
-        let path = self.file(set, FileKind::Manifest, false);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Manifest::parse(&bytes).ok()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("read", &path, e)),
-        }
     }
 
     /// Whether a finished file of a set is here.
@@ -125,7 +126,8 @@ impl ArchiveDir {
     /// The directory cannot be written.
     pub fn store_bytes(&self, bytes: &[u8], set: SetId, kind: FileKind) -> Result<()> {
         let mut temp = self.temp()?;
-        temp.write_all(bytes).map_err(|e| Error::io("write", temp.path(), e))?;
+        temp.write_all(bytes)
+            .map_err(|e| Error::io("write", temp.path(), e))?;
         self.store(temp, set, kind)
     }
 
@@ -139,7 +141,23 @@ impl ArchiveDir {
                 remove(&path)?;
             }
         }
+        remove(&self.path.join(record::name(set)))?;
         sync_dir(&self.path)
+    }
+
+    /// What is known of a set's files; nothing if that was lost.
+    pub fn record(&self, set: SetId) -> SetRecord {
+        record::read(&self.path.join(record::name(set)))
+    }
+
+    /// Adds to what is known of a set's files.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn note(&self, set: SetId, change: impl FnOnce(&mut SetRecord)) -> Result<()> {
+        let mut known = self.record(set);
+        change(&mut known);
+        record::write(self.temp()?, &self.path.join(record::name(set)), &known)
     }
 
     /// Opens a part file for writing at `length`: cut there, or made new for 0.
@@ -154,12 +172,20 @@ impl ArchiveDir {
             .mode(0o600)
             .open(path)
             .map_err(|e| Error::io("open", path, e))?;
-        let have = file.metadata().map_err(|e| Error::io("stat", path, e))?.len();
+        let have = file
+            .metadata()
+            .map_err(|e| Error::io("stat", path, e))?
+            .len();
         if have < length {
-            return Err(Error::new(ErrorKind::Corrupt, format!("{} is shorter than its journal says", path.display())));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{} is shorter than its journal says", path.display()),
+            ));
         }
-        file.set_len(length).map_err(|e| Error::io("cut", path, e))?;
-        std::io::Seek::seek(&mut &file, std::io::SeekFrom::End(0)).map_err(|e| Error::io("seek in", path, e))?;
+        file.set_len(length)
+            .map_err(|e| Error::io("cut", path, e))?;
+        std::io::Seek::seek(&mut &file, std::io::SeekFrom::End(0))
+            .map_err(|e| Error::io("seek in", path, e))?;
         Ok(file)
     }
 
@@ -168,7 +194,12 @@ impl ArchiveDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn part_sets(&self) -> Result<Vec<SetId>> {
-        let mut sets: Vec<SetId> = self.files()?.into_iter().filter(|(n, _)| n.partial).map(|(n, _)| n.set).collect();
+        let mut sets: Vec<SetId> = self
+            .files()?
+            .into_iter()
+            .filter(|(n, _)| n.partial)
+            .map(|(n, _)| n.set)
+            .collect();
         sets.dedup();
         Ok(sets)
     }
@@ -185,7 +216,11 @@ impl ArchiveDir {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn resume_journal(&self, head: &JournalHead, checkpoints: &[Checkpoint]) -> Result<Journal> {
+    pub fn resume_journal(
+        &self,
+        head: &JournalHead,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Journal> {
         Journal::rewrite(&self.path, head, checkpoints)
     }
 
@@ -217,7 +252,8 @@ impl ArchiveDir {
     /// # Errors
     /// The directory cannot be read.
     pub fn sweep(&self) -> Result<()> {
-        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
+        let entries =
+            std::fs::read_dir(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();

@@ -10,8 +10,11 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// Whatever the file system reports; the old file of that name is then still there.
 pub fn install(temp: NamedTempFile, path: &Path) -> Result<()> {
-    temp.as_file().sync_all().map_err(|e| Error::io("write", path, e))?;
-    temp.persist(path).map_err(|e| Error::io("write", path, e.error))?;
+    temp.as_file()
+        .sync_all()
+        .map_err(|e| Error::io("write", path, e))?;
+    temp.persist(path)
+        .map_err(|e| Error::io("write", path, e.error))?;
     match path.parent() {
         Some(dir) => sync_dir(dir),
         None => Ok(()),
@@ -23,5 +26,7 @@ pub fn install(temp: NamedTempFile, path: &Path) -> Result<()> {
 /// # Errors
 /// The directory cannot be opened or synced.
 pub fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
+    File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(|e| Error::io("sync", dir, e))
 }

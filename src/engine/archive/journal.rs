@@ -35,6 +35,9 @@ pub struct Checkpoint {
     pub end_path: String,
     /// Last block of that entry in this volume, if the entry goes on in the next one.
     pub end_block: Option<u32>,
+    /// Whether that entry is a directory. If it is not and has become one, what is in it has no place in this set.
+    #[serde(default)]
+    pub end_is_dir: bool,
     /// State of that file when it was opened, if it goes on.
     pub cut_file: Option<FileStamp>,
     /// Length of the part manifest, bytes.
@@ -76,7 +79,11 @@ impl Journal {
     }
 
     /// Goes on with a journal, cut back to the head and `checkpoints`.
-    pub(super) fn rewrite(dir: &Path, head: &JournalHead, checkpoints: &[Checkpoint]) -> Result<Self> {
+    pub(super) fn rewrite(
+        dir: &Path,
+        head: &JournalHead,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Self> {
         let mut journal = Self::create(dir, head)?;
         for checkpoint in checkpoints {
             journal.line(checkpoint)?;
@@ -97,8 +104,12 @@ impl Journal {
             Some(Ok(line)) => serde_json::from_str(&line).ok(),
             _ => None,
         };
-        let Some(head) = head.filter(|h| h.schema == 1) else { return Ok(None) };
-        let checkpoints = lines.map_while(|l| serde_json::from_str(&l.ok()?).ok()).collect();
+        let Some(head) = head.filter(|h| h.schema == 1) else {
+            return Ok(None);
+        };
+        let checkpoints = lines
+            .map_while(|l| serde_json::from_str(&l.ok()?).ok())
+            .collect();
         Ok(Some((head, checkpoints)))
     }
 
@@ -111,8 +122,13 @@ impl Journal {
     }
 
     fn line<T: Serialize>(&mut self, value: &T) -> Result<()> {
-        let mut line = serde_json::to_vec(value)
-            .map_err(|e| Error::new(crate::engine::error::ErrorKind::Internal, "cannot encode the journal").with_source(e))?;
+        let mut line = serde_json::to_vec(value).map_err(|e| {
+            Error::new(
+                crate::engine::error::ErrorKind::Internal,
+                "cannot encode the journal",
+            )
+            .with_source(e)
+        })?;
         line.push(b'\n');
         self.file
             .write_all(&line)
@@ -124,7 +140,9 @@ impl Journal {
     pub(super) fn remove(dir: &Path) -> Result<()> {
         let path = dir.join(Self::NAME);
         match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &path, e))
+            }
             _ => Ok(()),
         }
     }

@@ -24,7 +24,12 @@ impl Lock {
     ///
     /// # Errors
     /// `Locked` if another run still holds it then; the message names that run.
-    pub(super) fn take(dir: &Path, holder: &str, wait: Duration, stop: &dyn Fn() -> bool) -> Result<Self> {
+    pub(super) fn take(
+        dir: &Path,
+        holder: &str,
+        wait: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self> {
         let path = dir.join("lockfile");
         let started = Instant::now();
         loop {
@@ -39,7 +44,10 @@ impl Lock {
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
                     // COMPAT(dup all): the other side unlinks the file, so what was locked may be gone.
-                    let locked = file.metadata().map_err(|e| Error::io("stat", &path, e))?.ino();
+                    let locked = file
+                        .metadata()
+                        .map_err(|e| Error::io("stat", &path, e))?
+                        .ino();
                     if std::fs::metadata(&path).is_ok_and(|m| m.ino() == locked) {
                         // Only for people: a failure to write it does not matter.
                         let _ = file.set_len(0).and_then(|()| file.rewind());
@@ -52,12 +60,22 @@ impl Lock {
                     if started.elapsed() >= wait || stop() {
                         let mut who = String::new();
                         let _ = file.take(200).read_to_string(&mut who);
-                        let who = if who.is_empty() { "another run".to_string() } else { who };
+                        let who = if who.is_empty() {
+                            "another run".to_string()
+                        } else {
+                            who
+                        };
                         return Err(Error::new(
                             ErrorKind::Locked,
-                            format!("{} is locked by {}", dir.display(), who.trim_end().replace('\n', " ")),
+                            format!(
+                                "{} is locked by {}",
+                                dir.display(),
+                                who.trim_end().replace('\n', " ")
+                            ),
                         )
-                        .with_hint("wait for it to end, or let this run wait with [run] lock-wait"));
+                        .with_hint(
+                            "wait for it to end, or let this run wait with [run] lock-wait",
+                        ));
                     }
                 }
                 Err(e) => return Err(Error::io("lock", &path, e.into())),

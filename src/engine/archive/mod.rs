@@ -7,8 +7,10 @@ mod dir;
 mod durable;
 mod journal;
 mod lock;
+mod record;
 
 pub use dir::ArchiveDir;
 pub use durable::{install, sync_dir};
 pub use journal::{Checkpoint, Journal, JournalHead};
 pub use lock::Lock;
+pub use record::{SetRecord, hash_of, hex};

@@ -43,6 +43,30 @@ impl BackupChain {
         )
     }
 
+    /// The sets that made up the state at `time` as it was seen then: a set that was replaced later counts until
+    /// then.
+    pub fn state_at(&self, time: Timestamp) -> Vec<&BackupSet> {
+        let by_then = || {
+            self.sets()
+                .chain(&self.replaced)
+                .filter(move |s| s.id.time() <= time)
+        };
+        let mut sets = Vec::new();
+        let mut next = by_then().max_by_key(|s| s.id.time());
+        while let Some(set) = next {
+            sets.push(set);
+            next = set
+                .id
+                .basis()
+                .and_then(|basis| by_then().find(|s| s.id.time() == basis && s.id != set.id));
+        }
+        match sets.last() {
+            Some(set) if set.id.is_full() => sets.into_iter().rev().collect(),
+            // A time before the first backup, or a gap that only an older replaced set has.
+            _ => self.sets_at(time).collect(),
+        }
+    }
+
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
         self.sets()
@@ -61,8 +85,8 @@ pub struct SignatureChain {
 
 /// Links complete sets by time; what fits nowhere is orphaned.
 ///
-/// An incremental with the basis of the last one and a later time replaces it: duplicity makes such sets after it
-/// lost a sigtar.
+/// An incremental that builds on an earlier set of a chain replaces what came after that set: duplicity makes such
+/// sets after it lost a sigtar, and any program after a listing that did not show the newest sets.
 pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSet>) {
     sets.sort_by_key(|s| (s.id.time(), s.id));
     let mut chains: Vec<BackupChain> = Vec::new();
@@ -78,14 +102,12 @@ pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSe
         };
         if let Some(chain) = chains.iter_mut().find(|c| c.end() == start && end > start) {
             chain.incrementals.push(set);
-        } else if let Some(chain) = chains.iter_mut().find(|c| {
-            c.incrementals
-                .last()
-                .is_some_and(|last| last.id.basis() == Some(start) && end > last.id.time())
+        } else if let Some((chain, kept)) = chains.iter_mut().find_map(|c| {
+            let kept = c.sets().position(|s| s.id.time() == start)?;
+            (end > c.end()).then_some((c, kept))
         }) {
-            if let Some(old) = chain.incrementals.pop() {
-                chain.replaced.push(old);
-            }
+            let old = chain.incrementals.split_off(kept);
+            chain.replaced.extend(old);
             chain.incrementals.push(set);
         } else {
             orphans.push(set);
@@ -93,4 +115,53 @@ pub(super) fn build(mut sets: Vec<BackupSet>) -> (Vec<BackupChain>, Vec<BackupSe
     }
     chains.sort_by_key(BackupChain::start);
     (chains, orphans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain_of(sets: &[(i64, i64)]) -> (Vec<BackupChain>, Vec<BackupSet>) {
+        let id = |(start, end): &(i64, i64)| match start {
+            0 => SetId::Full {
+                time: Timestamp(*end),
+            },
+            _ => SetId::Incremental {
+                start: Timestamp(*start),
+                end: Timestamp(*end),
+            },
+        };
+        build(sets.iter().map(|s| BackupSet::new(id(s))).collect())
+    }
+
+    fn times(sets: &[&BackupSet]) -> Vec<i64> {
+        sets.iter().map(|s| s.id.time().as_secs()).collect()
+    }
+
+    #[test]
+    fn a_set_built_on_an_earlier_one_replaces_what_came_between() {
+        let (chains, orphans) =
+            chain_of(&[(0, 10), (10, 20), (20, 30), (30, 40), (20, 50), (50, 60)]);
+        assert_eq!((chains.len(), orphans.len()), (1, 0));
+        let state = |time| times(&chains[0].state_at(Timestamp(time)));
+        assert_eq!(state(60), [10, 20, 50, 60]);
+        assert_eq!(state(50), [10, 20, 50]);
+        assert_eq!(state(45), [10, 20, 30, 40], "as it was seen then");
+        assert_eq!(state(30), [10, 20, 30]);
+        assert_eq!(
+            state(5),
+            [10],
+            "a time before the first backup means the first"
+        );
+        assert_eq!(
+            times(&chains[0].replaced.iter().collect::<Vec<_>>()),
+            [30, 40]
+        );
+    }
+
+    #[test]
+    fn an_increment_without_its_basis_is_an_orphan() {
+        let (chains, orphans) = chain_of(&[(0, 10), (15, 20), (20, 30)]);
+        assert_eq!((chains.len(), orphans.len()), (1, 2));
+    }
 }

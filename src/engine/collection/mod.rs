@@ -72,6 +72,12 @@ impl Collection {
         self.chains.iter().flat_map(BackupChain::sets)
     }
 
+    /// All sets with a manifest, replaced and orphaned ones included.
+    pub fn every_set(&self) -> impl Iterator<Item = &BackupSet> {
+        let replaced = self.chains.iter().flat_map(|c| &c.replaced);
+        self.sets().chain(replaced).chain(&self.orphans)
+    }
+
     /// The newest chain, by the time of its newest set.
     pub fn latest_chain(&self) -> Option<&BackupChain> {
         self.chains.iter().max_by_key(|c| c.end())

@@ -6,9 +6,6 @@
 
 mod parse;
 
-#[cfg(test)]
-mod tests;
-
 use super::quote::{self, QuoteError};
 use crate::engine::error::{Error as EngineError, ErrorKind};
 use crate::engine::path::{PathError, PathIndex};
@@ -27,6 +24,8 @@ pub struct Manifest {
     pub files: Option<Vec<FileChange>>,
     /// A list of files is there but cannot be read, or its length is not the one announced.
     pub files_damaged: bool,
+    /// Whether there is such a list at all, read or not. It ends a manifest: without it, the rest may be lost.
+    pub has_list: bool,
 }
 
 /// One volume of a set.
@@ -273,3 +272,6 @@ pub fn filelist_line(word: FileWord, path: &PathIndex) -> Vec<u8> {
     out.push(b'\n');
     out
 }
+
+#[cfg(test)]
+mod tests;

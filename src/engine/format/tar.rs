@@ -4,12 +4,10 @@
 //! could be taken in two ways (a directory with data, two long names for one member, sparse files) is an error, so
 //! that no other program can see other content in a file than dupr does. See docs/format.md, "Tar dialect".
 
+mod input;
 mod pax;
 mod read;
 mod write;
-
-#[cfg(test)]
-mod tests;
 
 pub use read::TarReader;
 pub use write::{append_padding, write_header};
@@ -125,3 +123,6 @@ impl From<Error> for io::Error {
 pub fn padding(size: u64) -> usize {
     (size.wrapping_neg() % TAR_BLOCK_BYTES as u64) as usize
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,13 +8,13 @@ use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::format::manifest;
-use crate::engine::format::sigtar::{SigEntry, SigtarReader};
 use crate::engine::monitor::{Counted, Counter, Level};
-use crate::engine::pipeline::{self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits};
+use crate::engine::pipeline::{
+    self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits,
+};
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
-use crate::engine::stream::overlay::Overlay;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
 use std::io::Write;
@@ -58,6 +58,8 @@ pub struct BackupOptions {
     pub fingerprint: String,
     /// Never goes on with an interrupted run.
     pub fresh: bool,
+    /// Makes a full set if the newest chain cannot be extended, instead of failing.
+    pub or_full: bool,
 }
 
 impl Default for BackupOptions {
@@ -75,6 +77,7 @@ impl Default for BackupOptions {
             allow_new_key: false,
             fingerprint: String::new(),
             fresh: false,
+            or_full: false,
         }
     }
 }
@@ -82,7 +85,10 @@ impl Default for BackupOptions {
 impl BackupOptions {
     /// Options for a full set.
     pub fn full() -> Self {
-        Self { mode: Mode::Full, ..Self::default() }
+        Self {
+            mode: Mode::Full,
+            ..Self::default()
+        }
     }
 
     /// Options for an incremental set.
@@ -98,6 +104,8 @@ pub struct BackupReport {
     pub set: SetId,
     /// Its figures.
     pub stats: BackupStats,
+    /// Why it is a full set although an increment was asked for.
+    pub full_because: Option<String>,
 }
 
 /// A set about to be written, or written on.
@@ -105,6 +113,8 @@ pub(super) struct Begun<'a> {
     pub set: SetId,
     pub basis: Option<&'a BackupChain>,
     pub resumed: Option<Resumed>,
+    /// Why it is a full set although an increment was asked for.
+    pub because: Option<String>,
 }
 
 impl Engine {
@@ -117,127 +127,103 @@ impl Engine {
     /// Nothing was written if the source is missing or suddenly empty (`Source`), the clock is behind the newest
     /// set (`Clock`), the key does not open the newest set (`WrongKey`), host or source differ (`Mismatch`), or the
     /// chain cannot be extended (`NoBackup`, `Corrupt`). After any other error the run can be resumed.
-    pub fn backup(&self, source: &Source, options: &BackupOptions, cx: &Context) -> Result<BackupReport> {
+    pub fn backup(
+        &self,
+        source: &Source,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<BackupReport> {
         let counted = Counted::new(cx.monitor);
-        let cx = &Context { monitor: &counted, ..*cx };
-        let collection = self.scan(cx)?;
+        let cx = &Context {
+            monitor: &counted,
+            ..*cx
+        };
+        let collection = self.scan_mended(cx)?;
         self.check_key(&collection, options, cx)?;
         self.check_source(source, &collection, options, cx)?;
         let abandoned = self.archive.part_sets()?;
         let begun = match self.resume_point(source, options, &collection, cx)? {
-            Some((set, resumed)) => self.go_on(set, resumed, &collection)?,
+            Some((set, resumed)) => self.go_on(set, resumed, &collection, options, cx)?,
             None => self.begin(&collection, options, cx)?,
         };
-        let set = begun.set;
-        let mut stats = self.write_set(source, options, begun, cx)?;
+        let (set, full_because) = (begun.set, begun.because.clone());
+        let mut stats = self.write_set(source, options, begun, &collection, cx)?;
         stats.problems = counted.problems();
         self.remove_abandoned(&collection, &abandoned, set, cx)?;
-        Ok(BackupReport { set, stats })
+        Ok(BackupReport {
+            set,
+            stats,
+            full_because,
+        })
     }
 
-    /// A wrong passphrase is found before the first byte is written: two keys in one chain make it unreadable.
-    fn check_key(&self, collection: &Collection, options: &BackupOptions, cx: &Context) -> Result<()> {
-        let newest = collection.latest_chain().and_then(|c| c.sets().next_back());
-        let Some(set) = newest.filter(|s| s.is_encrypted() && self.target.seal.can_read_back()) else {
-            return Ok(());
-        };
-        match self.remote_manifest(set, cx) {
-            Err(e) if e.kind() == ErrorKind::WrongKey => {
-                if options.allow_new_key && options.mode == Mode::Full {
-                    cx.monitor.note(Level::Warning, "the newest set does not open with today's key; a new chain begins");
-                    return Ok(());
-                }
-                Err(e
-                    .within(format!("the key does not open the newest set at {}", self.location()))
-                    .with_hint("use the passphrase or key of that set, or make a full backup with --allow-new-key"))
-            }
-            // Damage is judged by `inspect`, which turns it into a new full set.
-            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(()),
-            Err(e) => Err(e),
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// An unmounted disk looks like an empty directory; a backup of it would call everything deleted.
-    fn check_source(
+    fn begin<'a>(
         &self,
-        source: &Source,
-        collection: &Collection,
+        collection: &'a Collection,
         options: &BackupOptions,
         cx: &Context,
-    ) -> Result<()> {
-        let is_empty = std::fs::read_dir(source.root()).is_ok_and(|mut d| d.next().is_none());
-        if options.allow_empty || !is_empty {
-            return Ok(());
-        }
-        let Some(chain) = collection.latest_chain() else { return Ok(()) };
-        for set in chain.sets() {
-            let manifest = self.manifest(set, cx);
-            // With a public key alone the manifest may be unreadable; then assume that there was something.
-            if !manifest.is_ok_and(|m| m.volumes.values().all(|v| v.end.path.is_root())) {
-                return Err(Error::new(
-                    ErrorKind::Source,
-                    format!("the source {} is empty, and was not in the last backup", source.root().display()),
-                )
-                .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
-            }
-        }
-        Ok(())
-    }
-
-    fn begin<'a>(&self, collection: &'a Collection, options: &BackupOptions, cx: &Context) -> Result<Begun<'a>> {
+    ) -> Result<Begun<'a>> {
         let time = set_time(collection.newest_time(), cx.now)?;
+        let full = |because| Begun {
+            set: SetId::Full { time },
+            basis: None,
+            resumed: None,
+            because,
+        };
         let begun = match options.mode {
-            Mode::Full => Begun { set: SetId::Full { time }, basis: None, resumed: None },
-            Mode::Incremental => {
-                let health = self.inspect(collection, cx)?;
-                if let Some(reason) = health.why_not {
-                    let kind = if health.damage.is_empty() { ErrorKind::NoBackup } else { ErrorKind::Corrupt };
-                    return Err(Error::new(kind, format!("the newest chain cannot be extended: {reason}"))
-                        .with_hint("make a full backup"));
-                }
-                let chain = collection
-                    .latest_chain()
-                    .ok_or_else(|| Error::new(ErrorKind::NoBackup, "there is no full set to build on"))?;
-                self.check_origin(chain, options, cx)?;
-                Begun {
-                    set: SetId::Incremental { start: chain.end(), end: time },
+            Mode::Full => full(None),
+            Mode::Incremental => match self.chain_to_extend(collection, options, cx) {
+                Ok(chain) => Begun {
+                    set: SetId::Incremental {
+                        start: chain.end(),
+                        end: time,
+                    },
                     basis: Some(chain),
                     resumed: None,
+                    because: None,
+                },
+                Err(e)
+                    if options.or_full
+                        && matches!(e.kind(), ErrorKind::NoBackup | ErrorKind::Corrupt) =>
+                {
+                    cx.monitor
+                        .note(Level::Warning, &format!("{e}; making a full backup"));
+                    full(Some(e.to_string()))
                 }
-            }
+                Err(e) => return Err(e),
+            },
         };
         self.archive.discard_parts()?;
         Ok(begun)
     }
 
-    fn go_on<'a>(&self, set: SetId, resumed: Resumed, collection: &'a Collection) -> Result<Begun<'a>> {
-        let basis = match set {
-            SetId::Full { .. } => None,
-            SetId::Incremental { .. } => collection.latest_chain(),
-        };
-        Ok(Begun { set, basis, resumed: Some(resumed) })
-    }
-
-    /// Host and source must be those of the chain: mixing two makes everything look deleted and new.
-    fn check_origin(&self, chain: &BackupChain, options: &BackupOptions, cx: &Context) -> Result<()> {
-        let Some(set) = chain.sets().next_back().filter(|_| !options.allow_mismatch) else { return Ok(()) };
-        let Ok(manifest) = self.manifest(set, cx) else { return Ok(()) };
-        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-        let differs = |what: &str, was: &[u8], is: &[u8]| {
-            Error::new(
-                ErrorKind::Mismatch,
-                format!("the backups at {} are of {what} {:?}, this is {:?}", self.location(), text(was), text(is)),
-            )
-            .with_hint("check the target; if it is right, use --allow-source-mismatch once")
-        };
-        if let Some(host) = manifest.hostname.filter(|h| *h != options.hostname && !options.hostname_aliases.contains(h))
-        {
-            return Err(differs("host", &host, &options.hostname));
-        }
-        match manifest.local_dir {
-            Some(dir) if dir != options.label => Err(differs("source", &dir, &options.label)),
-            _ => Ok(()),
+    /// Goes on with an interrupted set, unless it is an increment whose chain has been damaged meanwhile.
+    fn go_on<'a>(
+        &self,
+        set: SetId,
+        resumed: Resumed,
+        collection: &'a Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<Begun<'a>> {
+        let resumed = Some(resumed);
+        match set {
+            SetId::Full { .. } => Ok(Begun {
+                set,
+                basis: None,
+                resumed,
+                because: None,
+            }),
+            SetId::Incremental { .. } => match self.chain_to_extend(collection, options, cx) {
+                Ok(chain) => Ok(Begun {
+                    set,
+                    basis: Some(chain),
+                    resumed,
+                    because: None,
+                }),
+                // Says why, and makes a full set if that is wanted.
+                Err(_) => self.begin(collection, options, cx),
+            },
         }
     }
 
@@ -246,6 +232,7 @@ impl Engine {
         source: &Source,
         options: &BackupOptions,
         begun: Begun<'_>,
+        collection: &Collection,
         cx: &Context,
     ) -> Result<BackupStats> {
         let set = begun.set;
@@ -258,7 +245,11 @@ impl Engine {
         let seen = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
         let walk = count(Walk::new(source, cx)?, Arc::clone(&seen), cx);
         let point = resumed.point.clone();
-        let owners: &dyn OwnerLookup = if options.numeric_owner { &ByNumber } else { &**source.owners() };
+        let owners: &dyn OwnerLookup = if options.numeric_owner {
+            &ByNumber
+        } else {
+            &**source.owners()
+        };
         let changes = changes(walk, before, owners)
             .filter(move |c| c.as_ref().map_or(true, |c| !is_done(c, point.as_ref())));
 
@@ -267,27 +258,18 @@ impl Engine {
             max_block: options.max_block,
             cut: resumed.point.filter(|p| p.block.is_some()).map(|p| p.path),
         };
-        let stages = pipeline::Stages { packer, committer, uploads: self.uploads };
+        let stages = pipeline::Stages {
+            packer,
+            committer,
+            uploads: self.uploads,
+        };
         let mut packer = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx)?;
         packer.stats.source_entries = seen.0.load(Ordering::Relaxed);
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
         packer.end_sigtar()?;
+        self.remove_surplus(collection, set, packer.stats.volumes)?;
         self.finish_set(set, &packer, cx)?;
         Ok(packer.stats)
-    }
-
-    /// The state an increment is compared with; nothing for a full set.
-    fn overlay(
-        &self,
-        basis: Option<&BackupChain>,
-        cx: &Context,
-    ) -> Result<Overlay<impl Iterator<Item = Result<SigEntry>> + Send + use<>>> {
-        let mut layers = Vec::new();
-        for set in basis.into_iter().flat_map(BackupChain::sets) {
-            self.ensure_sigtar(set, cx)?;
-            layers.push(SigtarReader::new(self.sigtar(set, cx)?).map(|e| e.map_err(Error::from)));
-        }
-        Ok(Overlay::new(layers))
     }
 
     /// Opens the part files, from their beginning or at the last checkpoint.
@@ -304,17 +286,24 @@ impl Engine {
         let manifest_path = archive.file(set, Manifest, true);
         let sigtar_path = archive.file(set, Signature, true);
         let filelist_path = archive.part_filelist();
-        let mut manifest = archive.open_part(&manifest_path, last.map_or(0, |c| c.manifest_bytes))?;
+        let mut manifest =
+            archive.open_part(&manifest_path, last.map_or(0, |c| c.manifest_bytes))?;
         let sigtar = archive.open_part(&sigtar_path, last.map_or(0, |c| c.sigtar_bytes))?;
         let filelist = archive.open_part(&filelist_path, last.map_or(0, |c| c.filelist_bytes))?;
         let mut manifest_bytes = last.map_or(0, |c| c.manifest_bytes);
         if last.is_none() {
             let mut header = Vec::new();
             manifest::write_header(&mut header, &options.hostname, &options.label);
-            manifest.write_all(&header).map_err(|e| Error::io("write", &manifest_path, e))?;
+            manifest
+                .write_all(&header)
+                .map_err(|e| Error::io("write", &manifest_path, e))?;
             manifest_bytes = header.len() as u64;
         }
-        let head = JournalHead { schema: 1, set, settings: self.settings_digest(options) };
+        let head = JournalHead {
+            schema: 1,
+            set,
+            settings: self.settings_digest(options),
+        };
         let journal = archive.resume_journal(&head, &resumed.checkpoints)?;
         let next = last.map_or(1, |c| c.volume + 1);
         let again = |file: &std::fs::File, path: &std::path::Path| {
@@ -330,12 +319,26 @@ impl Engine {
         );
         let parts = pipeline::Parts {
             sigtar: PartFile::new(sigtar, sigtar_path, last.map_or(0, |c| c.sigtar_bytes)),
-            filelist: PartFile::new(filelist, filelist_path, last.map_or(0, |c| c.filelist_bytes)),
+            filelist: PartFile::new(
+                filelist,
+                filelist_path,
+                last.map_or(0, |c| c.filelist_bytes),
+            ),
             filelist_lines: last.map_or(0, |c| c.filelist_lines),
         };
-        let limits = VolumeLimits { volume_bytes: options.volume_bytes };
+        let limits = VolumeLimits {
+            volume_bytes: options.volume_bytes,
+        };
         let seal = Arc::clone(&self.target.seal);
-        let packer = Packer::new(seal, limits, self.spool_dir.clone(), next, resumed.point.clone(), parts, stats);
+        let packer = Packer::new(
+            seal,
+            limits,
+            self.spool_dir.clone(),
+            next,
+            resumed.point.clone(),
+            parts,
+            stats,
+        );
         Ok((packer, committer))
     }
 }
@@ -381,8 +384,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_went_back_is_refused() {
-        assert_eq!(set_time(Some(Timestamp(10)), Timestamp(9)).unwrap_err().kind(), ErrorKind::Clock);
-        assert_eq!(set_time(Some(Timestamp(10)), Timestamp(10)).unwrap(), Timestamp(11));
+        assert_eq!(
+            set_time(Some(Timestamp(10)), Timestamp(9))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Clock
+        );
+        assert_eq!(
+            set_time(Some(Timestamp(10)), Timestamp(10)).unwrap(),
+            Timestamp(11)
+        );
         assert_eq!(set_time(None, Timestamp(10)).unwrap(), Timestamp(10));
     }
 }

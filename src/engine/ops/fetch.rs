@@ -1,11 +1,11 @@
 //! Fetching one sealed file: downloaded whole, checked against its hash, then opened.
 
+use crate::engine::collection::StoredFile;
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::HashKind;
 use crate::engine::monitor::{Counter, Level};
-use crate::engine::collection::StoredFile;
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, Write};
@@ -36,34 +36,61 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 impl Engine {
-    /// Downloads a file into an unlinked spool file and checks it against `hash`, if there is one.
+    /// Downloads a file into an unlinked spool file and checks its length, and its `hash` if there is one.
     ///
     /// # Errors
-    /// `Corrupt` if the hash differs after a second download; `NotFound` if it is not there.
-    pub(super) fn download(&self, file: &StoredFile, hash: Option<&(HashKind, String)>, cx: &Context) -> Result<File> {
+    /// `Corrupt` if either differs after a second download; `NotFound` if it is not there.
+    pub(super) fn download(
+        &self,
+        file: &StoredFile,
+        hash: Option<&(HashKind, String)>,
+        cx: &Context,
+    ) -> Result<File> {
         let mut attempt = 1;
         loop {
             let spool = tempfile::tempfile_in(&self.spool_dir)
                 .map_err(|e| Error::io("create a spool file in", &self.spool_dir, e))?;
             let md5 = matches!(hash, Some((HashKind::Md5, _))).then(md5::Md5::new);
-            let mut out = Hashing { out: &spool, sha1: Sha1::new(), md5 };
+            let mut out = Hashing {
+                out: &spool,
+                sha1: Sha1::new(),
+                md5,
+            };
             let bytes = self.target.storage.get(&file.name, &mut out)?;
             cx.monitor.count(Counter::FetchedBytes, bytes);
             let found: String = match out.md5 {
                 Some(md5) => md5.finalize().iter().map(|b| format!("{b:02x}")).collect(),
-                None => out.sha1.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+                None => out
+                    .sha1
+                    .finalize()
+                    .iter()
+                    .map(|b| format!("{b:02x}"))
+                    .collect(),
             };
-            match hash {
+            let fault = match hash {
+                _ if bytes != file.size => Some(format!(
+                    "{bytes} bytes came, the listing says {}",
+                    file.size
+                )),
                 Some((_, expected)) if !found.eq_ignore_ascii_case(expected) => {
-                    let text = format!("{} is damaged: its hash is {found}, the manifest says {expected}", file.name);
+                    Some(format!("its hash is {found}, the manifest says {expected}"))
+                }
+                _ => None,
+            };
+            match fault {
+                Some(fault) => {
+                    let text = format!("{} is damaged: {fault}", file.name);
                     if attempt == ATTEMPTS {
                         return Err(Error::new(ErrorKind::Corrupt, text));
                     }
-                    cx.monitor.note(Level::Info, &format!("{text}; fetching it once more"));
+                    cx.monitor
+                        .note(Level::Info, &format!("{text}; fetching it once more"));
                     attempt += 1;
                 }
-                _ => {
-                    (&spool).rewind().map_err(|e| Error::io("rewind a spool file in", &self.spool_dir, e))?;
+                None => {
+                    (&spool)
+                        .rewind()
+                        .map_err(|e| Error::io("rewind a spool file in", &self.spool_dir, e))?;
                     return Ok(spool);
                 }
             }
@@ -83,7 +110,10 @@ impl Engine {
         let spool = self.download(file, hash, cx)?;
         self.target
             .seal
-            .unseal(file.parsed.form, Box::new(BufReader::with_capacity(256 * 1024, spool)))
+            .unseal(
+                file.parsed.form,
+                Box::new(BufReader::with_capacity(256 * 1024, spool)),
+            )
             .map_err(|e| e.within(format!("cannot open {}", file.name)))
     }
 
@@ -91,7 +121,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch), and `Corrupt` if it is larger than `limit`.
-    pub(super) fn fetch_whole(&self, file: &StoredFile, limit: u64, cx: &Context) -> Result<Vec<u8>> {
+    pub(super) fn fetch_whole(
+        &self,
+        file: &StoredFile,
+        limit: u64,
+        cx: &Context,
+    ) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let reader = self.fetch(file, None, cx)?;
         reader
@@ -99,7 +134,10 @@ impl Engine {
             .read_to_end(&mut bytes)
             .map_err(|e| Error::from(e).within(format!("cannot read {}", file.name)))?;
         if bytes.len() as u64 > limit {
-            return Err(Error::new(ErrorKind::Corrupt, format!("{} is larger than {limit} bytes", file.name)));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{} is larger than {limit} bytes", file.name),
+            ));
         }
         Ok(bytes)
     }

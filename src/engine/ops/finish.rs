@@ -1,5 +1,6 @@
 //! The end of a set: sigtar, then manifest. Only with its manifest at the target does it exist.
 
+use crate::engine::archive::{SetRecord, hash_of};
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, Result};
@@ -15,23 +16,36 @@ use tempfile::NamedTempFile;
 impl Engine {
     /// Uploads sigtar and manifest of a set whose volumes are committed, and keeps the local copies.
     pub(super) fn finish_set(&self, set: SetId, packer: &Packer, cx: &Context) -> Result<()> {
-        self.finish_sigtar(set, cx)?;
+        let mut record = SetRecord::default();
+        if let Some((_, checkpoints)) = self.archive.journal()? {
+            record.volume_bytes = checkpoints
+                .iter()
+                .map(|c| (c.volume, c.volume_bytes))
+                .collect();
+        }
+        self.finish_sigtar(set, &mut record, cx)?;
         let manifest = self.whole_manifest(set, packer)?;
-        self.upload_sealed(manifest.path(), set, FileKind::Manifest, self.target.seal.manifest_form(), cx)?;
+        let form = self.target.seal.manifest_form();
+        record.manifest_sha1 = Some(hash_of(manifest.path())?);
+        record.manifest_bytes =
+            Some(self.upload_sealed(manifest.path(), set, FileKind::Manifest, form, cx)?);
+        self.archive.note(set, |known| *known = record)?;
         self.archive.store(manifest, set, FileKind::Manifest)?;
         self.archive.discard_parts()
     }
 
-    fn finish_sigtar(&self, set: SetId, cx: &Context) -> Result<()> {
+    fn finish_sigtar(&self, set: SetId, record: &mut SetRecord, cx: &Context) -> Result<()> {
         let part = self.archive.file(set, FileKind::Signature, true);
         let form = self.target.seal.form();
         // The local copy is always gzipped plain text; if that is what the target gets too, it is made once.
         let local = self.seal_file(&part, Form::Gzip, self.archive.path())?;
-        if form == Form::Gzip {
-            self.put(&local, set, FileKind::Signature, form, cx)?;
+        let stored = if form == Form::Gzip {
+            self.put(&local, set, FileKind::Signature, form, cx)?
         } else {
-            self.upload_sealed(&part, set, FileKind::Signature, form, cx)?;
-        }
+            self.upload_sealed(&part, set, FileKind::Signature, form, cx)?
+        };
+        record.sigtar_bytes = Some(stored);
+        record.sigtar_sha1 = Some(hash_of(local.path())?);
         self.archive.store(local, set, FileKind::Signature)
     }
 
@@ -45,7 +59,8 @@ impl Engine {
             std::io::copy(&mut file, &mut out).map_err(write).map(drop)
         };
         append(&self.archive.file(set, FileKind::Manifest, true))?;
-        out.write_all(&manifest::filelist_header(packer.parts.filelist_lines)).map_err(write)?;
+        out.write_all(&manifest::filelist_header(packer.parts.filelist_lines))
+            .map_err(write)?;
         let mut filelist = File::open(self.archive.part_filelist())
             .map_err(|e| Error::io("open", &self.archive.part_filelist(), e))?;
         std::io::copy(&mut filelist, &mut out).map_err(write)?;
@@ -54,20 +69,44 @@ impl Engine {
         Ok(temp)
     }
 
-    fn upload_sealed(&self, path: &Path, set: SetId, kind: FileKind, form: Form, cx: &Context) -> Result<()> {
+    fn upload_sealed(
+        &self,
+        path: &Path,
+        set: SetId,
+        kind: FileKind,
+        form: Form,
+        cx: &Context,
+    ) -> Result<u64> {
         let sealed = self.seal_file(path, form, &self.spool_dir)?;
         self.put(&sealed, set, kind, form, cx)
     }
 
-    fn put(&self, file: &NamedTempFile, set: SetId, kind: FileKind, form: Form, cx: &Context) -> Result<()> {
-        let name = self.target.naming.format(&FileName { set, kind, form, partial: false });
+    /// Uploads a sealed file and returns its length.
+    fn put(
+        &self,
+        file: &NamedTempFile,
+        set: SetId,
+        kind: FileKind,
+        form: Form,
+        cx: &Context,
+    ) -> Result<u64> {
+        let name = self.target.naming.format(&FileName {
+            set,
+            kind,
+            form,
+            partial: false,
+        });
         self.target
             .storage
             .put(&name, file.path())
             .map_err(|e| e.within(format!("cannot upload {name} to {}", self.location())))?;
-        let bytes = file.as_file().metadata().map_err(|e| Error::io("stat", file.path(), e))?.len();
+        let bytes = file
+            .as_file()
+            .metadata()
+            .map_err(|e| Error::io("stat", file.path(), e))?
+            .len();
         cx.monitor.count(Counter::StoredBytes, bytes);
-        Ok(())
+        Ok(bytes)
     }
 
     fn seal_file(&self, path: &Path, form: Form, dir: &Path) -> Result<NamedTempFile> {
@@ -75,7 +114,9 @@ impl Engine {
         let mut sealing = Sealing::begin(&*self.target.seal, form, dir)?;
         let mut buffer = vec![0; 256 * 1024];
         loop {
-            let n = file.read(&mut buffer).map_err(|e| Error::io("read", path, e))?;
+            let n = file
+                .read(&mut buffer)
+                .map_err(|e| Error::io("read", path, e))?;
             if n == 0 {
                 return Ok(sealing.finish()?.spool);
             }

@@ -38,19 +38,29 @@ impl Engine {
     /// `WrongKey` if no key opens a manifest that must be fetched, and trouble with the network. Damage is no error.
     pub fn inspect(&self, collection: &Collection, cx: &Context) -> Result<Health> {
         let Some(chain) = collection.latest_chain() else {
-            return Ok(Health { why_not: Some("there is no full set yet".into()), ..Health::default() });
+            return Ok(Health {
+                why_not: Some("there is no full set yet".into()),
+                ..Health::default()
+            });
         };
         let damage = self.damage_of(chain, cx)?;
         let mut why_not = damage.first().map(|d| format!("{}: {}", d.set, d.reason));
         if why_not.is_none() {
             let missing = chain.sets().find(|s| {
-                !self.archive.has(s.id, crate::engine::format::FileKind::Signature) && !self.target.seal.can_read_back()
+                !self
+                    .archive
+                    .has(s.id, crate::engine::format::FileKind::Signature)
+                    && !self.target.seal.can_read_back()
             });
             why_not = missing.map(|s| {
                 format!("the sigtar of {} is not in the archive dir and cannot be decrypted on this machine", s.id)
             });
         }
-        Ok(Health { damage, can_extend: why_not.is_none(), why_not })
+        Ok(Health {
+            damage,
+            can_extend: why_not.is_none(),
+            why_not,
+        })
     }
 
     /// What is wrong with the sets of a chain.
@@ -66,18 +76,34 @@ impl Engine {
     }
 
     fn check_set(&self, set: &BackupSet, damage: &mut Vec<Damage>, cx: &Context) -> Result<()> {
-        let mut found = |reason: String, data_lost| damage.push(Damage { set: set.id, reason, data_lost });
+        let mut found = |reason: String, data_lost| {
+            damage.push(Damage {
+                set: set.id,
+                reason,
+                data_lost,
+            })
+        };
         if set.manifest.as_ref().is_some_and(|m| m.size == 0) {
             found("the manifest is empty".into(), true);
             return Ok(());
         }
+        let record = self.archive.record(set.id);
         match self.manifest(set, cx) {
             Ok(manifest) => {
                 for number in manifest.volumes.keys() {
-                    match set.volumes.get(number) {
-                        None => found(format!("volume {number} is missing"), true),
-                        Some(v) if v.size == 0 => found(format!("volume {number} is empty"), true),
-                        Some(_) => {}
+                    let known = record.volume_bytes.get(number).copied();
+                    match (set.volumes.get(number), known) {
+                        (None, _) => found(format!("volume {number} is missing"), true),
+                        (Some(v), _) if v.size == 0 => {
+                            found(format!("volume {number} is empty"), true)
+                        }
+                        (Some(v), Some(known)) if v.size != known => {
+                            found(
+                                format!("volume {number} has {} bytes instead of {known}", v.size),
+                                true,
+                            );
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -94,7 +120,14 @@ impl Engine {
         match &set.signature {
             None => found("the sigtar is missing".into(), false),
             Some(s) if s.size == 0 => found("the sigtar is empty".into(), false),
-            Some(_) => {}
+            Some(s) => {
+                if let Some(known) = record.sigtar_bytes.filter(|known| *known != s.size) {
+                    found(
+                        format!("the sigtar has {} bytes instead of {known}", s.size),
+                        false,
+                    );
+                }
+            }
         }
         Ok(())
     }

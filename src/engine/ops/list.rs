@@ -16,7 +16,12 @@ impl Engine {
     ///
     /// # Errors
     /// `NoBackup` if there is no set, and trouble with the sigtars.
-    pub fn list(&self, time: Option<Timestamp>, output: &mut dyn Output, cx: &Context) -> Result<u64> {
+    pub fn list(
+        &self,
+        time: Option<Timestamp>,
+        output: &mut dyn Output,
+        cx: &Context,
+    ) -> Result<u64> {
         let collection = self.scan(cx)?;
         let mut layers = Vec::new();
         for set in self.sets_at(&collection, time)? {
@@ -32,7 +37,12 @@ impl Engine {
                 SigState::Other { kind, meta } => (kind, meta),
                 SigState::Deleted => continue,
             };
-            output.entry(&Entry { path: entry.path, kind, meta, size: 0 })?;
+            output.entry(&Entry {
+                path: entry.path,
+                kind,
+                meta,
+                size: 0,
+            })?;
             entries += 1;
         }
         cx.monitor.count(Counter::Entries, entries);

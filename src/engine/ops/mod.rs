@@ -1,7 +1,9 @@
 //! The operations, each a few dozen readable lines over streams and combinators.
 
 pub mod backup;
+mod basis;
 pub mod cleanup;
+mod copies;
 pub mod fetch;
 mod finish;
 pub mod health;

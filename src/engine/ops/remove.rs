@@ -2,7 +2,7 @@
 //!
 //! A crash anywhere leaves orphaned files, which a cleanup knows, never a set that looks whole and is not.
 
-use crate::engine::collection::{BackupSet, Collection};
+use crate::engine::collection::{BackupSet, Collection, StoredFile};
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -45,12 +45,14 @@ impl Engine {
     /// Deletes the files of one set.
     pub(super) fn delete_set(&self, set: &BackupSet, stats: &mut RemoveStats) -> Result<()> {
         let volumes = set.volumes.values().rev();
-        let files = set.manifest.iter().chain(&set.signature).chain(&set.stats).chain(volumes);
+        let files = set
+            .manifest
+            .iter()
+            .chain(&set.signature)
+            .chain(&set.stats)
+            .chain(volumes);
         for file in files {
-            self.target
-                .storage
-                .delete(&file.name)
-                .map_err(|e| e.within(format!("cannot delete {} at {}", file.name, self.location())))?;
+            self.delete(file, set.manifest.as_ref() == Some(file))?;
             stats.files += 1;
             stats.bytes += file.size;
         }
@@ -60,10 +62,41 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Deletes one file at the target. A manifest is seen to be gone: as long as it is there, its volumes must be.
+    pub(super) fn delete(&self, file: &StoredFile, is_manifest: bool) -> Result<()> {
+        let storage = &self.target.storage;
+        let gone = storage.delete(&file.name).and_then(|()| match is_manifest {
+            true => storage.stat(&file.name).map(|found| found.is_none()),
+            false => Ok(true),
+        });
+        match gone {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(
+                ErrorKind::Io,
+                "it is still there after it was deleted",
+            )),
+            Err(e) => Err(e),
+        }
+        .map_err(|e| {
+            e.within(format!(
+                "cannot delete {} at {}",
+                file.name,
+                self.location()
+            ))
+        })
+    }
+}
+
 /// Refuses removals that would lose more than they name.
 fn guard(collection: &Collection, doomed: &BTreeSet<SetId>) -> Result<()> {
-    let refuse = |text: String| Err(Error::new(ErrorKind::Usage, text).with_hint("nothing was deleted"));
-    let all = || collection.sets().chain(collection.chains.iter().flat_map(|c| &c.replaced));
+    let refuse =
+        |text: String| Err(Error::new(ErrorKind::Usage, text).with_hint("nothing was deleted"));
+    let all = || {
+        collection
+            .sets()
+            .chain(collection.chains.iter().flat_map(|c| &c.replaced))
+    };
     if let Some(gone) = doomed.iter().find(|d| !all().any(|s| s.id == **d)) {
         return refuse(format!("the {gone} is no longer at the target"));
     }
@@ -79,7 +112,10 @@ fn guard(collection: &Collection, doomed: &BTreeSet<SetId>) -> Result<()> {
             }
         }
     }
-    let stays = collection.chains.iter().any(|c| !doomed.contains(&c.full.id));
+    let stays = collection
+        .chains
+        .iter()
+        .any(|c| !doomed.contains(&c.full.id));
     if !doomed.is_empty() && !stays {
         return refuse("the last chain is never deleted".into());
     }

@@ -46,8 +46,10 @@ impl Engine {
         visitor: &mut dyn Visitor,
         cx: &Context,
     ) -> Result<Replayed> {
-        let mut streams =
-            sets.iter().map(|s| SetStream::open(self, s, wanted, strict, cx)).collect::<Result<Vec<_>>>()?;
+        let mut streams = sets
+            .iter()
+            .map(|s| SetStream::open(self, s, wanted, strict, cx))
+            .collect::<Result<Vec<_>>>()?;
         while let Some(path) = first_path(&mut streams)? {
             cx.cancel.check()?;
             let mut members = Vec::new();
@@ -77,35 +79,65 @@ impl Engine {
         visitor: &mut dyn Visitor,
     ) -> Result<()> {
         // What came before the newest whole copy does not matter.
-        let is_delta = |h: &Head| matches!(h, Head::Member { diff: DiffKind::Diff, .. });
+        let is_delta = |h: &Head| {
+            matches!(
+                h,
+                Head::Member {
+                    diff: DiffKind::Diff,
+                    ..
+                }
+            )
+        };
         let Some(cut) = members.iter().rposition(|(_, h)| !is_delta(h)) else {
-            return visitor.lost(path, "the content its changes build on is not in the backup");
+            return visitor.lost(
+                path,
+                "the content its changes build on is not in the backup",
+            );
         };
         let since = members[cut].0;
         if streams.iter().skip(since + 1).any(|s| s.is_unknown(path)) {
             return visitor.lost(path, "a newer version may be in a lost volume");
         }
         let mut used = members.into_iter().skip(cut);
-        let Some((base, first)) = used.next() else { return Ok(()) };
+        let Some((base, first)) = used.next() else {
+            return Ok(());
+        };
         let deltas: Vec<(usize, Head)> = used.collect();
-        let entry = |kind: Kind, meta: Metadata| Entry { path: path.clone(), kind, meta, size: 0 };
+        let entry = |kind: Kind, meta: Metadata| Entry {
+            path: path.clone(),
+            kind,
+            meta,
+            size: 0,
+        };
         match first {
             Head::Lost => visitor.lost(path, "its content is in a lost volume"),
-            Head::KnownDeleted | Head::Member { diff: DiffKind::Deleted, .. } if deltas.is_empty() => Ok(()),
+            Head::KnownDeleted
+            | Head::Member {
+                diff: DiffKind::Deleted,
+                ..
+            } if deltas.is_empty() => Ok(()),
             Head::Known { kind, meta } if deltas.is_empty() => visitor.entry(&entry(kind, meta)),
             Head::Member { kind, meta, .. } if !kind.is_file() && deltas.is_empty() => {
                 visitor.entry(&entry(kind, meta))
             }
-            Head::Member { kind: Kind::File, meta, diff: DiffKind::Snapshot } => {
+            Head::Member {
+                kind: Kind::File,
+                meta,
+                diff: DiffKind::Snapshot,
+            } => {
                 let meta = match deltas.last() {
                     Some((_, Head::Member { meta, .. })) => meta.clone(),
                     _ => meta,
                 };
                 let deltas: Vec<usize> = deltas.iter().map(|(i, _)| *i).collect();
-                let mut fill = |out: &mut dyn Write| content(base, &deltas, streams, &self.spool_dir, out);
+                let mut fill =
+                    |out: &mut dyn Write| content(base, &deltas, streams, &self.spool_dir, out);
                 visitor.file(&entry(Kind::File, meta), &mut fill)
             }
-            _ => visitor.lost(path, "it is stored as a change of something that is not a file"),
+            _ => visitor.lost(
+                path,
+                "it is stored as a change of something that is not a file",
+            ),
         }
     }
 }
@@ -160,9 +192,18 @@ fn copy(from: &mut SetStream<'_>, out: &mut dyn Write) -> Result<u64> {
     }
 }
 
-fn apply(basis: &mut SpooledTempFile, delta: &mut SetStream<'_>, out: &mut dyn Write) -> Result<u64> {
+fn apply(
+    basis: &mut SpooledTempFile,
+    delta: &mut SetStream<'_>,
+    out: &mut dyn Write,
+) -> Result<u64> {
     basis.rewind()?;
     let mut out = out;
-    patch(basis, std::io::BufReader::new(delta), &mut out, u64::MAX)
-        .map_err(|e| Error::new(ErrorKind::Corrupt, "its changes do not fit its older content").with_source(e))
+    patch(basis, std::io::BufReader::new(delta), &mut out, u64::MAX).map_err(|e| {
+        Error::new(
+            ErrorKind::Corrupt,
+            "its changes do not fit its older content",
+        )
+        .with_source(e)
+    })
 }

@@ -42,9 +42,10 @@ impl Engine {
             } else if !collection.incomplete.is_empty() {
                 text.push_str(", only unfinished sets");
             }
-            Error::new(ErrorKind::NoBackup, text).with_hint("check the target's URL and the file prefix")
+            Error::new(ErrorKind::NoBackup, text)
+                .with_hint("check the target's URL and the file prefix")
         })?;
-        Ok(chain.sets_at(time).collect())
+        Ok(chain.state_at(time))
     }
 
     /// Restores to `destination`, which must not exist or be an empty directory.
@@ -54,25 +55,48 @@ impl Engine {
     ///
     /// # Errors
     /// `NoBackup` and `NotFound` if there is nothing to restore, `WrongKey`, trouble with target or destination.
-    pub fn restore(&self, destination: &Path, options: &RestoreOptions, cx: &Context) -> Result<RestoreStats> {
+    pub fn restore(
+        &self,
+        destination: &Path,
+        options: &RestoreOptions,
+        cx: &Context,
+    ) -> Result<RestoreStats> {
         let counted = Counted::new(cx.monitor);
-        let cx = &Context { monitor: &counted, ..*cx };
+        let cx = &Context {
+            monitor: &counted,
+            ..*cx
+        };
         let collection = self.scan(cx)?;
         let sets = self.sets_at(&collection, options.time)?;
-        let write = WriteOptions { part: options.path.clone(), ..options.write.clone() };
+        let write = WriteOptions {
+            part: options.path.clone(),
+            ..options.write.clone()
+        };
         let writer = TreeWriter::create(destination, write, cx)?;
-        let mut visitor = Restore { writer, stats: RestoreStats::default(), cx };
+        let mut visitor = Restore {
+            writer,
+            stats: RestoreStats::default(),
+            cx,
+        };
         let replayed = self.replay(&sets, &options.path, false, &mut visitor, cx)?;
-        let Restore { writer, mut stats, .. } = visitor;
+        let Restore {
+            writer, mut stats, ..
+        } = visitor;
         writer.finish()?;
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
         if stats.entries == 0 && stats.problems == 0 {
             return Err(if options.path.is_root() {
-                Error::new(ErrorKind::Corrupt, format!("the backup at {} holds no entries", self.location()))
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the backup at {} holds no entries", self.location()),
+                )
             } else {
-                Error::new(ErrorKind::NotFound, format!("{} is not in the backup at that time", options.path))
-                    .with_hint("`list` shows what is; paths are relative to the source")
+                Error::new(
+                    ErrorKind::NotFound,
+                    format!("{} is not in the backup at that time", options.path),
+                )
+                .with_hint("`list` shows what is; paths are relative to the source")
             });
         }
         if replayed.losses > 0 {
@@ -107,7 +131,9 @@ impl Visitor for Restore<'_> {
     }
 
     fn file(&mut self, entry: &Entry, fill: &mut Fill<'_>) -> Result<()> {
-        let Some(mut sink) = self.writer.file(entry)? else { return Ok(()) };
+        let Some(mut sink) = self.writer.file(entry)? else {
+            return Ok(());
+        };
         match fill(&mut sink) {
             Ok(bytes) => {
                 sink.finish()?;
@@ -123,7 +149,9 @@ impl Visitor for Restore<'_> {
     }
 
     fn lost(&mut self, path: &PathIndex, reason: &str) -> Result<()> {
-        self.cx.monitor.problem(Problem::new(ProblemKind::Lost, path, reason));
+        self.cx
+            .monitor
+            .problem(Problem::new(ProblemKind::Lost, path, reason));
         Ok(())
     }
 }

@@ -42,10 +42,18 @@ impl Engine {
     pub fn partial(&self) -> Result<Option<PartialSet>> {
         if let Some((head, checkpoints)) = self.archive.journal()? {
             let done = checkpoints.last().map_or(0, |c| c.volume);
-            return Ok(Some(PartialSet { set: head.set, next_volume: done + 1, resumable: done > 0 }));
+            return Ok(Some(PartialSet {
+                set: head.set,
+                next_volume: done + 1,
+                resumable: done > 0,
+            }));
         }
         let foreign = self.archive.part_sets()?.pop();
-        Ok(foreign.map(|set| PartialSet { set, next_volume: 1, resumable: false }))
+        Ok(foreign.map(|set| PartialSet {
+            set,
+            next_volume: 1,
+            resumable: false,
+        }))
     }
 
     /// Where to go on, if an interrupted set is there and everything about it still fits.
@@ -61,16 +69,22 @@ impl Engine {
     ) -> Result<Option<(SetId, Resumed)>> {
         let Some((head, mut checkpoints)) = self.archive.journal()? else {
             if let Some(set) = self.archive.part_sets()?.pop() {
-                cx.monitor.note(Level::Notice, &format!("the {set} another program left half-done is not resumed"));
+                cx.monitor.note(
+                    Level::Notice,
+                    &format!("the {set} another program left half-done is not resumed"),
+                );
             }
             return Ok(None);
         };
         let set = head.set;
         let because = |reason: &str| {
-            cx.monitor.note(Level::Notice, &format!("the interrupted {set} is not resumed: {reason}"));
+            cx.monitor.note(
+                Level::Notice,
+                &format!("the interrupted {set} is not resumed: {reason}"),
+            );
             Ok(None)
         };
-        if collection.sets().any(|s| s.id == set) {
+        if collection.every_set().any(|s| s.id == set) {
             // Only the last local steps were missing.
             return Ok(None);
         }
@@ -84,33 +98,51 @@ impl Engine {
             return because("a full backup was asked for");
         }
         let chain_end = collection.latest_chain().map(|c| c.end());
-        if chain_end.is_some_and(|end| end >= set.time()) || (set.basis().is_some() && set.basis() != chain_end) {
+        if chain_end.is_some_and(|end| end >= set.time())
+            || (set.basis().is_some() && set.basis() != chain_end)
+        {
             return because("the target holds newer sets");
         }
         let there = collection.incomplete.iter().find(|s| s.id == set);
         let stored = |c: &Checkpoint| {
-            there.and_then(|s| s.volumes.get(&c.volume)).is_some_and(|v| v.size == c.volume_bytes)
+            there
+                .and_then(|s| s.volumes.get(&c.volume))
+                .is_some_and(|v| v.size == c.volume_bytes)
         };
         let good = checkpoints.iter().take_while(|c| stored(c)).count();
         checkpoints.truncate(good);
-        let part = |kind| std::fs::metadata(self.archive.file(set, kind, true)).map_or(0, |m| m.len());
+        let part =
+            |kind| std::fs::metadata(self.archive.file(set, kind, true)).map_or(0, |m| m.len());
         let (manifest, sigtar) = (part(FileKind::Manifest), part(FileKind::Signature));
         let filelist = std::fs::metadata(self.archive.part_filelist()).map_or(0, |m| m.len());
         while let Some(last) = checkpoints.last() {
-            let whole =
-                last.manifest_bytes <= manifest && last.sigtar_bytes <= sigtar && last.filelist_bytes <= filelist;
+            let whole = last.manifest_bytes <= manifest
+                && last.sigtar_bytes <= sigtar
+                && last.filelist_bytes <= filelist;
             let path = decode(&last.end_path);
             let unchanged = match (&last.cut_file, &path, last.end_block) {
                 (_, Some(_), None) => true,
-                (Some(stamp), Some(path), Some(_)) => source.open(path, stamp).is_ok_and(|f| {
-                    stamp_of(&f).is_ok_and(|now| now == *stamp)
-                }),
+                (Some(stamp), Some(path), Some(_)) => source
+                    .open(path, stamp)
+                    .is_ok_and(|f| stamp_of(&f).is_ok_and(|now| now == *stamp)),
                 _ => false,
             };
+            let is_dir = |p: &PathIndex| source.look(p).is_ok_and(|(entry, _)| entry.kind.is_dir());
+            // What is in a folder that came in the place of a file would be stored below that file.
+            let unchanged = unchanged && (last.end_is_dir || !path.as_ref().is_some_and(is_dir));
             if let (true, true, Some(path)) = (whole, unchanged, path) {
-                let point = Some(ResumePoint { path, block: last.end_block });
+                let point = Some(ResumePoint {
+                    path,
+                    block: last.end_block,
+                });
                 self.check_partial_key(there, cx)?;
-                cx.monitor.note(Level::Notice, &format!("going on with the interrupted {set} at volume {}", last.volume + 1));
+                cx.monitor.note(
+                    Level::Notice,
+                    &format!(
+                        "going on with the interrupted {set} at volume {}",
+                        last.volume + 1
+                    ),
+                );
                 return Ok(Some((set, Resumed { checkpoints, point })));
             }
             // Back to the last volume that ended between two entries, or in a file that is as it was.
@@ -119,14 +151,57 @@ impl Engine {
         because("none of its volumes can be kept")
     }
 
+    /// Lists the target. If the last run ended while its manifest was on the way and a torn one is there, that goes
+    /// first: it makes a set look complete that is not.
+    ///
+    /// # Errors
+    /// The target cannot be listed or read.
+    pub(super) fn scan_mended(&self, cx: &Context) -> Result<Collection> {
+        let collection = self.scan(cx)?;
+        let Some((head, checkpoints)) = self.archive.journal()? else {
+            return Ok(collection);
+        };
+        let done = collection.every_set().find(|s| s.id == head.set);
+        let Some(set) = done.filter(|s| !self.archive.has(s.id, FileKind::Manifest)) else {
+            return Ok(collection);
+        };
+        let last = checkpoints.last().map_or(0, |c| c.volume);
+        let is_torn = match self.remote_manifest(set, cx) {
+            Ok((_, manifest)) => !manifest.has_list || !manifest.volumes.contains_key(&last),
+            Err(e) if e.kind() == ErrorKind::Corrupt => true,
+            Err(e) if e.kind() == ErrorKind::WrongKey => false,
+            Err(e) => return Err(e),
+        };
+        match &set.manifest {
+            Some(manifest) if is_torn => {
+                cx.monitor.note(
+                    Level::Notice,
+                    &format!("the manifest of the {} is torn; removing it", set.id),
+                );
+                self.delete(manifest, true)?;
+                self.scan(cx)
+            }
+            _ => Ok(collection),
+        }
+    }
+
     /// The volumes that are there must open with today's key.
-    fn check_partial_key(&self, set: Option<&crate::engine::collection::BackupSet>, cx: &Context) -> Result<()> {
-        let Some(first) = set.and_then(|s| s.volumes.get(&1)) else { return Ok(()) };
-        if !self.target.seal.can_read_back() || first.parsed.form != crate::engine::seal::Form::Gpg {
+    fn check_partial_key(
+        &self,
+        set: Option<&crate::engine::collection::BackupSet>,
+        cx: &Context,
+    ) -> Result<()> {
+        let Some(first) = set.and_then(|s| s.volumes.get(&1)) else {
+            return Ok(());
+        };
+        if !self.target.seal.can_read_back() || first.parsed.form != crate::engine::seal::Form::Gpg
+        {
             return Ok(());
         }
         let mut byte = [0];
-        let opened = self.fetch(first, None, cx).and_then(|mut r| Ok(r.read(&mut byte)?));
+        let opened = self
+            .fetch(first, None, cx)
+            .and_then(|mut r| Ok(r.read(&mut byte)?));
         match opened {
             Err(e) if e.kind() == ErrorKind::WrongKey => Err(Error::new(
                 ErrorKind::WrongKey,
@@ -150,7 +225,28 @@ impl Engine {
             self.target.naming,
             options.fingerprint,
         );
-        Sha1::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+        Sha1::digest(text.as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
+    }
+
+    /// Removes volumes of `set` beyond its last: an earlier run got further before it was cut back.
+    pub(super) fn remove_surplus(
+        &self,
+        before: &Collection,
+        set: SetId,
+        volumes: u64,
+    ) -> Result<()> {
+        let there = before
+            .incomplete
+            .iter()
+            .filter(|s| s.id == set)
+            .flat_map(|s| &s.volumes);
+        for (_, file) in there.filter(|(number, _)| u64::from(**number) > volumes) {
+            self.delete(file, false)?;
+        }
+        Ok(())
     }
 
     /// Once a new set is complete: removes what the runs in `abandoned` left at the target. Only sets whose part
@@ -162,8 +258,15 @@ impl Engine {
         made: SetId,
         cx: &Context,
     ) -> Result<()> {
-        for set in before.incomplete.iter().filter(|s| s.id != made && abandoned.contains(&s.id)) {
-            cx.monitor.note(Level::Notice, &format!("removing what is left of the interrupted {}", set.id));
+        for set in before
+            .incomplete
+            .iter()
+            .filter(|s| s.id != made && abandoned.contains(&s.id))
+        {
+            cx.monitor.note(
+                Level::Notice,
+                &format!("removing what is left of the interrupted {}", set.id),
+            );
             for file in set.files() {
                 self.target.storage.delete(&file.name)?;
             }
@@ -173,6 +276,8 @@ impl Engine {
 }
 
 fn decode(base64: &str) -> Option<PathIndex> {
-    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(base64)
+        .ok()?;
     PathIndex::new(&bytes).ok()
 }

@@ -4,6 +4,7 @@
 //! which names exactly the entries of its difftar, is read beside the rest: a file it names that does not come is
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
+use super::copies::damaged;
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
@@ -23,7 +24,11 @@ type Input = Box<dyn Read + Send>;
 /// The next entry of a set.
 pub(super) enum Head {
     /// It is in the difftar; a file's data can be read next.
-    Member { diff: DiffKind, kind: Kind, meta: Metadata },
+    Member {
+        diff: DiffKind,
+        kind: Kind,
+        meta: Metadata,
+    },
     /// Not a file, and known from the sigtar although its volume is lost.
     Known { kind: Kind, meta: Metadata },
     /// Its deletion is known from the sigtar although its volume is lost.
@@ -50,8 +55,10 @@ pub(super) struct SetStream<'e> {
     ghosts: Option<SigtarReader<Input>>,
     ghost: Option<SigEntry>,
     wanted: PathIndex,
-    /// Ranges of which nothing is known: a volume and the sigtar are lost.
-    unknown: Vec<(PathIndex, PathIndex)>,
+    /// Ranges of lost volumes.
+    lost: Vec<(PathIndex, PathIndex)>,
+    /// From here on the sigtar cannot tell what was lost.
+    blind_from: Option<PathIndex>,
     /// Volumes fetched.
     pub volumes: u64,
     /// Volumes and manifests lost.
@@ -84,23 +91,41 @@ impl<'e> SetStream<'e> {
             ghosts: None,
             ghost: None,
             wanted: wanted.clone(),
-            unknown: Vec::new(),
+            lost: Vec::new(),
+            blind_from: None,
             volumes: 0,
             losses: 0,
         };
-        match engine.manifest(set, cx) {
+        if strict
+            && let Err(e) = engine.remote_manifest(set, cx)
+            && e.kind() == ErrorKind::Corrupt
+        {
+            stream.losses += 1;
+            cx.monitor.note(Level::Warning, &e.to_string());
+        }
+        match engine.manifest_or_copy(set, cx) {
             Ok(manifest) => {
+                let in_order = ordered(&manifest);
                 let needed = |v: &VolumeInfo| {
-                    v.end.path >= *wanted && (v.start.path <= *wanted || v.start.path.is_within(wanted))
+                    !in_order
+                        || (v.end.path >= *wanted
+                            && (v.start.path <= *wanted || v.start.path.is_within(wanted)))
                 };
-                stream.pending = manifest.volumes.iter().filter(|(_, v)| needed(v)).map(|(n, _)| *n).collect();
+                stream.pending = manifest
+                    .volumes
+                    .iter()
+                    .filter(|(_, v)| needed(v))
+                    .map(|(n, _)| *n)
+                    .collect();
                 stream.manifest = Some(manifest);
                 if strict {
-                    stream.watch_sigtar(None)?;
+                    stream.watch_sigtar()?;
                 }
             }
+            // The volumes speak for themselves; the sigtar tells what is missing from them.
             Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                stream.lose(&e.to_string(), None)?;
+                stream.lose(&format!("{e}; reading the volumes that are there"), None)?;
+                stream.pending = set.volumes.keys().copied().collect();
             }
             Err(e) => return Err(e),
         }
@@ -125,7 +150,11 @@ impl<'e> SetStream<'e> {
 
     /// Whether nothing is known about `path` in this set.
     pub fn is_unknown(&self, path: &PathIndex) -> bool {
-        self.unknown.iter().any(|(from, to)| from <= path && path <= to)
+        self.blind_from.as_ref().is_some_and(|from| from <= path)
+            && self
+                .lost
+                .iter()
+                .any(|(from, to)| from <= path && path <= to)
     }
 
     fn next_head(&mut self) -> Result<Option<(PathIndex, Head)>> {
@@ -139,7 +168,9 @@ impl<'e> SetStream<'e> {
                 };
                 return Ok(Some((ghost.path, head)));
             }
-            let Some(member) = self.raw.take() else { return Ok(None) };
+            let Some(member) = self.raw.take() else {
+                return Ok(None);
+            };
             if !member.path.is_within(&self.wanted) {
                 continue;
             }
@@ -148,17 +179,29 @@ impl<'e> SetStream<'e> {
                 if member.block.is_some_and(|b| b > 1) {
                     continue;
                 }
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    format!("the {} is out of order at {}", self.set.id, member.path),
-                ));
+                let reason = format!("it is out of order in the {}", self.set.id);
+                self.cx
+                    .monitor
+                    .problem(Problem::new(ProblemKind::Refused, &member.path, reason));
+                continue;
             }
             if member.block.is_some_and(|b| b > 1) {
                 let path = member.path;
                 return Ok(Some((path, Head::Lost)));
             }
-            self.current = Some((member.path.clone(), member.diff, member.block.unwrap_or(0), member.size));
-            let Member { path, diff, kind, meta, .. } = member;
+            self.current = Some((
+                member.path.clone(),
+                member.diff,
+                member.block.unwrap_or(0),
+                member.size,
+            ));
+            let Member {
+                path,
+                diff,
+                kind,
+                meta,
+                ..
+            } = member;
             return Ok(Some((path, Head::Member { diff, kind, meta })));
         }
     }
@@ -169,7 +212,9 @@ impl<'e> SetStream<'e> {
             if self.reader.is_none() && !self.open_volume()? {
                 return Ok(None);
             }
-            let Some(reader) = &mut self.reader else { return Ok(None) };
+            let Some(reader) = &mut self.reader else {
+                return Ok(None);
+            };
             match reader.next_member() {
                 Ok(Some(member)) => self.raw = Some(member),
                 Ok(None) => self.reader = None,
@@ -184,7 +229,10 @@ impl<'e> SetStream<'e> {
                     None => {
                         self.reader = None;
                         let e = Error::from(e);
-                        self.lose(&format!("a volume of the {} is damaged: {e}", self.set.id), None)?;
+                        self.lose(
+                            &format!("a volume of the {} is damaged: {e}", self.set.id),
+                            None,
+                        )?;
                     }
                 },
             }
@@ -195,13 +243,22 @@ impl<'e> SetStream<'e> {
     fn open_volume(&mut self) -> Result<bool> {
         while let Some(number) = self.pending.pop_front() {
             self.cx.cancel.check()?;
-            let info = self.manifest.as_ref().and_then(|m| m.volumes.get(&number)).cloned();
-            let Some(info) = info else { continue };
+            let info = self
+                .manifest
+                .as_ref()
+                .and_then(|m| m.volumes.get(&number))
+                .cloned();
             let opened = match self.set.volumes.get(&number) {
-                Some(file) => self.engine.fetch(file, info.hash.as_ref(), self.cx),
+                Some(file) => {
+                    let hash = info.as_ref().and_then(|i| i.hash.as_ref());
+                    self.engine.fetch(file, hash, self.cx)
+                }
                 None => Err(Error::new(
                     ErrorKind::NotFound,
-                    format!("volume {number} of the {} is not at the target", self.set.id),
+                    format!(
+                        "volume {number} of the {} is not at the target",
+                        self.set.id
+                    ),
                 )),
             };
             match opened {
@@ -211,7 +268,7 @@ impl<'e> SetStream<'e> {
                     return Ok(true);
                 }
                 Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                    self.lose(&e.to_string(), Some(&info))?;
+                    self.lose(&e.to_string(), info.as_ref())?;
                 }
                 Err(e) => return Err(e),
             }
@@ -223,40 +280,58 @@ impl<'e> SetStream<'e> {
     fn lose(&mut self, reason: &str, volume: Option<&VolumeInfo>) -> Result<()> {
         self.losses += 1;
         self.cx.monitor.note(Level::Warning, reason);
-        self.watch_sigtar(volume)
+        // Without bounds, everything after what was read may be lost.
+        let rest = || {
+            (
+                self.last.clone().unwrap_or_default(),
+                PathIndex::after_all(),
+            )
+        };
+        self.lost
+            .push(volume.map_or_else(rest, |v| (v.start.path.clone(), v.end.path.clone())));
+        self.watch_sigtar()
     }
 
-    fn watch_sigtar(&mut self, volume: Option<&VolumeInfo>) -> Result<()> {
-        if self.ghosts.is_some() {
+    fn watch_sigtar(&mut self) -> Result<()> {
+        if self.ghosts.is_some() || self.blind_from.is_some() {
             return Ok(());
         }
-        let opened = self
-            .engine
-            .ensure_sigtar(&self.set, self.cx)
-            .and_then(|()| self.engine.sigtar(&self.set, self.cx));
-        match opened {
-            Ok(input) => self.ghosts = Some(SigtarReader::new(input)),
+        match self.engine.sigtar(&self.set, self.cx) {
+            Ok(input) => self.ghosts = Some(SigtarReader::new(input).skip_signatures()),
             Err(e) if e.kind() == ErrorKind::Unreachable => return Err(e),
-            Err(e) => {
-                self.cx.monitor.note(Level::Warning, &format!("what the {} holds cannot be told: {e}", self.set.id));
-                let range = volume.map(|v| (v.start.path.clone(), v.end.path.clone()));
-                // Without bounds everything after what was read is unknown.
-                let from = self.last.clone().unwrap_or_default();
-                let last = PathIndex::after_all();
-                self.unknown.push(range.unwrap_or((from, last)));
-            }
+            Err(e) => self.go_blind(PathIndex::root(), &e),
         }
         Ok(())
     }
 
+    /// From `path` on the sigtar is of no use.
+    fn go_blind(&mut self, path: PathIndex, error: &Error) {
+        let text = format!("what the {} holds cannot be told: {error}", self.set.id);
+        self.cx.monitor.note(Level::Warning, &text);
+        self.losses += 1;
+        self.ghosts = None;
+        self.blind_from = Some(path);
+    }
+
     /// The next entry the sigtar names that comes before `next` and was not given out.
     fn next_ghost(&mut self, next: Option<&PathIndex>) -> Result<Option<SigEntry>> {
-        let Some(ghosts) = &mut self.ghosts else { return Ok(None) };
         loop {
+            let Some(ghosts) = &mut self.ghosts else {
+                return Ok(None);
+            };
             if self.ghost.is_none() {
-                self.ghost = ghosts.next_entry()?;
+                match ghosts.next_entry() {
+                    Ok(entry) => self.ghost = entry,
+                    Err(e) if e.is_refusal() => continue,
+                    Err(e) => {
+                        self.go_blind(self.last.clone().unwrap_or_default(), &Error::from(e));
+                        return Ok(None);
+                    }
+                }
             }
-            let Some(ghost) = &self.ghost else { return Ok(None) };
+            let Some(ghost) = &self.ghost else {
+                return Ok(None);
+            };
             let told = self.last.as_ref().is_some_and(|l| ghost.path <= *l);
             if told || !ghost.path.is_within(&self.wanted) || next == Some(&ghost.path) {
                 let arrived = next == Some(&ghost.path);
@@ -298,9 +373,13 @@ impl<'e> SetStream<'e> {
 impl Read for SetStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
-            let Some((path, diff, block, size)) = &self.current else { return Ok(0) };
-            let Some(reader) = &mut self.reader else { return Ok(0) };
-            let n = reader.read(buffer)?;
+            let Some((path, diff, block, size)) = &self.current else {
+                return Ok(0);
+            };
+            let Some(reader) = &mut self.reader else {
+                return Ok(0);
+            };
+            let n = reader.read(buffer).map_err(damaged)?;
             if n > 0 || buffer.is_empty() {
                 return Ok(n);
             }
@@ -311,7 +390,9 @@ impl Read for SetStream<'_> {
             let (path, diff, block) = (path.clone(), *diff, *block);
             self.current = None;
             let losses = self.losses;
-            let next = self.next_member()?.filter(|m| m.path == path && m.diff == diff);
+            let next = self
+                .next_member()?
+                .filter(|m| m.path == path && m.diff == diff);
             let part = next.and_then(|m| Some((m.block?, m.size)));
             match part {
                 Some((number, size)) if number == block + 1 && self.losses == losses => {
@@ -319,11 +400,25 @@ impl Read for SetStream<'_> {
                     self.current = Some((path, diff, number, size));
                 }
                 _ => {
-                    return Err(Error::new(ErrorKind::Corrupt, format!("part {} is lost", block + 1)).into());
+                    return Err(Error::new(
+                        ErrorKind::Corrupt,
+                        format!("part {} is lost", block + 1),
+                    )
+                    .into());
                 }
             }
         }
     }
+}
+
+/// Whether the bounds of the volumes follow each other, so that they can be gone by.
+fn ordered(manifest: &Manifest) -> bool {
+    let bounds: Vec<&PathIndex> = manifest
+        .volumes
+        .values()
+        .flat_map(|v| [&v.start.path, &v.end.path])
+        .collect();
+    bounds.is_sorted()
 }
 
 /// The name of a member that would lead out of the destination.

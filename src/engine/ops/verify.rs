@@ -12,9 +12,9 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
-use crate::engine::time::Timestamp;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{OwnerLookup, same_permissions, same_time};
+use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
 use std::io::{Read, Write};
 
@@ -43,10 +43,17 @@ impl Engine {
         cx: &Context,
     ) -> Result<RestoreStats> {
         let counted = Counted::new(cx.monitor);
-        let cx = &Context { monitor: &counted, ..*cx };
+        let cx = &Context {
+            monitor: &counted,
+            ..*cx
+        };
         let collection = self.scan(cx)?;
         let sets = self.sets_at(&collection, options.time)?;
-        let walk = if options.compare { Some(Walk::new(local, cx)?) } else { None };
+        let walk = if options.compare {
+            Some(Walk::new(local, cx)?)
+        } else {
+            None
+        };
         let mut visitor = Verify {
             walk,
             ahead: None,
@@ -59,7 +66,9 @@ impl Engine {
         };
         let replayed = self.replay(&sets, &options.path, true, &mut visitor, cx)?;
         visitor.walk_to(None)?;
-        let Verify { mut stats, lost, .. } = visitor;
+        let Verify {
+            mut stats, lost, ..
+        } = visitor;
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
         if replayed.losses > 0 {
@@ -67,9 +76,15 @@ impl Engine {
         }
         if stats.entries == 0 && lost == 0 {
             return Err(if options.path.is_root() {
-                Error::new(ErrorKind::Corrupt, format!("nothing of the backup at {} could be read", self.location()))
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("nothing of the backup at {} could be read", self.location()),
+                )
             } else {
-                Error::new(ErrorKind::NotFound, format!("{} is not in the backup at that time", options.path))
+                Error::new(
+                    ErrorKind::NotFound,
+                    format!("{} is not in the backup at that time", options.path),
+                )
             });
         }
         Ok(stats)
@@ -90,12 +105,17 @@ struct Verify<'a> {
 impl Verify<'_> {
     fn differ(&mut self, path: &PathIndex, kind: DifferenceKind) -> Result<()> {
         self.stats.differences += 1;
-        self.output.difference(&Difference { path: path.clone(), kind })
+        self.output.difference(&Difference {
+            path: path.clone(),
+            kind,
+        })
     }
 
     /// Tells every local entry before `path` as new and returns the one at it. `None` walks to the end.
     fn walk_to(&mut self, path: Option<&PathIndex>) -> Result<Option<(Entry, FileStamp)>> {
-        let Some(walk) = &mut self.walk else { return Ok(None) };
+        let Some(walk) = &mut self.walk else {
+            return Ok(None);
+        };
         loop {
             if self.ahead.is_none() {
                 self.ahead = loop {
@@ -106,7 +126,9 @@ impl Verify<'_> {
                     }
                 };
             }
-            let Some((entry, _)) = &self.ahead else { return Ok(None) };
+            let Some((entry, _)) = &self.ahead else {
+                return Ok(None);
+            };
             match path {
                 Some(path) if entry.path > *path => return Ok(None),
                 Some(path) if entry.path == *path => return Ok(self.ahead.take()),
@@ -114,7 +136,10 @@ impl Verify<'_> {
                     let new = entry.path.clone();
                     self.ahead = None;
                     self.stats.differences += 1;
-                    self.output.difference(&Difference { path: new, kind: DifferenceKind::New })?;
+                    self.output.difference(&Difference {
+                        path: new,
+                        kind: DifferenceKind::New,
+                    })?;
                 }
             }
         }
@@ -126,7 +151,9 @@ impl Verify<'_> {
         if self.walk.is_none() {
             return Ok(None);
         }
-        let Some(path) = entry.path.relative_to(self.base) else { return Ok(None) };
+        let Some(path) = entry.path.relative_to(self.base) else {
+            return Ok(None);
+        };
         let Some((found, stamp)) = self.walk_to(Some(&path))? else {
             self.differ(&path, DifferenceKind::Missing)?;
             return Ok(None);
@@ -152,23 +179,35 @@ impl Verify<'_> {
 /// The first difference in duplicity's order; content is not looked at.
 fn difference(local: &Entry, backup: &Entry, owners: &dyn OwnerLookup) -> Option<DifferenceKind> {
     if std::mem::discriminant(&local.kind) != std::mem::discriminant(&backup.kind) {
-        return Some(DifferenceKind::Type { local: local.kind.word(), backup: backup.kind.word() });
+        return Some(DifferenceKind::Type {
+            local: local.kind.word(),
+            backup: backup.kind.word(),
+        });
     }
     if let (Kind::Symlink(l), Kind::Symlink(b)) = (&local.kind, &backup.kind) {
-        return (l != b).then(|| DifferenceKind::LinkTarget { local: l.clone(), backup: b.clone() });
+        return (l != b).then(|| DifferenceKind::LinkTarget {
+            local: l.clone(),
+            backup: b.clone(),
+        });
     }
     let (l, b) = (&local.meta, &backup.meta);
     let text = |uid, gid, mode| format!("{uid}:{gid} {mode:o}");
     if !same_permissions(l, b, owners) {
         let uid = owners.uid_of(&b.uname).unwrap_or(b.uid);
         let gid = owners.gid_of(&b.gname).unwrap_or(b.gid);
-        return Some(DifferenceKind::Permissions { local: text(l.uid, l.gid, l.mode), backup: text(uid, gid, b.mode) });
+        return Some(DifferenceKind::Permissions {
+            local: text(l.uid, l.gid, l.mode),
+            backup: text(uid, gid, b.mode),
+        });
     }
     if local.kind != backup.kind {
         return Some(DifferenceKind::Device);
     }
     let timed = matches!(local.kind, Kind::File | Kind::Dir | Kind::Fifo);
-    (timed && !same_time(l.mtime, b.mtime)).then_some(DifferenceKind::Mtime { local: l.mtime, backup: b.mtime })
+    (timed && !same_time(l.mtime, b.mtime)).then_some(DifferenceKind::Mtime {
+        local: l.mtime,
+        backup: b.mtime,
+    })
 }
 
 /// Compares what is written to it with a local file.
@@ -208,13 +247,19 @@ impl Visitor for Verify<'_> {
             Some((found, stamp)) => match self.local.open(&found.path, &stamp) {
                 Ok(file) => Some(file),
                 Err(e) => {
-                    self.cx.monitor.problem(Problem::new(ProblemKind::Unreadable, &found.path, e));
+                    self.cx
+                        .monitor
+                        .problem(Problem::new(ProblemKind::Unreadable, &found.path, e));
                     None
                 }
             },
             None => None,
         };
-        let mut compare = Compare { local, buffer: Vec::new(), same: true };
+        let mut compare = Compare {
+            local,
+            buffer: Vec::new(),
+            same: true,
+        };
         match fill(&mut compare) {
             Ok(bytes) => {
                 let mut rest = [0];
@@ -237,7 +282,9 @@ impl Visitor for Verify<'_> {
         if let Some(relative) = path.relative_to(self.base) {
             self.walk_to(Some(&relative))?;
         }
-        self.cx.monitor.problem(Problem::new(ProblemKind::Lost, path, reason));
+        self.cx
+            .monitor
+            .problem(Problem::new(ProblemKind::Lost, path, reason));
         Ok(())
     }
 }

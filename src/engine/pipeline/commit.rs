@@ -17,7 +17,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-
 /// An uploader: takes sealed volumes until there are no more.
 pub(super) fn upload(
     sealed: &Receiver<SealedVolume>,
@@ -62,17 +61,39 @@ impl Committer {
     ) -> Self {
         let (manifest, manifest_path, manifest_bytes) = manifest;
         let (set, form, naming) = names;
-        Self { journal, manifest, manifest_path, manifest_bytes, sigtar, filelist, set, form, naming, next }
+        Self {
+            journal,
+            manifest,
+            manifest_path,
+            manifest_bytes,
+            sigtar,
+            filelist,
+            set,
+            form,
+            naming,
+            next,
+        }
     }
 
     /// Name of a volume at the target.
     pub fn name_of(&self) -> impl Fn(u32) -> String + Sync + use<> {
         let (naming, set, form) = (self.naming.clone(), self.set, self.form);
-        move |n| naming.format(&FileName { set, kind: FileKind::Volume(n), form, partial: false })
+        move |n| {
+            naming.format(&FileName {
+                set,
+                kind: FileKind::Volume(n),
+                form,
+                partial: false,
+            })
+        }
     }
 
     /// Commits what arrives until the uploaders end. Later volumes wait for earlier ones.
-    pub(super) fn run(&mut self, done: &Receiver<(SealedVolume, Result<()>)>, cx: &Context) -> Result<()> {
+    pub(super) fn run(
+        &mut self,
+        done: &Receiver<(SealedVolume, Result<()>)>,
+        cx: &Context,
+    ) -> Result<()> {
         let mut waiting = BTreeMap::new();
         let mut failed = None;
         for (volume, result) in done {
@@ -95,7 +116,12 @@ impl Committer {
     }
 
     fn commit(&mut self, volume: SealedVolume, cx: &Context) -> Result<()> {
-        let SealedVolume { number, sealed, info, .. } = volume;
+        let SealedVolume {
+            number,
+            sealed,
+            info,
+            ..
+        } = volume;
         let VolumeInfo { end, .. } = &info;
         let (end_path, end_block) = (end.path.clone(), end.block);
         let mut text = Vec::new();
@@ -115,6 +141,7 @@ impl Committer {
             volume_bytes: sealed.bytes,
             end_path: base64::engine::general_purpose::STANDARD.encode(end_path.as_bytes()),
             end_block,
+            end_is_dir: volume.end_is_dir,
             cut_file: volume.cut_file,
             manifest_bytes: self.manifest_bytes,
             sigtar_bytes: volume.sigtar_bytes,

@@ -55,7 +55,12 @@ pub(crate) fn run(
     storage: &dyn Storage,
     cx: &Context,
 ) -> Result<Packer> {
-    let Stages { mut packer, mut committer, uploads } = stages;
+    let Stages {
+        mut packer,
+        mut committer,
+        uploads,
+    } = stages;
+    packer.note_beginning()?;
     let readers = cx.threads.max(1);
     let (job_tx, job_rx) = bounded(2 * readers);
     let (order_tx, order_rx) = bounded(2 * readers + 2);

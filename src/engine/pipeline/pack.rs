@@ -1,8 +1,8 @@
 //! Packs changes into volumes, strictly in order, and keeps the sigtar and the list of changed files beside them.
 
+use super::closed;
 use super::read::{FileHead, FileTail, Item, Loaded, Piece};
 use super::volume::{Sealed, Volume, VolumeLimits};
-use super::closed;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -16,6 +16,7 @@ use crate::engine::stream::change::{Action, Change};
 use crossbeam_channel::{Receiver, Sender};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub(super) struct SealedVolume {
     pub number: u32,
     pub sealed: Sealed,
     pub info: VolumeInfo,
+    pub end_is_dir: bool,
     pub cut_file: Option<FileStamp>,
     pub sigtar_bytes: u64,
     pub filelist_bytes: u64,
@@ -51,17 +53,25 @@ pub(crate) struct PartFile {
 impl PartFile {
     /// Goes on writing `file` at its end.
     pub fn new(file: File, path: PathBuf, bytes: u64) -> Self {
-        Self { out: BufWriter::with_capacity(256 * 1024, file), path, bytes }
+        Self {
+            out: BufWriter::with_capacity(256 * 1024, file),
+            path,
+            bytes,
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(|e| Error::io("write", &self.path, e))
+        self.out
+            .write_all(bytes)
+            .map_err(|e| Error::io("write", &self.path, e))
     }
 
     /// Hands everything to the operating system.
     pub fn flush(&mut self) -> Result<()> {
-        self.out.flush().map_err(|e| Error::io("write", &self.path, e))
+        self.out
+            .flush()
+            .map_err(|e| Error::io("write", &self.path, e))
     }
 }
 
@@ -81,10 +91,14 @@ pub(crate) struct Packer {
     limits: VolumeLimits,
     spool_dir: PathBuf,
     volume: Option<Volume>,
+    /// Whether the last entry added is a directory.
+    in_dir: bool,
     next_number: u32,
     resume: Option<ResumePoint>,
     member: Vec<u8>,
     record: Vec<u8>,
+    /// Seconds since 1970.
+    began: i64,
     /// What grew beside the volumes so far.
     pub parts: Parts,
     /// BackupStats of the set so far.
@@ -107,17 +121,24 @@ impl Packer {
             limits,
             spool_dir,
             volume: None,
+            in_dir: false,
             next_number,
             resume,
             member: Vec::new(),
             record: Vec::new(),
+            began: i64::MAX,
             parts,
             stats,
         }
     }
 
     /// Packs everything that arrives, and sends volumes as they fill.
-    pub(super) fn run(&mut self, order: &Receiver<Item>, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    pub(super) fn run(
+        &mut self,
+        order: &Receiver<Item>,
+        out: &Sender<SealedVolume>,
+        cx: &Context,
+    ) -> Result<()> {
         for item in order {
             match item {
                 Item::Batch(batch) => {
@@ -125,7 +146,9 @@ impl Packer {
                         self.check_cancel(out, cx)?;
                         match loaded {
                             Loaded::Entry(change) => self.pack_entry(change, out, cx)?,
-                            Loaded::File { head, data, tail } => self.pack_small(&head, &data, tail, out, cx)?,
+                            Loaded::File { head, data, tail } => {
+                                self.pack_small(&head, &data, tail, out, cx)?
+                            }
                             Loaded::Nothing => {}
                         }
                     }
@@ -136,9 +159,16 @@ impl Packer {
                 }
             }
         }
-        if let Some(ResumePoint { path, block: Some(_) }) = &self.resume {
-            return Err(Error::new(ErrorKind::Source, format!("{path} went away since the interrupted run"))
-                .with_hint("run the backup again"));
+        if let Some(ResumePoint {
+            path,
+            block: Some(_),
+        }) = &self.resume
+        {
+            return Err(Error::new(
+                ErrorKind::Source,
+                format!("{path} went away since the interrupted run"),
+            )
+            .with_hint("run the backup again"));
         }
         if self.next_number == 1 && self.volume.is_none() {
             // An increment without changes still has its one, empty volume.
@@ -158,7 +188,12 @@ impl Packer {
         Ok(())
     }
 
-    fn pack_entry(&mut self, change: Change, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    fn pack_entry(
+        &mut self,
+        change: Change,
+        out: &Sender<SealedVolume>,
+        cx: &Context,
+    ) -> Result<()> {
         match change.action {
             Action::Deleted { was_file } => {
                 difftar::append_deleted(&mut self.member, &change.path);
@@ -177,6 +212,7 @@ impl Packer {
             Action::Snapshot { entry, .. } => {
                 difftar::append_entry(&mut self.member, &entry);
                 self.add_member(&entry.path, None, None, out)?;
+                self.in_dir = entry.kind.is_dir();
                 sigtar::append_snapshot(&mut self.record, &entry);
                 self.note_signature()?;
                 self.count_new(&entry, change.existed, cx);
@@ -208,11 +244,21 @@ impl Packer {
         self.end_file(head, tail, cx)
     }
 
-    fn pack_stream(&mut self, pieces: &Receiver<Piece>, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    fn pack_stream(
+        &mut self,
+        pieces: &Receiver<Piece>,
+        out: &Sender<SealedVolume>,
+        cx: &Context,
+    ) -> Result<()> {
         // A file that could not be opened sends nothing at all.
-        let Ok(Piece::Head(head)) = pieces.recv() else { return Ok(()) };
+        let Ok(Piece::Head(head)) = pieces.recv() else {
+            return Ok(());
+        };
         let skip = match self.resume.take() {
-            Some(ResumePoint { path, block: Some(block) }) if path == head.entry.path => block,
+            Some(ResumePoint {
+                path,
+                block: Some(block),
+            }) if path == head.entry.path => block,
             _ => 0,
         };
         let mut number = 0;
@@ -274,12 +320,19 @@ impl Packer {
             none => none.insert(Volume::begin(&*self.seal, self.limits, &self.spool_dir)?),
         };
         volume.add(&self.member, path, block)?;
+        self.in_dir = false;
         self.member.clear();
         Ok(())
     }
 
-    fn close_volume(&mut self, out: &Sender<SealedVolume>, cut_file: Option<FileStamp>) -> Result<()> {
-        let Some(volume) = self.volume.take() else { return Ok(()) };
+    fn close_volume(
+        &mut self,
+        out: &Sender<SealedVolume>,
+        cut_file: Option<FileStamp>,
+    ) -> Result<()> {
+        let Some(volume) = self.volume.take() else {
+            return Ok(());
+        };
         let (sealed, info) = volume.finish()?;
         self.parts.sigtar.flush()?;
         self.parts.filelist.flush()?;
@@ -295,6 +348,7 @@ impl Packer {
             number,
             sealed,
             info,
+            end_is_dir: self.in_dir,
             cut_file,
             sigtar_bytes: self.parts.sigtar.bytes,
             filelist_bytes: self.parts.filelist.bytes,
@@ -304,11 +358,32 @@ impl Packer {
         .map_err(|_| closed())
     }
 
+    /// Whether a file may change once more without its whole-second time telling: it was modified in the second
+    /// the run began, or later.
+    fn is_recent(&self, mtime: i64) -> bool {
+        // Times in the far future are not those of a clock.
+        (self.began..self.began.saturating_add(86_400)).contains(&mtime)
+    }
+
+    /// Notes the second in which files begin to be read, by the clock of the file system.
+    ///
+    /// # Errors
+    /// The spool directory cannot be written.
+    pub(super) fn note_beginning(&mut self) -> Result<()> {
+        let dir = &self.spool_dir;
+        let made = tempfile::tempfile_in(dir).and_then(|f| f.metadata());
+        self.began = made
+            .map_err(|e| Error::io("create a spool file in", dir, e))?
+            .mtime();
+        Ok(())
+    }
+
     fn end_file(&mut self, head: &FileHead, tail: FileTail, cx: &Context) -> Result<()> {
-        if tail.unsettled {
-            // A time that no file at rest has makes the next run look at it again.
+        if tail.unsettled || self.is_recent(head.entry.meta.mtime) {
+            // Another time than the file has makes the next run look at it again.
             let mut entry = head.entry.clone();
-            entry.meta.mtime = if entry.meta.mtime > 0 { 0 } else { 1 };
+            let mtime = entry.meta.mtime;
+            entry.meta.mtime = if mtime > 0 { mtime - 1 } else { 1 };
             sigtar::append_signature(&mut self.record, &entry, &tail.signature);
         } else {
             sigtar::append_signature(&mut self.record, &head.entry, &tail.signature);
@@ -333,7 +408,11 @@ impl Packer {
         self.stats.new_entries += 1;
         self.stats.new_bytes += entry.size;
         self.stats.delta_entries += 1;
-        let change = if replaces { EntryChange::Modified } else { EntryChange::Added };
+        let change = if replaces {
+            EntryChange::Modified
+        } else {
+            EntryChange::Added
+        };
         cx.monitor.entry(&entry.path, Some(change));
     }
 
@@ -345,7 +424,9 @@ impl Packer {
 
     fn list(&mut self, word: FileWord, path: &PathIndex) -> Result<()> {
         self.parts.filelist_lines += 1;
-        self.parts.filelist.write(&manifest::filelist_line(word, path))
+        self.parts
+            .filelist
+            .write(&manifest::filelist_line(word, path))
     }
 
     /// Closes the sigtar.

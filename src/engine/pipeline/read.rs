@@ -51,7 +51,11 @@ pub(super) enum Loaded {
     /// Not a file, or gone: nothing was read.
     Entry(Change),
     /// A file, read whole.
-    File { head: FileHead, data: Vec<u8>, tail: FileTail },
+    File {
+        head: FileHead,
+        data: Vec<u8>,
+        tail: FileTail,
+    },
     /// Could not be read; the problem was told.
     Nothing,
 }
@@ -80,6 +84,9 @@ pub(super) struct FileTail {
     pub unsettled: bool,
 }
 
+/// The packer gave up: there is nobody to read for.
+struct Gone;
+
 /// Cuts the stream of changes into jobs.
 pub(super) fn feed(
     changes: impl Iterator<Item = Result<Change>>,
@@ -95,7 +102,8 @@ pub(super) fn feed(
         }
         *bytes = 0;
         let (tx, rx) = bounded(1);
-        jobs.send(Job::Batch(std::mem::take(batch), tx)).map_err(|_| closed())?;
+        jobs.send(Job::Batch(std::mem::take(batch), tx))
+            .map_err(|_| closed())?;
         order.send(Item::Batch(rx)).map_err(|_| closed())
     };
     for change in changes {
@@ -119,7 +127,9 @@ pub(super) fn feed(
 
 fn file_size(change: &Change) -> Option<u64> {
     match &change.action {
-        Action::Snapshot { entry, .. } | Action::Diff { entry, .. } if entry.kind.is_file() => Some(entry.size),
+        Action::Snapshot { entry, .. } | Action::Diff { entry, .. } if entry.kind.is_file() => {
+            Some(entry.size)
+        }
         _ => None,
     }
 }
@@ -130,7 +140,10 @@ pub(super) fn serve(jobs: &Receiver<Job>, source: &Source, options: &ReadOptions
         // A closed channel means that the packer gave up; the next `recv` ends this loop then.
         match job {
             Job::Batch(changes, to) => {
-                let loaded = changes.into_iter().map(|c| load(c, source, options, cx)).collect();
+                let loaded = changes
+                    .into_iter()
+                    .map(|c| load(c, source, options, cx))
+                    .collect();
                 let _ = to.send(loaded);
             }
             Job::Stream(change, to) => {
@@ -141,24 +154,40 @@ pub(super) fn serve(jobs: &Receiver<Job>, source: &Source, options: &ReadOptions
 }
 
 /// A change taken apart: the file to read and the signature to compare it with.
-fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), Change> {
+fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), Box<Change>> {
     let replaces = change.existed;
     match change.action {
-        Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(change),
-        Action::Snapshot { entry, stamp } => {
-            Ok((FileHead { entry, stamp, diff: DiffKind::Snapshot, replaces }, None))
-        }
-        Action::Diff { entry, stamp, signature } => {
-            Ok((FileHead { entry, stamp, diff: DiffKind::Diff, replaces }, Some(signature)))
-        }
-        Action::Deleted { .. } => Err(change),
+        Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(Box::new(change)),
+        Action::Snapshot { entry, stamp } => Ok((
+            FileHead {
+                entry,
+                stamp,
+                diff: DiffKind::Snapshot,
+                replaces,
+            },
+            None,
+        )),
+        Action::Diff {
+            entry,
+            stamp,
+            signature,
+        } => Ok((
+            FileHead {
+                entry,
+                stamp,
+                diff: DiffKind::Diff,
+                replaces,
+            },
+            Some(signature),
+        )),
+        Action::Deleted { .. } => Err(Box::new(change)),
     }
 }
 
 fn load(change: Change, source: &Source, options: &ReadOptions, cx: &Context) -> Loaded {
     let (head, basis) = match file_of(change) {
         Ok(file) => file,
-        Err(other) => return Loaded::Entry(other),
+        Err(other) => return Loaded::Entry(*other),
     };
     match load_file(&head, basis.as_deref(), source, options, cx) {
         Ok((data, tail)) => Loaded::File { head, data, tail },
@@ -170,7 +199,8 @@ fn load(change: Change, source: &Source, options: &ReadOptions, cx: &Context) ->
 }
 
 fn report(path: &PathIndex, error: &std::io::Error, cx: &Context) {
-    cx.monitor.problem(Problem::new(problem_kind(error), path, error));
+    cx.monitor
+        .problem(Problem::new(problem_kind(error), path, error));
 }
 
 fn load_file(
@@ -201,7 +231,11 @@ fn load_file(
     cx.monitor.count(Counter::SourceBytes, content.len() as u64);
     let mut builder = SignatureBuilder::new(block_len(content.len() as u64, options.max_block));
     builder.push(&content);
-    let tail = FileTail { signature: builder.finish(), read_bytes: content.len() as u64, unsettled };
+    let tail = FileTail {
+        signature: builder.finish(),
+        read_bytes: content.len() as u64,
+        unsettled,
+    };
     match basis {
         None => Ok((content, tail)),
         Some(basis) => {
@@ -215,9 +249,12 @@ fn load_file(
 
 fn index(signature: &[u8]) -> std::io::Result<SignatureIndex> {
     SignatureIndex::parse(signature).map_err(|e| {
-        Error::new(crate::engine::ErrorKind::Corrupt, "the signature of its older content is damaged")
-            .with_source(e)
-            .into()
+        Error::new(
+            crate::engine::ErrorKind::Corrupt,
+            "the signature of its older content is damaged",
+        )
+        .with_source(e)
+        .into()
     })
 }
 
@@ -262,21 +299,24 @@ fn stream(
     options: &ReadOptions,
     cx: &Context,
     to: &Sender<Piece>,
-) -> std::result::Result<(), crossbeam_channel::SendError<Piece>> {
-    let Ok((head, basis)) = file_of(change) else { return Ok(()) };
+) -> std::result::Result<(), Gone> {
+    let Ok((head, basis)) = file_of(change) else {
+        return Ok(());
+    };
     let path = head.entry.path.clone();
-    let opened = source.open(&path, &head.stamp).and_then(|f| Ok((stamp_of(&f)?, f)));
+    let opened = source
+        .open(&path, &head.stamp)
+        .and_then(|f| Ok((stamp_of(&f)?, f.try_clone()?, f)));
     let index = basis.as_deref().map(index).transpose();
-    let (before, file, index) = match (opened, index) {
-        (Ok((before, file)), Ok(index)) => (before, file, index),
+    let (before, again, file, index) = match (opened, index) {
+        (Ok((before, again, file)), Ok(index)) => (before, again, file, index),
         (Err(e), _) | (_, Err(e)) => {
             report(&path, &e, cx);
             return Ok(());
         }
     };
     drop(basis);
-    let Ok(again) = file.try_clone() else { return Ok(()) };
-    to.send(Piece::Head(head))?;
+    to.send(Piece::Head(head)).map_err(|_| Gone)?;
     let mut tap = Tap {
         file: file.take(before.size),
         builder: SignatureBuilder::new(block_len(before.size, options.max_block)),
@@ -300,14 +340,16 @@ fn stream(
     } else if unsettled {
         tell_unsettled(&path, cx);
     }
-    to.send(Piece::Tail(FileTail { signature: tap.builder.finish(), read_bytes: tap.read_bytes, unsettled }))
+    to.send(Piece::Tail(FileTail {
+        signature: tap.builder.finish(),
+        read_bytes: tap.read_bytes,
+        unsettled,
+    }))
+    .map_err(|_| Gone)
 }
 
 /// Sends blocks of [`BLOCK_BYTES`] until a shorter one ends the file.
-fn blocks(
-    reader: &mut impl Read,
-    to: &Sender<Piece>,
-) -> std::result::Result<(), crossbeam_channel::SendError<Piece>> {
+fn blocks(reader: &mut impl Read, to: &Sender<Piece>) -> std::result::Result<(), Gone> {
     loop {
         let mut block = vec![0; BLOCK_BYTES];
         let mut filled = 0;
@@ -321,7 +363,7 @@ fn blocks(
             }
         }
         block.truncate(filled);
-        to.send(Piece::Block(block))?;
+        to.send(Piece::Block(block)).map_err(|_| Gone)?;
         if filled < BLOCK_BYTES {
             return Ok(());
         }

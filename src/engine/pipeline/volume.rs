@@ -26,7 +26,11 @@ impl VolumeLimits {
     /// Sealed bytes after which no further member is begun.
     // COMPAT(dup all): its margins, so that volumes come out about as large.
     fn stop_at(self, form: Form) -> u64 {
-        let margin = if form == Form::Gpg { 51_200 + 16_384 } else { 51_200 };
+        let margin = if form == Form::Gpg {
+            51_200 + 16_384
+        } else {
+            51_200
+        };
         self.volume_bytes.saturating_sub(margin + 65_536)
     }
 }
@@ -84,10 +88,23 @@ impl Sealing {
             .suffix(".tmp")
             .tempfile_in(dir)
             .map_err(|e| Error::io("create a spool file in", dir, e))?;
-        let file = spool.as_file().try_clone().map_err(|e| Error::io("open", spool.path(), e))?;
+        let file = spool
+            .as_file()
+            .try_clone()
+            .map_err(|e| Error::io("open", spool.path(), e))?;
         let passed = Arc::new(Mutex::new(Passed::default()));
-        let writer = seal.seal(form, Box::new(Meter { file, passed: Arc::clone(&passed) }))?;
-        Ok(Self { writer, spool, passed })
+        let writer = seal.seal(
+            form,
+            Box::new(Meter {
+                file,
+                passed: Arc::clone(&passed),
+            }),
+        )?;
+        Ok(Self {
+            writer,
+            spool,
+            passed,
+        })
     }
 
     /// Estimated length if it were finished now.
@@ -98,11 +115,17 @@ impl Sealing {
     /// Ends it.
     pub fn finish(self) -> Result<Sealed> {
         let path = self.spool.path().to_path_buf();
-        self.writer.finish().map_err(|e| e.within(format!("cannot write spool file {}", path.display())))?;
+        self.writer
+            .finish()
+            .map_err(|e| e.within(format!("cannot write spool file {}", path.display())))?;
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
         let sha1 = std::mem::take(&mut passed.sha1).finalize();
         let sha1 = sha1.iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Sealed { bytes: passed.bytes, sha1, spool: self.spool })
+        Ok(Sealed {
+            bytes: passed.bytes,
+            sha1,
+            spool: self.spool,
+        })
     }
 }
 
@@ -129,7 +152,12 @@ impl Volume {
     pub fn begin(seal: &dyn Seal, limits: VolumeLimits, dir: &Path) -> Result<Self> {
         let form = seal.form();
         let sealing = Sealing::begin(seal, form, dir)?;
-        Ok(Self { sealing, stop_at: limits.stop_at(form), tar_bytes: 0, bounds: None })
+        Ok(Self {
+            sealing,
+            stop_at: limits.stop_at(form),
+            tar_bytes: 0,
+            bounds: None,
+        })
     }
 
     /// Whether the next member belongs into the next volume.
@@ -146,7 +174,10 @@ impl Volume {
     pub fn add(&mut self, member: &[u8], path: &PathIndex, block: Option<u32>) -> Result<()> {
         self.sealing.write_all(member)?;
         self.tar_bytes += member.len() as u64;
-        let bound = Bound { path: path.clone(), block };
+        let bound = Bound {
+            path: path.clone(),
+            block,
+        };
         match &mut self.bounds {
             None => self.bounds = Some((bound.clone(), bound)),
             Some((_, end)) => *end = bound,
@@ -159,7 +190,10 @@ impl Volume {
         let padding = difftar::end_padding(self.tar_bytes);
         self.sealing.write_all(&vec![0; padding])?;
         let sealed = self.sealing.finish()?;
-        let root = Bound { path: PathIndex::root(), block: None };
+        let root = Bound {
+            path: PathIndex::root(),
+            block: None,
+        };
         let (start, end) = self.bounds.unwrap_or((root.clone(), root));
         let hash = Some((HashKind::Sha1, sealed.sha1.clone()));
         Ok((sealed, VolumeInfo { start, end, hash }))

@@ -234,33 +234,8 @@ fn lost() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{RngCore, SeedableRng, rngs::SmallRng};
+    use crate::engine::seal::tests::mixed;
     use std::io::Read;
-
-    /// Text, zeros and noise in pieces of uneven lengths.
-    pub(in crate::engine::seal) fn mixed(bytes: usize) -> Vec<u8> {
-        let mut rng = SmallRng::seed_from_u64(42);
-        let mut data = Vec::with_capacity(bytes + 100_000);
-        while data.len() < bytes {
-            let len = 1000 + rng.next_u32() as usize % 100_000;
-            match rng.next_u32() % 3 {
-                0 => {
-                    let mut noise = vec![0; len];
-                    rng.fill_bytes(&mut noise);
-                    data.extend(noise);
-                }
-                1 => data.extend(vec![0; len]),
-                _ => {
-                    let end = data.len() + len;
-                    while data.len() < end {
-                        data.extend(format!("line {} of the log\n", rng.next_u32() % 9999).bytes());
-                    }
-                }
-            }
-        }
-        data.truncate(bytes);
-        data
-    }
 
     fn deflate(data: &[u8], threads: usize, piece: usize) -> (Vec<u8>, Vec<u64>) {
         let pool = Pool::new(Compression::Default, threads);
@@ -327,6 +302,3 @@ mod tests {
         assert_eq!(Error::from(error).kind(), ErrorKind::Full);
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::mixed;

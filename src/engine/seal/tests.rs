@@ -4,7 +4,6 @@ mod foreign;
 mod keys;
 mod roundtrip;
 
-use super::deflate::mixed;
 use super::*;
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::secret::Secret;
@@ -239,4 +238,30 @@ fn noise(bytes: usize) -> Vec<u8> {
 /// Contents every form must bring back.
 fn contents() -> Vec<Vec<u8>> {
     vec![Vec::new(), vec![b'x'], mixed(5 << 20), noise(1 << 20)]
+}
+
+/// Text, zeros and noise in pieces of uneven lengths.
+pub(super) fn mixed(bytes: usize) -> Vec<u8> {
+    use rand::{RngCore, SeedableRng, rngs::SmallRng};
+    let mut rng = SmallRng::seed_from_u64(42);
+    let mut data = Vec::with_capacity(bytes + 100_000);
+    while data.len() < bytes {
+        let len = 1000 + rng.next_u32() as usize % 100_000;
+        match rng.next_u32() % 3 {
+            0 => {
+                let mut noise = vec![0; len];
+                rng.fill_bytes(&mut noise);
+                data.extend(noise);
+            }
+            1 => data.extend(vec![0; len]),
+            _ => {
+                let end = data.len() + len;
+                while data.len() < end {
+                    data.extend(format!("line {} of the log\n", rng.next_u32() % 9999).bytes());
+                }
+            }
+        }
+    }
+    data.truncate(bytes);
+    data
 }

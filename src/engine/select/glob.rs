@@ -83,7 +83,7 @@ pub fn compile(regex: &str, case: Case, pattern: &str) -> Result<Regex, Error> {
         .build()
         .map_err(|error| Error::Regexp {
             pattern: pattern.to_owned(),
-            reason: super::rule::one_line(&error),
+            reason: super::regexp::one_line(&error),
         })
 }
 

@@ -7,6 +7,7 @@
 
 mod filelist;
 mod glob;
+mod regexp;
 mod rule;
 mod text;
 
@@ -255,6 +256,7 @@ impl Builder {
     /// # Errors
     /// The first rule that cannot be used; see [`Error`].
     pub fn build(self) -> Result<Selection, Error> {
+        rule::check_filters(&self.rules)?;
         let mut compiler = rule::Compiler::new(self.root.as_deref(), self.null_separated);
         for rule in &self.rules {
             compiler.compile(rule)?;

@@ -5,6 +5,7 @@
 
 use super::filelist::{self, FilesFrom};
 use super::glob::Glob;
+use super::regexp::{self, one_line};
 use super::text;
 use super::{Candidate, Error, Shape, Verdict, is_older};
 use crate::engine::time::Timestamp;
@@ -147,17 +148,28 @@ pub(super) struct Compiler<'a> {
     files_from: Option<FilesFrom>,
     mode: Mode,
     case: Case,
-    filters: Filters,
     /// The text of the last rule if it includes.
     last_include: Option<String>,
 }
 
-/// Which filter settings were seen.
-#[derive(Default)]
-struct Filters {
-    any: bool,
-    not_default: bool,
-    trailing: bool,
+/// Checks that filters do something: one that is not the default, and none after the last rule.
+///
+/// # Errors
+/// [`Error::TrailingFilter`], [`Error::RedundantFilter`].
+pub(super) fn check_filters(rules: &[Rule]) -> Result<(), Error> {
+    if matches!(rules.last(), Some(Rule::Mode(_) | Rule::Case(_))) {
+        return Err(Error::TrailingFilter);
+    }
+    let is_default = |rule: &Rule| match rule {
+        Rule::Mode(mode) => Some(*mode == Mode::default()),
+        Rule::Case(case) => Some(*case == Case::default()),
+        _ => None,
+    };
+    let mut filters = rules.iter().filter_map(is_default).peekable();
+    if filters.peek().is_some() && filters.all(|default| default) {
+        return Err(Error::RedundantFilter);
+    }
+    Ok(())
 }
 
 impl<'a> Compiler<'a> {
@@ -169,13 +181,11 @@ impl<'a> Compiler<'a> {
             files_from: None,
             mode: Mode::default(),
             case: Case::default(),
-            filters: Filters::default(),
             last_include: None,
         }
     }
 
     pub(super) fn compile(&mut self, rule: &Rule) -> Result<(), Error> {
-        self.filters.trailing = matches!(rule, Rule::Mode(_) | Rule::Case(_));
         match rule {
             Rule::Pattern(action, pattern) => self.pattern(*action, pattern)?,
             Rule::Regexp(action, pattern) => self.regexp(*action, pattern)?,
@@ -198,27 +208,13 @@ impl<'a> Compiler<'a> {
                 self.on_disk_only("a list of files")?;
                 self.files_from = Some(FilesFrom::parse(content, self.null_separated)?);
             }
-            Rule::Mode(mode) => {
-                self.mode = *mode;
-                self.filters.any = true;
-                self.filters.not_default |= *mode != Mode::default();
-            }
-            Rule::Case(case) => {
-                self.case = *case;
-                self.filters.any = true;
-                self.filters.not_default |= *case != Case::default();
-            }
+            Rule::Mode(mode) => self.mode = *mode,
+            Rule::Case(case) => self.case = *case,
         }
         Ok(())
     }
 
     pub(super) fn finish(self) -> Result<(Vec<Test>, Option<FilesFrom>), Error> {
-        if self.filters.trailing {
-            return Err(Error::TrailingFilter);
-        }
-        if self.filters.any && !self.filters.not_default {
-            return Err(Error::RedundantFilter);
-        }
         match self.last_include {
             Some(pattern) => Err(Error::RedundantInclude(pattern)),
             None => Ok((self.tests, self.files_from)),
@@ -300,7 +296,7 @@ impl<'a> Compiler<'a> {
 
     fn regexp(&mut self, action: Action, pattern: &[u8]) -> Result<(), Error> {
         let text = text::decode(pattern);
-        let regex = regex::RegexBuilder::new(&python_classes(&text))
+        let regex = regex::RegexBuilder::new(&regexp::from_python(&text))
             .case_insensitive(self.case == Case::Ignore)
             .build()
             .map_err(|error| Error::Regexp {
@@ -335,45 +331,6 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The last line of what the compiler of regular expressions says: the one with the reason.
-pub(super) fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default().trim();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
-}
-
-/// Python's spelling of a regular expression in the spelling of the `regex` crate, where they differ without need:
-/// inside a class `[`, `&` and `~` are plain characters, and the end of the text is `\Z`.
-fn python_classes(pattern: &str) -> String {
-    let mut result = String::with_capacity(pattern.len() + 8);
-    let mut chars = pattern.chars().peekable();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('Z') if !in_class => result.push_str("\\z"),
-                Some(next) => result.extend([c, next]),
-                None => result.push(c),
-            },
-            '[' if !in_class => {
-                in_class = true;
-                result.push(c);
-                result.extend(chars.next_if_eq(&'^'));
-                if chars.next_if_eq(&']').is_some() {
-                    result.push_str("\\]");
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                result.push(c);
-            }
-            '[' | '&' | '~' if in_class => result.extend(['\\', c]),
-            _ => result.push(c),
-        }
-    }
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,20 +348,6 @@ mod tests {
         assert_eq!(Rule::parse("/a"), Err(Error::NoSign("/a".into())));
         assert_eq!(Rule::parse("- ''"), Err(Error::EmptyPattern));
         assert!(Rule::parse("- ").is_err());
-    }
-
-    #[test]
-    fn python_spelling_of_classes() {
-        for (python, rust) in [
-            ("[[a]b", r"[\[a]b"),
-            ("[]a]", r"[\]a]"),
-            ("[^]&&~]", r"[^\]\&\&\~]"),
-            (r"\[[\]]", r"\[[\]]"),
-            (r"x\Z", r"x\z"),
-            (r"a\", r"a\"),
-        ] {
-            assert_eq!(python_classes(python), rust);
-        }
     }
 
     #[test]

@@ -35,8 +35,21 @@ use transfer::Transfer;
 pub fn open(url: &TargetUrl, options: &StorageOptions) -> Result<Box<dyn Storage>> {
     let transfer = Arc::new(Transfer::new(options));
     let service = services::open(url, options, &transfer)?;
+    Ok(wrapped(service, options, transfer))
+}
+
+/// Puts the wrappers of [`open`] around a service of one's own: failed calls are repeated, uploads are checked.
+pub fn guarded(service: impl Storage + 'static, options: &StorageOptions) -> Box<dyn Storage> {
+    wrapped(service, options, Arc::new(Transfer::new(options)))
+}
+
+fn wrapped(
+    service: impl Storage + 'static,
+    options: &StorageOptions,
+    transfer: Arc<Transfer>,
+) -> Box<dyn Storage> {
     let retry = Retry::new(service, options, Arc::clone(&transfer));
-    Ok(Box::new(Checked::new(retry, options, transfer)))
+    Box::new(Checked::new(retry, options, transfer))
 }
 
 /// A named object at a target, as a listing shows it.

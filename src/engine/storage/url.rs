@@ -340,10 +340,18 @@ impl<'a> Parts<'a> {
         };
         Ok(Place::Sftp {
             user,
-            host: host.to_lowercase(),
+            host: lower(host),
             port: self.port.filter(|port| *port != 0),
             dir,
         })
+    }
+}
+
+/// Host names have no case; the zone of an address, after `%`, has one.
+fn lower(host: &str) -> String {
+    match host.split_once('%') {
+        Some((address, zone)) => format!("{}%{zone}", address.to_lowercase()),
+        None => host.to_lowercase(),
     }
 }
 
@@ -463,6 +471,7 @@ mod tests {
                 (some("a@b"), "h".into(), None, "x".into())
             );
         }
+        assert_eq!(sftp("sftp://[FE80::1%Eth0]/x").1, "fe80::1%Eth0");
         assert_eq!(sftp("sftp://h/a;b/c;d").3, "a;b/c");
         assert_eq!(sftp("scp://h/a;b/c;d").3, "a;b/c;d");
     }

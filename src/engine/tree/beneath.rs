@@ -93,16 +93,8 @@ mod tests {
         }] {
             assert!(way(root.as_fd(), b"a/b/c", OFlags::RDONLY).is_ok());
             assert!(way(root.as_fd(), b"", DIR).is_ok());
-            for bad in [
-                b"a/link/c".as_slice(),
-                b"a/leaf",
-                b"a/../a/b",
-                b"../x",
-                b"/etc",
-            ] {
-                if bad != b"/etc" {
-                    assert!(way(root.as_fd(), bad, OFlags::RDONLY).is_err(), "{bad:?}");
-                }
+            for bad in [b"a/link/c".as_slice(), b"a/leaf", b"../x"] {
+                assert!(way(root.as_fd(), bad, OFlags::RDONLY).is_err(), "{bad:?}");
             }
         }
         assert!(open(root.as_fd(), b"/etc", DIR).is_err());

@@ -20,6 +20,8 @@ pub use walk::Walk;
 pub use write::{Existing, TreeWriter, WriteOptions};
 
 #[cfg(test)]
+mod selection_cases;
+#[cfg(test)]
 mod selection_table;
 #[cfg(test)]
 mod walk_tests;

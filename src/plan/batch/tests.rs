@@ -17,11 +17,17 @@ fn separators_collapse_and_words_have_any_case() {
         ("Backup__PURGE_", "backup_purge"),
         ("_pre bkp\tpost", "pre_bkp_post"),
         ("pre+[bkp-verify]_post", "pre+[bkp-verify]_post"),
-        ("pre_and_groupIn_bkp_or_verify_groupOut_post", "pre+[bkp-verify]_post"),
+        (
+            "pre_and_groupIn_bkp_or_verify_groupOut_post",
+            "pre+[bkp-verify]_post",
+        ),
         ("[pre bkp post]", "[pre_bkp_post]"),
         ("pre_+_bkp", "pre+bkp"),
         ("[[status]]cleanup", "[[status]]_cleanup"),
-        ("purgeFull_purgeIncr_purgeAuto", "purgefull_purgeincr_purgeauto"),
+        (
+            "purgeFull_purgeIncr_purgeAuto",
+            "purgefull_purgeincr_purgeauto",
+        ),
     ] {
         assert_eq!(shape(text), canonical, "{text}");
     }
@@ -34,16 +40,26 @@ fn faults_are_told_with_their_place() {
         ("__", "the batch is empty"),
         ("+bkp", "a condition with no command before it at column 1"),
         ("pre+", "a condition with no command after it at column 4"),
-        ("pre_[-bkp]", "a condition with no command before it at column 6"),
+        (
+            "pre_[-bkp]",
+            "a condition with no command before it at column 6",
+        ),
         ("[pre+]", "a condition with no command after it at column 5"),
         ("pre+-bkp", "two conditions in a row at column 5"),
         ("[pre_bkp", "[ without ] at column 1"),
         ("pre]_bkp", "] without [ at column 4"),
         ("pre_[]", "an empty group at column 5"),
         ("bakup", "unknown command \"bakup\" at column 1"),
-        ("backup_history", "history is no part of a batch: it stands alone at column 8"),
+        (
+            "backup_history",
+            "history is no part of a batch: it stands alone at column 8",
+        ),
     ] {
-        assert_eq!(parse(text, &[]).unwrap_err().to_string(), message, "{text:?}");
+        assert_eq!(
+            parse(text, &[]).unwrap_err().to_string(),
+            message,
+            "{text:?}"
+        );
     }
     let error = parse("pre_bakup", &[]).unwrap_err();
     assert_eq!(error.help().as_deref(), Some("did you mean backup?"));
@@ -53,54 +69,106 @@ fn faults_are_told_with_their_place() {
 #[test]
 fn arguments_find_the_command_that_takes_them() {
     let commands = |text: &str, arguments: &[&str]| -> Vec<Command> {
-        parse(text, arguments).unwrap().commands().into_iter().cloned().collect()
+        parse(text, arguments)
+            .unwrap()
+            .commands()
+            .into_iter()
+            .cloned()
+            .collect()
     };
     let time = |text: &str| TimeText::parse(text, ':').ok();
-    assert_eq!(commands("backup_purge", &["1M"]), [Command::Backup, Command::Purge(time("1M"))]);
+    assert_eq!(
+        commands("backup_purge", &["1M"]),
+        [Command::Backup, Command::Purge(time("1M"))]
+    );
     assert_eq!(
         commands("purge_purgeFull", &["1M", "3"]),
         [Command::Purge(time("1M")), Command::PurgeFull(Some(3))]
     );
-    assert_eq!(commands("verify_purge", &["-", "1M"]), [Command::Verify(None), Command::Purge(time("1M"))]);
+    assert_eq!(
+        commands("verify_purge", &["-", "1M"]),
+        [Command::Verify(None), Command::Purge(time("1M"))]
+    );
     assert_eq!(
         commands("verify_fetch", &["etc/./hosts", "/tmp/h"]),
         [
             Command::Verify(None),
-            Command::Fetch { path: "etc/hosts".into(), destination: "/tmp/h".into(), time: None }
+            Command::Fetch {
+                path: "etc/hosts".into(),
+                destination: "/tmp/h".into(),
+                time: None
+            }
         ]
     );
-    assert_eq!(commands("restore", &["/tmp/r", "3D"]), [Command::Restore {
-        destination: "/tmp/r".into(),
-        time: time("3D")
-    }]);
+    assert_eq!(
+        commands("restore", &["/tmp/r", "3D"]),
+        [Command::Restore {
+            destination: "/tmp/r".into(),
+            time: time("3D")
+        }]
+    );
     assert_eq!(commands("diff", &["3D"]), [Command::Diff(time("3D"), None)]);
 }
 
 #[test]
 fn arguments_without_a_command_are_refused() {
     for (text, arguments, message) in [
-        ("backup", &["1M"][..], "no command of this batch takes the argument \"1M\""),
-        ("purge", &["1 parsec"], "no command of this batch takes the argument \"1 parsec\""),
-        ("purge", &["1M", "2M"], "no command of this batch takes the argument \"2M\""),
-        ("verify_purge", &["1M"], "\"1M\" could be for verify or for purge"),
-        ("purge_purgeFull", &["3"], "\"3\" could be for purge or for purgefull"),
-        ("purge_purge", &["1M"], "\"1M\" could be for purge or for purge"),
+        (
+            "backup",
+            &["1M"][..],
+            "no command of this batch takes the argument \"1M\"",
+        ),
+        (
+            "purge",
+            &["1 parsec"],
+            "no command of this batch takes the argument \"1 parsec\"",
+        ),
+        (
+            "purge",
+            &["1M", "2M"],
+            "no command of this batch takes the argument \"2M\"",
+        ),
+        (
+            "verify_purge",
+            &["1M"],
+            "\"1M\" could be for verify or for purge",
+        ),
+        (
+            "purge_purgeFull",
+            &["3"],
+            "\"3\" could be for purge or for purgefull",
+        ),
+        (
+            "purge_purge",
+            &["1M"],
+            "\"1M\" could be for purge or for purge",
+        ),
         ("restore", &[], "restore needs a local path"),
         ("fetch", &["a"], "fetch needs a local path"),
         ("fetch", &["../a", "b"], "\"../a\" leads out of the source"),
         ("find", &[""], "find needs a pattern"),
     ] {
-        assert_eq!(parse(text, arguments).unwrap_err().to_string(), message, "{text} {arguments:?}");
+        assert_eq!(
+            parse(text, arguments).unwrap_err().to_string(),
+            message,
+            "{text} {arguments:?}"
+        );
     }
 }
 
 #[test]
 fn options_without_a_command_are_refused() {
-    let force = BatchOptions { force: true, ..BatchOptions::default() };
+    let force = BatchOptions {
+        force: true,
+        ..BatchOptions::default()
+    };
     assert!(Batch::parse("backup_purge", &[], force).is_ok());
     let error = Batch::parse("backup", &[], force).unwrap_err();
     assert_eq!(error.to_string(), "no command of this batch takes --force");
-    let compare = BatchOptions { compare_data: true, ..BatchOptions::default() };
+    let compare = BatchOptions {
+        compare_data: true,
+        ..BatchOptions::default()
+    };
     assert!(Batch::parse("backup_verify", &[], compare).is_ok());
     assert!(Batch::parse("backup", &[], compare).is_err());
 }
@@ -135,10 +203,18 @@ fn any_command() -> impl Strategy<Value = Command> {
         proptest::option::of(1u32..99).prop_map(Command::PurgeIncr),
         "[a-z*]{1,6}".prop_map(Command::Find),
         (any_time(), any_time()).prop_map(|(a, b)| Command::Diff(a, b)),
-        (any_path(), any_time()).prop_map(|(destination, time)| Command::Restore { destination, time }),
-        (any_path(), any_path(), any_time()).prop_map(|(path, local, time)| Command::VerifyPath { path, local, time }),
-        (any_path(), any_path(), any_time())
-            .prop_map(|(path, destination, time)| Command::Fetch { path, destination, time }),
+        (any_path(), any_time())
+            .prop_map(|(destination, time)| Command::Restore { destination, time }),
+        (any_path(), any_path(), any_time()).prop_map(|(path, local, time)| Command::VerifyPath {
+            path,
+            local,
+            time
+        }),
+        (any_path(), any_path(), any_time()).prop_map(|(path, destination, time)| Command::Fetch {
+            path,
+            destination,
+            time
+        }),
     ]
 }
 
@@ -147,7 +223,8 @@ fn any_nodes() -> impl Strategy<Value = Vec<BatchNode>> {
     let leaf = any_command().prop_map(BatchItem::Command);
     let item = leaf.prop_recursive(3, 12, 4, move |inner| {
         let node = (when.clone(), inner).prop_map(|(when, item)| BatchNode { when, item });
-        proptest::collection::vec(node, 1..4).prop_map(|nodes| BatchItem::Group(first_always(nodes)))
+        proptest::collection::vec(node, 1..4)
+            .prop_map(|nodes| BatchItem::Group(first_always(nodes)))
     });
     let when = prop_oneof![Just(When::Always), Just(When::IfOk), Just(When::IfFailed)];
     let node = (when, item).prop_map(|(when, item)| BatchNode { when, item });

@@ -13,41 +13,76 @@ fn chain(full: i64, incrementals: &[i64]) -> BackupChain {
     let mut last = full;
     let mut sets = Vec::new();
     for day in incrementals {
-        sets.push(BackupSet::new(SetId::Incremental { start: at(last), end: at(*day) }));
+        sets.push(BackupSet::new(SetId::Incremental {
+            start: at(last),
+            end: at(*day),
+        }));
         last = *day;
     }
-    BackupChain { full: BackupSet::new(SetId::Full { time: at(full) }), incrementals: sets, replaced: Vec::new() }
+    BackupChain {
+        full: BackupSet::new(SetId::Full { time: at(full) }),
+        incrementals: sets,
+        replaced: Vec::new(),
+    }
 }
 
 fn collection(chains: Vec<BackupChain>) -> Collection {
-    Collection { chains, ..Collection::default() }
+    Collection {
+        chains,
+        ..Collection::default()
+    }
 }
 
 fn damage(set: SetId) -> Damage {
-    Damage { set, reason: "volume 3 is missing".into() }
+    Damage {
+        set,
+        reason: "volume 3 is missing".into(),
+    }
 }
 
 fn starts(removals: &[Removal]) -> Vec<i64> {
-    let mut days: Vec<i64> = removals.iter().map(|r| (r.chain.as_secs() - at(0).as_secs()) / DAY).collect();
+    let mut days: Vec<i64> = removals
+        .iter()
+        .map(|r| (r.chain.as_secs() - at(0).as_secs()) / DAY)
+        .collect();
     days.dedup();
     days
 }
 
 fn rules() -> Rules {
-    Rules { min_chains: 1, ..Rules::default() }
+    Rules {
+        min_chains: 1,
+        ..Rules::default()
+    }
 }
 
 #[test]
 fn keep_fulls_counts_from_the_newest() {
     let all = collection(vec![chain(0, &[1, 2]), chain(10, &[11]), chain(20, &[])]);
-    let judgment = judge(&all, &[], &Rules { keep_fulls: Some(2), ..rules() });
+    let judgment = judge(
+        &all,
+        &[],
+        &Rules {
+            keep_fulls: Some(2),
+            ..rules()
+        },
+    );
     assert_eq!(starts(&judgment.remove), [0]);
     let days: Vec<SetId> = judgment.remove.iter().map(|r| r.set).collect();
-    assert_eq!(days, [
-        SetId::Incremental { start: at(1), end: at(2) },
-        SetId::Incremental { start: at(0), end: at(1) },
-        SetId::Full { time: at(0) },
-    ]);
+    assert_eq!(
+        days,
+        [
+            SetId::Incremental {
+                start: at(1),
+                end: at(2)
+            },
+            SetId::Incremental {
+                start: at(0),
+                end: at(1)
+            },
+            SetId::Full { time: at(0) },
+        ]
+    );
     assert_eq!(judgment.remove[0].reason, "keep-fulls 2: this is the 3rd");
     assert_eq!(judgment.keep[0].reason, "keep-fulls 2: this is the 2nd");
 }
@@ -55,9 +90,23 @@ fn keep_fulls_counts_from_the_newest() {
 #[test]
 fn age_looks_at_the_newest_set_of_a_chain() {
     let all = collection(vec![chain(0, &[1, 2]), chain(10, &[30]), chain(40, &[])]);
-    let judgment = judge(&all, &[], &Rules { older_than: Some((at(25), "max-age 20D".into())), ..rules() });
+    let judgment = judge(
+        &all,
+        &[],
+        &Rules {
+            older_than: Some((at(25), "max-age 20D".into())),
+            ..rules()
+        },
+    );
     assert_eq!(starts(&judgment.remove), [0]);
-    let all_old = judge(&all, &[], &Rules { older_than: Some((at(99), "max-age 1D".into())), ..rules() });
+    let all_old = judge(
+        &all,
+        &[],
+        &Rules {
+            older_than: Some((at(99), "max-age 1D".into())),
+            ..rules()
+        },
+    );
     assert_eq!(starts(&all_old.remove), [0, 10]);
     assert_eq!(all_old.keep[0].reason, "the newest restorable chain");
 }
@@ -65,7 +114,14 @@ fn age_looks_at_the_newest_set_of_a_chain() {
 #[test]
 fn older_chains_lose_their_incrementals_only() {
     let all = collection(vec![chain(0, &[1, 2]), chain(10, &[11])]);
-    let judgment = judge(&all, &[], &Rules { keep_incrementals: Some(1), ..rules() });
+    let judgment = judge(
+        &all,
+        &[],
+        &Rules {
+            keep_incrementals: Some(1),
+            ..rules()
+        },
+    );
     assert!(judgment.remove.iter().all(|r| !r.set.is_full()));
     assert_eq!(starts(&judgment.remove), [0]);
     assert_eq!(judgment.keep.len(), 3);
@@ -74,11 +130,33 @@ fn older_chains_lose_their_incrementals_only() {
 #[test]
 fn keep_rules_hold_what_others_would_remove() {
     // Chains on the 1st and 16th of January to June.
-    let all = collection([0, 15, 31, 46, 59, 74, 90, 105, 120, 135, 151, 166].map(|d| chain(d, &[])).to_vec());
-    let judgment = judge(&all, &[], &Rules { keep_fulls: Some(1), keep_monthly: 3, ..rules() });
+    let all = collection(
+        [0, 15, 31, 46, 59, 74, 90, 105, 120, 135, 151, 166]
+            .map(|d| chain(d, &[]))
+            .to_vec(),
+    );
+    let judgment = judge(
+        &all,
+        &[],
+        &Rules {
+            keep_fulls: Some(1),
+            keep_monthly: 3,
+            ..rules()
+        },
+    );
     assert_eq!(starts(&judgment.keep), [105, 135, 166]);
-    assert_eq!(judgment.keep[0].reason, "keep-monthly 3: the newest of 2026-04");
-    let alone = judge(&all, &[], &Rules { keep_yearly: 2, ..rules() });
+    assert_eq!(
+        judgment.keep[0].reason,
+        "keep-monthly 3: the newest of 2026-04"
+    );
+    let alone = judge(
+        &all,
+        &[],
+        &Rules {
+            keep_yearly: 2,
+            ..rules()
+        },
+    );
     assert_eq!(starts(&alone.keep), [166]);
     assert_eq!(alone.remove[0].reason, "no keep rule holds it");
 }
@@ -87,19 +165,44 @@ fn keep_rules_hold_what_others_would_remove() {
 fn damage_never_pushes_a_good_chain_out() {
     let all = collection(vec![chain(0, &[]), chain(10, &[]), chain(20, &[])]);
     let newest = damage(SetId::Full { time: at(20) });
-    let judgment = judge(&all, std::slice::from_ref(&newest), &Rules { keep_fulls: Some(1), ..rules() });
+    let judgment = judge(
+        &all,
+        std::slice::from_ref(&newest),
+        &Rules {
+            keep_fulls: Some(1),
+            ..rules()
+        },
+    );
     assert_eq!(starts(&judgment.remove), [0]);
     assert_eq!(judgment.keep[0].reason, "the newest restorable chain");
-    assert_eq!(judgment.keep[1].reason, "damaged, but no newer chain is restorable");
+    assert_eq!(
+        judgment.keep[1].reason,
+        "damaged, but no newer chain is restorable"
+    );
     let every = [0, 10, 20].map(|d| damage(SetId::Full { time: at(d) }));
-    let judgment = judge(&all, &every, &Rules { older_than: Some((at(99), "max-age 1D".into())), ..rules() });
+    let judgment = judge(
+        &all,
+        &every,
+        &Rules {
+            older_than: Some((at(99), "max-age 1D".into())),
+            ..rules()
+        },
+    );
     assert!(judgment.remove.is_empty());
 }
 
 #[test]
 fn min_chains_is_a_floor() {
     let all = collection(vec![chain(0, &[]), chain(10, &[]), chain(20, &[])]);
-    let judgment = judge(&all, &[], &Rules { keep_fulls: Some(1), min_chains: 2, ..rules() });
+    let judgment = judge(
+        &all,
+        &[],
+        &Rules {
+            keep_fulls: Some(1),
+            min_chains: 2,
+            ..rules()
+        },
+    );
     assert_eq!(starts(&judgment.remove), [0]);
     assert_eq!(judgment.keep[0].reason, "min-chains 2");
 }
@@ -116,7 +219,10 @@ fn history() -> impl Strategy<Value = Vec<BackupChain>> {
                 _ => chains.push((day, Vec::new())),
             }
         }
-        chains.iter().map(|(full, incrementals)| chain(*full, incrementals)).collect()
+        chains
+            .iter()
+            .map(|(full, incrementals)| chain(*full, incrementals))
+            .collect()
     })
 }
 
@@ -129,14 +235,16 @@ fn any_rules() -> impl Strategy<Value = Rules> {
         0u32..3,
         1u32..4,
     )
-        .prop_map(|(age, keep_fulls, keep_incrementals, keep_monthly, keep_yearly, min_chains)| Rules {
-            older_than: age.map(|day| (at(day), "max-age".to_owned())),
-            keep_fulls,
-            keep_incrementals,
-            keep_monthly,
-            keep_yearly,
-            min_chains,
-        })
+        .prop_map(
+            |(age, keep_fulls, keep_incrementals, keep_monthly, keep_yearly, min_chains)| Rules {
+                older_than: age.map(|day| (at(day), "max-age".to_owned())),
+                keep_fulls,
+                keep_incrementals,
+                keep_monthly,
+                keep_yearly,
+                min_chains,
+            },
+        )
 }
 
 proptest! {

@@ -22,13 +22,10 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
     assert!(out.len() as u64 <= LIMIT);
 
     let _ = SignatureIndex::parse(other);
-    let forged = [
-        b"rs\x01\x36\0\0\0",
-        &[block_len.max(1)],
-        b"\0\0\0\x08",
-        other,
-    ]
-    .concat();
+    let mut forged = b"rs\x01\x36\0\0\0".to_vec();
+    forged.push(block_len.max(1));
+    forged.extend_from_slice(b"\0\0\0\x08");
+    forged.extend_from_slice(other);
     if let Ok(index) = SignatureIndex::parse(&forged) {
         let mut delta = DeltaReader::new(Arc::new(index), basis);
         delta

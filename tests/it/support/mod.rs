@@ -1,7 +1,9 @@
 //! What several capabilities need: other programs, scratch folders, trees and their comparison.
 
+pub mod home;
 pub mod keyring;
 pub mod programs;
 pub mod scratch;
 pub mod tree;
+pub mod vault;
 pub mod weirdtree;

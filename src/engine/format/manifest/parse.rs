@@ -59,6 +59,7 @@ pub(super) fn parse(text: &[u8], files: Files) -> Result<Manifest, Error> {
             });
         } else if at_margin && keyword.eq_ignore_ascii_case(b"filelist") {
             close(section, &mut manifest)?;
+            manifest.has_list = true;
             let announced = number(first_word(rest).0);
             section = Section::Files(OpenFiles {
                 announced,

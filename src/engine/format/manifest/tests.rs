@@ -54,6 +54,7 @@ fn sample() -> Manifest {
             change(FileWord::Deleted, "dir/b"),
         ]),
         files_damaged: false,
+        has_list: true,
     }
 }
 
@@ -271,7 +272,8 @@ proptest! {
             list.into_iter().map(|(word, path)| FileChange { word, path }).collect()
         });
         let hostname = hostname.map(String::into_bytes);
-        let manifest = Manifest { hostname, local_dir, volumes, files, files_damaged: false };
+        let has_list = files.is_some();
+        let manifest = Manifest { hostname, local_dir, volumes, files, files_damaged: false, has_list };
         prop_assert_eq!(Manifest::parse(&manifest.to_bytes()), Ok(manifest));
     }
 

@@ -276,18 +276,20 @@ impl Finished {
             })
             .map(|code| code & 0xffff)
             .collect();
-        // Bad passphrase, no secret key, bad secret key, no pinentry, canceled; no session key.
-        let key = [11, 17, 7, 86, 85, 99, 198];
-        if self.says("PLAINTEXT") {
+        // Bad secret key, bad passphrase, no secret key, no or failing pinentry, bad PIN, canceled, no passphrase.
+        let key = [7, 11, 17, 85, 86, 87, 99, 177, 198];
+        let says_any = |keywords: &[&str]| keywords.iter().any(|keyword| self.says(keyword));
+        if says_any(&["PLAINTEXT"]) {
             ErrorKind::Corrupt
-        } else if self.says("NO_SECKEY")
-            || self.says("BAD_PASSPHRASE")
-            || self.says("MISSING_PASSPHRASE")
+        } else if says_any(&[
+            "NO_SECKEY",
+            "NEED_PASSPHRASE_SYM",
+            "BAD_PASSPHRASE",
+            "MISSING_PASSPHRASE",
+        ]) || codes.iter().any(|code| key.contains(code))
         {
             ErrorKind::WrongKey
-        } else if codes.iter().any(|code| key.contains(code)) {
-            ErrorKind::WrongKey
-        } else if self.says("BADMDC") || self.says("DECRYPTION_FAILED") || self.says("NODATA") {
+        } else if says_any(&["BADMDC", "DECRYPTION_FAILED", "NODATA"]) {
             ErrorKind::Corrupt
         } else {
             ErrorKind::Unsupported

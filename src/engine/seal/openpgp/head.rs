@@ -17,6 +17,9 @@ const PROTECTED: u8 = 18;
 /// GnuPG 2.3's own container, which never became a standard.
 const GNUPG_AEAD: u8 = 20;
 
+/// Version, prefix of the shortest blocks, literal packet without content, modification detection code.
+const MIN_PROTECTED_BYTES: usize = 1 + 10 + 8 + 22;
+
 /// How the data is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine::seal) enum Container {
@@ -93,7 +96,10 @@ fn parse(bytes: &[u8]) -> Result<Head, Trouble> {
     loop {
         let tag = tag(rest)?;
         match tag {
-            PROTECTED => return Ok(head),
+            PROTECTED => {
+                long_enough(rest)?;
+                return Ok(head);
+            }
             GNUPG_AEAD => {
                 return Ok(Head {
                     container: Container::GnuPgAead,
@@ -136,6 +142,13 @@ fn tag(bytes: &[u8]) -> Result<u8, Trouble> {
 
 /// Splits off the body of a packet of known length.
 fn body(bytes: &[u8]) -> Result<(&[u8], &[u8]), Trouble> {
+    let (header, length) = header(bytes)?;
+    let rest = bytes.get(header..).ok_or(Trouble::TooShort)?;
+    rest.split_at_checked(length).ok_or(Trouble::TooShort)
+}
+
+/// Lengths of the header and the body of a packet of known length.
+fn header(bytes: &[u8]) -> Result<(usize, usize), Trouble> {
     let number = |bytes: &[u8]| {
         bytes
             .iter()
@@ -143,7 +156,7 @@ fn body(bytes: &[u8]) -> Result<(&[u8], &[u8]), Trouble> {
     };
     let at = |range: std::ops::Range<usize>| bytes.get(range).ok_or(Trouble::TooShort);
     let first = number(at(0..1)?);
-    let (header, length) = if first & 0x40 != 0 {
+    Ok(if first & 0x40 != 0 {
         match number(at(1..2)?) {
             short @ 0..=191 => (2, short),
             high @ 192..=223 => (3, ((high - 192) << 8) + number(at(2..3)?) + 192),
@@ -158,9 +171,32 @@ fn body(bytes: &[u8]) -> Result<(&[u8], &[u8]), Trouble> {
             2 => (5, number(at(1..5)?)),
             _ => return Err(Trouble::NotOpenPgp),
         }
+    })
+}
+
+/// Whether encrypted data holds a prefix, a smallest packet and the modification detection code.
+///
+/// The library takes that for granted.
+fn long_enough(bytes: &[u8]) -> Result<(), Trouble> {
+    let second = bytes.get(1).copied().ok_or(Trouble::TooShort)?;
+    let new_format = bytes.first().is_some_and(|first| first & 0x40 != 0);
+    let (header, part) = match (new_format, second) {
+        (true, part @ 224..=254) => (2, 1usize << (part & 0x1f)),
+        (false, _) if bytes.first().is_some_and(|first| first & 3 == 3) => (1, usize::MAX),
+        _ => {
+            // The body need not be here as a whole.
+            let (header, length) = header(bytes)?;
+            (header, length)
+        }
     };
-    let rest = bytes.get(header..).ok_or(Trouble::TooShort)?;
-    rest.split_at_checked(length).ok_or(Trouble::TooShort)
+    if part < MIN_PROTECTED_BYTES {
+        return Err(Trouble::NotOpenPgp);
+    }
+    if bytes.len() < header + MIN_PROTECTED_BYTES {
+        Err(Trouble::TooShort)
+    } else {
+        Ok(())
+    }
 }
 
 /// The whole message again: the bytes peeked at, then the rest.
@@ -182,6 +218,8 @@ mod tests {
         let mut message = vec![
             0x8c, 13, 4, 9, 3, 2, 1, 2, 3, 4, 5, 6, 7, 8, 0xff, 0xd2, 0xea,
         ];
+        assert_eq!(parse(&message).unwrap_err(), Trouble::TooShort);
+        message.extend([0; 60]);
         let head = parse(&message).unwrap();
         assert_eq!(
             (head.passphrases, &head.ciphers[..], head.container),

@@ -18,6 +18,7 @@ use sequoia_openpgp::parse::stream::{
 use sequoia_openpgp::types::SymmetricAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle};
 use std::io::{self, Read};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Content held back, and as much again read ahead.
@@ -39,7 +40,7 @@ pub(in crate::engine::seal) struct MessageReader {
     failed: bool,
 }
 
-/// The first error of the input. The library takes any error below it for damage, and would hide an outage.
+/// The first error that is not the library's. It takes any error below it for damage, and would hide an outage.
 type Trouble = Arc<Mutex<Option<Error>>>;
 
 impl MessageReader {
@@ -54,14 +55,20 @@ impl MessageReader {
             inner: Mutex::new(input),
             trouble: Arc::clone(&trouble),
         };
-        let decryptor = DecryptorBuilder::from_reader(input).and_then(|builder| {
-            builder.buffer_size(HELD_BACK_BYTES).with_policy(
-                &*POLICY,
-                None,
-                Helper { secrets, signer },
+        let helper = Helper {
+            secrets,
+            signer,
+            trouble: Arc::clone(&trouble),
+        };
+        let decryptor = survive(|| {
+            let builder = checked(DecryptorBuilder::from_reader(input), ErrorKind::Corrupt)?
+                .buffer_size(HELD_BACK_BYTES);
+            checked(
+                builder.with_policy(&*POLICY, None, helper),
+                ErrorKind::Corrupt,
             )
         });
-        match checked(decryptor, ErrorKind::Corrupt) {
+        match decryptor {
             Ok(decryptor) => Ok(Self {
                 decryptor,
                 trouble,
@@ -77,28 +84,35 @@ impl Read for MessageReader {
         if self.failed {
             return Err(Error::new(ErrorKind::Corrupt, "reading goes on after an error").into());
         }
-        self.decryptor.read(data).map_err(|error| {
+        survive(|| Ok(self.decryptor.read(data)?)).map_err(|error| {
             // The library keeps no state that could be asked again.
             self.failed = true;
-            let error = match Error::from(error) {
-                // Its decoders have no kinds of their own.
-                error if matches!(error.kind(), ErrorKind::Io | ErrorKind::Corrupt) => {
-                    Error::new(ErrorKind::Corrupt, "damaged OpenPGP message").with_source(error)
-                }
-                error => error,
-            };
             cause(&self.trouble, error).into()
         })
     }
 }
 
-/// What really went wrong: the input's error if it had one.
+/// Runs the library on outside data. It takes some things for granted that such data need not keep, and panics.
+fn survive<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        let message = "damaged OpenPGP message, which broke the decoder";
+        Err(Error::new(ErrorKind::Corrupt, message))
+    })
+}
+
+/// What really went wrong: the error of the input or of the signer check, if there was one.
 fn cause(trouble: &Trouble, error: Error) -> Error {
-    trouble
+    let own = trouble
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .take()
-        .unwrap_or(error)
+        .take();
+    own.unwrap_or_else(|| match error.kind() {
+        // The library's decoders have no kinds of their own.
+        ErrorKind::Io => {
+            Error::new(ErrorKind::Corrupt, "damaged OpenPGP message").with_source(error)
+        }
+        _ => error,
+    })
 }
 
 /// An input the library accepts: it asks for `Sync`, though it never shares it.
@@ -130,6 +144,7 @@ impl<R: Read> Read for Input<R> {
 struct Helper {
     secrets: Arc<Secrets>,
     signer: Option<RequiredSigner>,
+    trouble: Trouble,
 }
 
 /// Tries a session key; true if it fits.
@@ -249,7 +264,10 @@ impl VerificationHelper for Helper {
                 }
             }
         }
-        Err(not_signed_by(&signer.name, &others.join("; ")).into())
+        let error = not_signed_by(&signer.name, &others.join("; "));
+        let told = error.to_string();
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        Err(openpgp::Error::BadSignature(told).into())
     }
 }
 

@@ -70,6 +70,55 @@ fn everything_gpg_writes_to_keys_opens() {
     }
 }
 
+/// Packets of type 20, as GnuPG 2.3 writes them for keys that ask for it. Made by hand (AES-256, OCB, chunks of 64
+/// KiB) and checked with gpg 2.2.40; `message.gpg` is for `ada.key`, `sym.gpg` for the passphrase «pw».
+#[test]
+fn the_container_of_gnupg_2_3_opens_through_gpg() {
+    let content: &[u8] = b"Sealed in GnuPG's own way.";
+    let (message, by_passphrase) = (
+        include_bytes!("aead/message.gpg"),
+        include_bytes!("aead/sym.gpg"),
+    );
+    let home = Home::new();
+    home.ok(&["--import"], include_bytes!("aead/ada.key"));
+    let with = |first: &str, second: &str| {
+        let options = SealOptions {
+            keyring: home.keyring(),
+            ..symmetric(first)
+        };
+        open(&SealOptions {
+            further_passphrases: vec![secret(second)],
+            ..options
+        })
+        .unwrap()
+    };
+    let seal = with("no", "pw");
+    assert_eq!(unseal(&*seal, Form::Gpg, message).unwrap(), content);
+    assert_eq!(unseal(&*seal, Form::Gpg, by_passphrase).unwrap(), content);
+    let error = unseal(&*with("no", "neither"), Form::Gpg, by_passphrase).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongKey, "{error}");
+    for file in [&message[..], by_passphrase] {
+        for at in [file.len() - 1, file.len() - 20, file.len() - 40] {
+            let mut damaged = file.to_vec();
+            damaged[at] ^= 1;
+            assert!(unseal(&*seal, Form::Gpg, &damaged).is_err(), "flip at {at}");
+            assert!(
+                unseal(&*seal, Form::Gpg, &file[..at]).is_err(),
+                "cut at {at}"
+            );
+        }
+    }
+    // Without GnuPG there is no way.
+    let files = tempfile::tempdir().unwrap();
+    let options = SealOptions {
+        keyring: Keyring::Certificates(files.path().into()),
+        ..symmetric("pw")
+    };
+    let error = unseal(&*open(&options).unwrap(), Form::Gpg, by_passphrase).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.hint().is_some());
+}
+
 #[test]
 fn damage_is_found_through_gpg_as_well() {
     let home = Home::with_ada();

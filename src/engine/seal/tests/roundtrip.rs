@@ -263,6 +263,39 @@ fn damaged_messages_never_pass() {
 }
 
 #[test]
+fn no_damage_breaks_the_decoder() {
+    use rand::{Rng, SeedableRng};
+    let mut rng = rand::rngs::SmallRng::seed_from_u64(11);
+    let seals = [Compression::None, Compression::Default].map(|compression| {
+        open(&SealOptions {
+            compression,
+            ..symmetric("pw")
+        })
+        .unwrap()
+    });
+    for round in 0..600 {
+        let seal = &*seals[round % 2];
+        let mut file = sealed(seal, &mixed(rng.random_range(0..400)));
+        // The first packets tell whether a damaged passphrase packet is tried at all; most damage goes behind them.
+        let first = if round % 10 == 0 { 0 } else { 15 };
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(first..file.len());
+            match rng.random_range(0..3) {
+                0 => file[at] ^= 1 << rng.random_range(0..8),
+                1 => file[at] = rng.random(),
+                _ => file.truncate(at.max(first + 1)),
+            }
+        }
+        if let Err(error) = unseal(seal, Form::Gpg, &file) {
+            assert!(
+                !error.to_string().contains("broke the decoder"),
+                "round {round}: {error} {file:02x?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_error_stays_an_error() {
     let seal = open(&symmetric("pw")).unwrap();
     let mut file = sealed(&*seal, &noise(3 << 20));

@@ -366,6 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_the_disk_keep_their_kind() {
+        use rustix::io::Errno;
+        for (errno, kind) in [
+            (Errno::NOSPC, ErrorKind::Full),
+            (Errno::DQUOT, ErrorKind::Full),
+            (Errno::ROFS, ErrorKind::Denied),
+            (Errno::ACCESS, ErrorKind::Denied),
+            (Errno::IO, ErrorKind::Io),
+        ] {
+            let error = trouble("write", Path::new("/x"), io::Error::from(errno));
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+
+    #[test]
     fn a_missing_source_is_an_error_before_anything_is_made() {
         let root = tempfile::tempdir().expect("dir");
         let dir = root.path().join("target");

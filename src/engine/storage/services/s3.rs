@@ -78,7 +78,9 @@ impl S3Storage {
                 service = service.default_storage_class(class);
             }
             let operator = Operator::new(service).map_err(|e| explain(e, bucket))?;
-            let context = operator.base_context().with_executor(Executor::with(Parts(runtime)));
+            let context = operator
+                .base_context()
+                .with_executor(Executor::with(Parts(runtime)));
             Ok(operator.with_context(context))
         };
         let class = options
@@ -187,7 +189,7 @@ impl Storage for S3Storage {
     }
 
     fn stat(&self, name: &str) -> Result<Option<Object>> {
-        names::check(name)?;
+        check(name)?;
         self.transfer.block_on(async {
             match self.answer(self.standard.stat(name)).await {
                 Ok(meta) if meta.mode() == EntryMode::FILE => Ok(Some(Object {
@@ -202,7 +204,7 @@ impl Storage for S3Storage {
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
-        names::check(name)?;
+        check(name)?;
         let mut download = self.transfer.download(to);
         self.transfer.block_on(async {
             let reader = self.answer(self.standard.reader(name)).await?;
@@ -221,7 +223,7 @@ impl Storage for S3Storage {
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
-        names::check(name)?;
+        check(name)?;
         let operator = match &self.classed {
             Some(classed) if !(self.standard_names)(name) => classed,
             _ => &self.standard,
@@ -230,7 +232,7 @@ impl Storage for S3Storage {
     }
 
     fn delete(&self, name: &str) -> Result<()> {
-        names::check(name)?;
+        check(name)?;
         self.transfer.block_on(async {
             match self.answer(self.standard.delete(name)).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -329,6 +331,18 @@ fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3>
         _ => {}
     }
     Ok(service)
+}
+
+/// opendal trims blanks from the ends of a name, and would put it under another.
+fn check(name: &str) -> Result<()> {
+    names::check(name)?;
+    if name.trim() == name {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("{name:?} has blanks at an end, which s3 targets do not keep"),
+    ))
 }
 
 fn bad_setting(name: &str, value: &str, known: &str) -> Error {

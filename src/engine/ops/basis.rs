@@ -1,0 +1,168 @@
+//! What a new set is built on, and what must hold before its first byte is written.
+
+use super::backup::{BackupOptions, Mode};
+use crate::engine::collection::{BackupChain, Collection};
+use crate::engine::context::Context;
+use crate::engine::engine::Engine;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::sigtar::{SigEntry, SigtarReader};
+use crate::engine::monitor::Level;
+use crate::engine::stream::overlay::Overlay;
+use crate::engine::tree::Source;
+
+impl Engine {
+    /// A wrong passphrase is found before the first byte is written: two keys in one chain make it unreadable.
+    pub(super) fn check_key(
+        &self,
+        collection: &Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<()> {
+        let newest = collection.latest_chain().and_then(|c| c.sets().next_back());
+        let Some(set) = newest.filter(|s| s.is_encrypted() && self.target.seal.can_read_back())
+        else {
+            return Ok(());
+        };
+        match self.remote_manifest(set, cx) {
+            Err(e) if e.kind() == ErrorKind::WrongKey => {
+                if options.allow_new_key && options.mode == Mode::Full {
+                    cx.monitor.note(
+                        Level::Warning,
+                        "the newest set does not open with today's key; a new chain begins",
+                    );
+                    return Ok(());
+                }
+                Err(e
+                    .within(format!("the key does not open the newest set at {}", self.location()))
+                    .with_hint("use the passphrase or key of that set, or make a full backup with --allow-new-key"))
+            }
+            // Damage is judged by `inspect`, which must not go by an intact copy here.
+            Err(e) if e.kind() == ErrorKind::Corrupt => self
+                .archive
+                .note(set.id, |record| record.manifest_bytes = None),
+            Err(e) => Err(e),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// An unmounted disk looks like an empty directory; a backup of it would call everything deleted.
+    pub(super) fn check_source(
+        &self,
+        source: &Source,
+        collection: &Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<()> {
+        let is_empty = std::fs::read_dir(source.root()).is_ok_and(|mut d| d.next().is_none());
+        if options.allow_empty || !is_empty {
+            return Ok(());
+        }
+        let Some(chain) = collection.latest_chain() else {
+            return Ok(());
+        };
+        for set in chain.sets() {
+            let manifest = self.manifest(set, cx);
+            // With a public key alone the manifest may be unreadable; then assume that there was something.
+            if !manifest.is_ok_and(|m| m.volumes.values().all(|v| v.end.path.is_root())) {
+                return Err(Error::new(
+                    ErrorKind::Source,
+                    format!(
+                        "the source {} is empty, and was not in the last backup",
+                        source.root().display()
+                    ),
+                )
+                .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest chain, undamaged, of this host and source, and with all its sigtars here.
+    ///
+    /// # Errors
+    /// `NoBackup` or `Corrupt` if there is none to extend, `Mismatch` if it is of another host or source.
+    pub(super) fn chain_to_extend<'a>(
+        &self,
+        collection: &'a Collection,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<&'a BackupChain> {
+        let refused = |kind, why: &str| {
+            Error::new(kind, format!("the newest chain cannot be extended: {why}"))
+                .with_hint("make a full backup")
+        };
+        let health = self.inspect(collection, cx)?;
+        if let Some(reason) = health.why_not {
+            let kind = if health.damage.is_empty() {
+                ErrorKind::NoBackup
+            } else {
+                ErrorKind::Corrupt
+            };
+            return Err(refused(kind, &reason));
+        }
+        let chain = collection
+            .latest_chain()
+            .ok_or_else(|| refused(ErrorKind::NoBackup, "there is no full set to build on"))?;
+        self.check_origin(chain, options, cx)?;
+        for set in chain.sets() {
+            match self.ensure_sigtar(set, cx) {
+                Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    return Err(refused(ErrorKind::Corrupt, &e.to_string()));
+                }
+                result => result?,
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Host and source must be those of the chain: mixing two makes everything look deleted and new.
+    fn check_origin(
+        &self,
+        chain: &BackupChain,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<()> {
+        let Some(set) = chain.sets().next_back().filter(|_| !options.allow_mismatch) else {
+            return Ok(());
+        };
+        let Ok(manifest) = self.manifest(set, cx) else {
+            return Ok(());
+        };
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        let differs = |what: &str, was: &[u8], is: &[u8]| {
+            Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the backups at {} are of {what} {:?}, this is {:?}",
+                    self.location(),
+                    text(was),
+                    text(is)
+                ),
+            )
+            .with_hint("check the target; if it is right, use --allow-source-mismatch once")
+        };
+        if let Some(host) = manifest
+            .hostname
+            .filter(|h| *h != options.hostname && !options.hostname_aliases.contains(h))
+        {
+            return Err(differs("host", &host, &options.hostname));
+        }
+        match manifest.local_dir {
+            Some(dir) if dir != options.label => Err(differs("source", &dir, &options.label)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The state an increment is compared with; nothing for a full set.
+    pub(super) fn overlay(
+        &self,
+        basis: Option<&BackupChain>,
+        cx: &Context,
+    ) -> Result<Overlay<impl Iterator<Item = Result<SigEntry>> + Send + use<>>> {
+        let mut layers = Vec::new();
+        for set in basis.into_iter().flat_map(BackupChain::sets) {
+            layers.push(SigtarReader::new(self.sigtar(set, cx)?).map(|e| e.map_err(Error::from)));
+        }
+        Ok(Overlay::new(layers))
+    }
+}

@@ -1,0 +1,210 @@
+//! Checks what is backed up and where to.
+
+use super::{Checker, keys};
+use crate::profile::file::{ProfileFile, SourceFile, TargetFile};
+use crate::profile::{SelectRule, Source, Target, TargetUrl};
+
+impl Checker<'_> {
+    pub(super) fn source(&mut self, file: &SourceFile) -> Option<Source> {
+        let mut rules = Vec::new();
+        if let Some(older) = &file.exclude_older_than {
+            rules.push(SelectRule::OlderThan(older.time.clone()));
+        }
+        for (i, name) in file.exclude_if_present.0.iter().enumerate() {
+            if name.is_empty() || name.contains('/') {
+                self.problem(
+                    &format!("source.exclude-if-present.{i}"),
+                    format!("{name:?} is not the name of a file"),
+                    None,
+                );
+            }
+            rules.push(SelectRule::IfPresent(name.clone()));
+        }
+        for (i, pattern) in file.exclude_regex.0.iter().enumerate() {
+            if let Err(error) = regex::bytes::Regex::new(pattern) {
+                let reason = error.to_string();
+                let reason = reason
+                    .lines()
+                    .last()
+                    .unwrap_or("")
+                    .trim_start_matches("error: ")
+                    .to_owned();
+                self.problem(
+                    &format!("source.exclude-regex.{i}"),
+                    format!("not a regular expression: {reason}"),
+                    None,
+                );
+            }
+            rules.push(SelectRule::Regex {
+                include: false,
+                pattern: pattern.clone(),
+            });
+        }
+        for (i, line) in file.select.0.iter().enumerate() {
+            let rule = line
+                .strip_prefix("- ")
+                .map(|p| (false, p))
+                .or_else(|| line.strip_prefix("+ ").map(|p| (true, p)));
+            let (include, pattern) = match rule {
+                Some((include, pattern)) if !pattern.trim().is_empty() => (include, pattern.trim()),
+                _ => {
+                    let help =
+                        format!("write \"- {line}\" to leave out or \"+ {line}\" to take in");
+                    self.problem(
+                        &format!("source.select.{i}"),
+                        format!("{line:?} says neither + nor -"),
+                        Some(help),
+                    );
+                    continue;
+                }
+            };
+            let pattern = match pattern.strip_prefix("~/") {
+                Some(rest) => self.around.home.join(rest).display().to_string(),
+                None => pattern.to_owned(),
+            };
+            rules.push(SelectRule::Glob { include, pattern });
+        }
+        for (i, name) in file.exclude_file.0.iter().enumerate() {
+            let key = if self
+                .loaded
+                .places
+                .contains_key(&keys(&format!("source.exclude-file.{i}")))
+            {
+                format!("source.exclude-file.{i}")
+            } else {
+                "source.exclude-file".to_owned()
+            };
+            let path = self.path(&key, name);
+            if self.around.look_at_files && !path.is_file() {
+                self.problem(&key, format!("there is no file {}", path.display()), None);
+            }
+            rules.push(SelectRule::File {
+                include: false,
+                path,
+                nul_separated: false,
+            });
+        }
+        let Some(path) = &file.path else {
+            if !self.known_bad("source") {
+                self.problem(
+                    "source",
+                    "the profile says no source",
+                    Some("write source = \"/home/me\"".to_owned()),
+                );
+            }
+            return None;
+        };
+        if path.is_empty() {
+            self.problem("source.path", "the source is empty", None);
+        }
+        Some(Source {
+            root: self.path("source.path", path),
+            must_exist: file.must_exist,
+            rules,
+            one_filesystem: file.one_filesystem,
+            exclude_devices: file.exclude_devices,
+            follow_symlinks: file.follow_symlinks,
+        })
+    }
+
+    pub(super) fn targets(&mut self, file: &ProfileFile) -> Vec<Target> {
+        let several = file.target.0.len() > 1;
+        if file.target.is_empty() && !self.known_bad("target") {
+            let help =
+                "write target = \"sftp://me@host//path\" or target = \"file:///path\"".to_owned();
+            self.problem("target", "the profile says no target", Some(help));
+        }
+        let list = self.loaded.places.contains_key(&keys("target.0")) || several;
+        let mut targets: Vec<Target> = Vec::new();
+        for (i, entry) in file.target.0.iter().enumerate() {
+            let key = if list {
+                format!("target.{i}")
+            } else {
+                "target".to_owned()
+            };
+            if let Some(target) = self.target(&key, entry, i, file.allow_inline_secrets) {
+                if targets.iter().any(|t| t.name == target.name) {
+                    let help = Some("give each target a name of its own".to_owned());
+                    self.problem(
+                        &format!("{key}.name"),
+                        format!("two targets are called {}", target.name),
+                        help,
+                    );
+                }
+                targets.push(target);
+            }
+        }
+        targets
+    }
+
+    fn target(&mut self, key: &str, file: &TargetFile, i: usize, inline: bool) -> Option<Target> {
+        let password = file
+            .password
+            .as_ref()
+            .map(|p| self.secret(&format!("{key}.password"), p, inline));
+        if !(1..=64).contains(&file.connections) {
+            self.problem(
+                &format!("{key}.connections"),
+                "connections go from 1 to 64",
+                None,
+            );
+        }
+        let Some(url) = &file.url else {
+            if !self.known_bad(key) {
+                self.problem(
+                    key,
+                    "the target says no url",
+                    Some("write url = \"sftp://me@host//path\"".to_owned()),
+                );
+            }
+            return None;
+        };
+        let url = TargetUrl::new(url.as_str());
+        if url.has_password() && !inline {
+            self.problem(
+                &format!("{key}.url"),
+                "the URL holds a password",
+                Some("take it out and write password = { file = \"…\" }".to_owned()),
+            );
+        }
+        let name = file.name.clone().unwrap_or_else(|| {
+            if i == 0 {
+                "first".into()
+            } else {
+                format!("{}", i + 1)
+            }
+        });
+        self.file_name(&format!("{key}.name"), &name);
+        Some(Target {
+            name,
+            url,
+            options: file
+                .options
+                .iter()
+                .map(|(k, v)| (k.clone(), v.to_string()))
+                .collect(),
+            password: password.flatten(),
+            optional: file.optional,
+            upload_limit: file.upload_limit.as_ref().map(|r| r.bytes),
+            download_limit: file.download_limit.as_ref().map(|r| r.bytes),
+            connections: file.connections,
+            retries: file.retries,
+            timeout: file.timeout.duration(),
+        })
+    }
+
+    pub(super) fn file_name(&mut self, key: &str, name: &str) {
+        if name.is_empty()
+            || name.contains('/')
+            || name == "."
+            || name == ".."
+            || name.chars().any(char::is_control)
+        {
+            self.problem(
+                key,
+                format!("{name:?} cannot be the name of a directory"),
+                None,
+            );
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Import of a duply profile directory: `conf`, `exclude`, `pre`, `post` become a folder with `profile.toml`.
+//!
+//! `conf` is a shell script, so bash reads it, in an empty environment, and tells the variables. Nothing is guessed
+//! in silence: what has no counterpart becomes a comment and a warning. Name and place of the archive dir are
+//! kept, so that the next backup goes on where duply stopped.
+
+use super::error::Errors;
+use super::load::Surroundings;
+use super::secret::capture;
+use crate::engine::error::{Error, Result};
+use crate::engine::secret::Secret;
+use params::Params;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use translate::Import;
+
+mod params;
+mod translate;
+
+/// Longest a `conf` may run.
+const CONF_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads `$1` and prints its variables as NUL-terminated triples: name, `x` if exported, value; then, after `=`, the
+/// words of `DUPL_PARAMS`.
+const READER: &str = r#"exec 3>&1 >/dev/null
+before=" $(compgen -v | tr '\n' ' ') "
+. "$1" || exit 3
+exported=" $(compgen -e | tr '\n' ' ') "
+for __v in $(compgen -v); do
+  case "$before" in *" $__v "*) case "$__v" in DUPL_PARAMS) ;; *) continue ;; esac ;; esac
+  case "$__v" in __v|before|exported|BASH_*|PIPESTATUS|FUNCNAME|_) continue ;; esac
+  case "$exported" in *" $__v "*) __x=x ;; *) __x= ;; esac
+  printf '%s\0%s\0%s\0' "$__v" "$__x" "${!__v}" >&3
+done
+printf '=\0' >&3
+eval "set -- $DUPL_PARAMS"
+for __w in "$@"; do printf '%s\0' "$__w" >&3; done
+"#;
+
+/// A duply profile, translated.
+#[derive(Debug)]
+pub struct Imported {
+    /// Name of the profile, as in duply.
+    pub name: String,
+    /// The text of `profile.toml`.
+    pub toml: String,
+    /// Further files of its folder.
+    pub files: Vec<ImportedFile>,
+    /// What to look at before the first run.
+    pub warnings: Vec<String>,
+}
+
+/// A file beside the profile.
+#[derive(Debug)]
+pub struct ImportedFile {
+    /// Its name.
+    pub name: String,
+    /// What is in it; secrets among them, so it is not shown.
+    pub content: Secret,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+/// Translates the duply profile in `dir`; the folder `NAME` will be made in `dest`.
+///
+/// Runs `conf` in bash, which is what duply does with it; changes nothing.
+///
+/// # Errors
+/// No such profile, a `conf` bash does not get through, or one that was never filled in.
+pub fn import(
+    dir: &Path,
+    dest: &Path,
+    around: &Surroundings,
+) -> std::result::Result<Imported, Errors> {
+    let dir = around.current_dir.join(dir);
+    let name = dir
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let conf = dir.join("conf");
+    if !conf.is_file() {
+        return Err(Errors::single(
+            format!("{} is no duply profile: it has no conf", dir.display()),
+            None,
+        ));
+    }
+    let (variables, words) = read_conf(&conf, &name, &dir, around)?;
+    let mut import = Import {
+        name: name.clone(),
+        folder: dest.join(&name),
+        around,
+        variables,
+        used: BTreeSet::new(),
+        params: Params::default(),
+        files: Vec::new(),
+        warnings: Vec::new(),
+    };
+    import.params = Params::parse(&words);
+    let toml = import.translate(&dir)?;
+    Ok(Imported {
+        name,
+        toml,
+        files: import.files,
+        warnings: import.warnings,
+    })
+}
+
+impl Imported {
+    /// Writes the folder into `dest`: itself 0700, its files 0600 or 0700.
+    ///
+    /// # Errors
+    /// A folder of that name is there already, or cannot be written.
+    pub fn write(&self, dest: &Path) -> Result<PathBuf> {
+        let folder = dest.join(&self.name);
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dest)
+            .map_err(|e| Error::io("make", dest, e))?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|e| Error::io("make", &folder, e))?;
+        let profile = ImportedFile {
+            name: "profile.toml".to_owned(),
+            content: Secret::new(self.toml.as_bytes()),
+            executable: false,
+        };
+        for file in self.files.iter().chain([&profile]) {
+            let path = folder.join(&file.name);
+            let mode = if file.executable { 0o700 } else { 0o600 };
+            let mut out = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(&path)
+                .map_err(|e| Error::io("create", &path, e))?;
+            out.write_all(file.content.expose())
+                .map_err(|e| Error::io("write", &path, e))?;
+            out.sync_all().map_err(|e| Error::io("write", &path, e))?;
+        }
+        Ok(folder)
+    }
+}
+
+/// A variable of `conf`: its value, and whether it is exported.
+type Variables = BTreeMap<String, (String, bool)>;
+
+fn read_conf(
+    conf: &Path,
+    name: &str,
+    dir: &Path,
+    around: &Surroundings,
+) -> std::result::Result<(Variables, Vec<String>), Errors> {
+    let mut env = BTreeMap::from([
+        ("HOME".to_owned(), around.home.display().to_string()),
+        (
+            "PATH".to_owned(),
+            around
+                .env
+                .get("PATH")
+                .cloned()
+                .unwrap_or_else(|| "/usr/bin:/bin".to_owned()),
+        ),
+        ("PROFILE".to_owned(), name.to_owned()),
+        ("CONFDIR".to_owned(), dir.display().to_string()),
+        ("DUPL_PARAMS".to_owned(), String::new()),
+    ]);
+    env.extend(
+        around
+            .env
+            .get("USER")
+            .map(|u| ("USER".to_owned(), u.clone())),
+    );
+    let argv = ["bash", "--norc", "--noprofile", "-c", READER, "bash"].map(str::to_owned);
+    let argv: Vec<String> = argv
+        .into_iter()
+        .chain([conf.display().to_string()])
+        .collect();
+    let bytes = capture(&argv, &env, CONF_TIMEOUT).map_err(|what| {
+        Errors::single(
+            format!("bash does not get through {}: {what}", conf.display()),
+            None,
+        )
+    })?;
+    let mut fields = bytes
+        .split(|b| *b == 0)
+        .map(|f| String::from_utf8_lossy(f).into_owned());
+    let mut variables = Variables::new();
+    loop {
+        let Some(name) = fields.next() else {
+            return Err(Errors::single(
+                format!("{} ends its shell before its end", conf.display()),
+                None,
+            ));
+        };
+        if name == "=" {
+            break;
+        }
+        let (exported, value) = (
+            fields.next().unwrap_or_default(),
+            fields.next().unwrap_or_default(),
+        );
+        variables.insert(name, (value, exported == "x"));
+    }
+    let mut words: Vec<String> = fields.collect();
+    // What follows the last NUL.
+    words.pop();
+    Ok((variables, words))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! `DUPL_PARAMS`, the free options of a duply profile, sorted by the key of a profile they belong to.
+
+/// What the options say. Whatever is not understood is kept as it is.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    pub rules: Vec<String>,
+    pub regexes: Vec<String>,
+    pub if_present: Vec<String>,
+    pub lists: Vec<String>,
+    pub older_than: Option<String>,
+    pub one_filesystem: bool,
+    pub no_devices: bool,
+    pub follow_links: bool,
+    pub full_every: Option<String>,
+    pub volume_mebibytes: Option<u64>,
+    pub max_block: Option<u32>,
+    pub prefixes: Vec<(&'static str, String)>,
+    pub archive_dir: Option<String>,
+    pub name: Option<String>,
+    pub temp_dir: Option<String>,
+    pub no_encryption: bool,
+    pub no_compression: bool,
+    pub recipients: Vec<String>,
+    pub hidden: bool,
+    pub sign_key: Option<String>,
+    pub gpg_program: Option<String>,
+    pub gpg_options: Vec<String>,
+    /// Keys of `[target]` with their value as TOML.
+    pub target: Vec<(&'static str, String)>,
+    pub options: Vec<(&'static str, String)>,
+    pub unknown: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl Params {
+    /// Sorts the words.
+    pub fn parse(words: &[String]) -> Self {
+        let mut params = Params::default();
+        let mut rest = words.iter().map(String::as_str).peekable();
+        // Kinds of rules in the order they came; a profile has them in a fixed one.
+        let mut order: Vec<u8> = Vec::new();
+        while let Some(word) = rest.next() {
+            let (option, given) = match word.split_once('=') {
+                Some((option, value)) if option.starts_with("--") => {
+                    (option, Some(value.to_owned()))
+                }
+                _ => (word, None),
+            };
+            if params.flag(option) {
+                continue;
+            }
+            let takes_value =
+                given.is_some() || rest.peek().is_some_and(|next| !next.starts_with('-'));
+            let value = if given.is_some() {
+                given
+            } else if takes_value {
+                rest.next().map(str::to_owned)
+            } else {
+                None
+            };
+            match value {
+                Some(value) => params.with_value(option, value, &mut order),
+                None => params.unknown.push(option.to_owned()),
+            }
+        }
+        if !order.is_sorted() {
+            let text = "DUPL_PARAMS mixes kinds of rules; a profile tries exclude-regex before select before exclude-file: check their order";
+            params.warnings.push(text.to_owned());
+        }
+        params
+    }
+
+    fn flag(&mut self, option: &str) -> bool {
+        match option {
+            "--exclude-other-filesystems" => self.one_filesystem = true,
+            "--exclude-device-files" => self.no_devices = true,
+            "--copy-links" => self.follow_links = true,
+            "--no-encryption" => self.no_encryption = true,
+            "--no-compression" => self.no_compression = true,
+            "--s3-use-ia" => self.options.push(("storage-class", "STANDARD_IA".into())),
+            "--s3-use-onezone-ia" => self.options.push(("storage-class", "ONEZONE_IA".into())),
+            "--s3-use-glacier" => self.options.push(("storage-class", "GLACIER".into())),
+            "--s3-use-glacier-ir" => self.options.push(("storage-class", "GLACIER_IR".into())),
+            "--s3-use-deep-archive" => self.options.push(("storage-class", "DEEP_ARCHIVE".into())),
+            "--s3-use-rrs" => self
+                .options
+                .push(("storage-class", "REDUCED_REDUNDANCY".into())),
+            // What dupr does anyway, or what only concerns duplicity's own output.
+            "--asynchronous-upload"
+            | "--progress"
+            | "--use-agent"
+            | "--print-statistics"
+            | "--log-timestamp"
+            | "--s3-use-new-style"
+            | "--s3-european-buckets"
+            | "--s3-use-multiprocessing" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn with_value(&mut self, option: &str, value: String, order: &mut Vec<u8>) {
+        match option {
+            "--exclude-if-present" => self.if_present.push(value),
+            "--exclude-regexp" => {
+                order.push(0);
+                self.regexes.push(value);
+            }
+            "--exclude" => {
+                order.push(1);
+                self.rules.push(format!("- {value}"));
+            }
+            "--include" => {
+                order.push(1);
+                self.rules.push(format!("+ {value}"));
+            }
+            "--exclude-filelist" | "--exclude-globbing-filelist" => {
+                order.push(2);
+                self.lists.push(value);
+            }
+            "--exclude-older-than" => self.older_than = Some(value),
+            "--full-if-older-than" => self.full_every = Some(value),
+            "--volsize" => match value.parse() {
+                Ok(n) => self.volume_mebibytes = Some(n),
+                Err(_) => self.unknown.push(format!("{option} {value}")),
+            },
+            "--max-blocksize" => match value.parse::<u32>() {
+                // In steps of 512 from 512 up, as duplicity 3 makes it.
+                Ok(n) => self.max_block = Some(n.max(1).div_ceil(512).saturating_mul(512)),
+                Err(_) => self.unknown.push(format!("{option} {value}")),
+            },
+            "--file-prefix" => self.prefixes.push(("file-prefix", value)),
+            "--file-prefix-archive" => self.prefixes.push(("file-prefix-archive", value)),
+            "--file-prefix-manifest" => self.prefixes.push(("file-prefix-manifest", value)),
+            "--file-prefix-signature" => self.prefixes.push(("file-prefix-signature", value)),
+            "--archive-dir" => self.archive_dir = Some(value),
+            "--name" => self.name = Some(value),
+            "--tempdir" => self.temp_dir = Some(value),
+            "--encrypt-key" => self.recipients.push(value),
+            "--hidden-encrypt-key" => {
+                self.hidden = true;
+                self.recipients.push(value);
+            }
+            "--sign-key" => self.sign_key = Some(value),
+            "--encrypt-sign-key" => {
+                self.recipients.push(value.clone());
+                self.sign_key = Some(value);
+            }
+            "--gpg-binary" => self.gpg_program = Some(value),
+            "--gpg-options" => self
+                .gpg_options
+                .extend(value.split_whitespace().map(str::to_owned)),
+            "--num-retries" if value.parse::<u32>().is_ok() => self.target.push(("retries", value)),
+            "--timeout" if value.parse::<u32>().is_ok() => {
+                self.target.push(("timeout", format!("\"{value}s\"")))
+            }
+            "--concurrency" => {}
+            "--s3-region-name" => self.options.push(("region", value)),
+            "--s3-endpoint-url" => self.options.push(("endpoint", value)),
+            "--verbosity"
+            | "-v"
+            | "--progress-rate"
+            | "--log-file"
+            | "--log-fd"
+            | "--backend-retry-delay" => {}
+            _ => self.unknown.push(format!("{option} {value}")),
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! Variables of a `conf`, put into the words of a profile.
+
+use super::params::Params;
+use super::{CONF_TIMEOUT, ImportedFile, Variables};
+use crate::engine::secret::Secret;
+use crate::profile::error::Errors;
+use crate::profile::load::Surroundings;
+use crate::profile::secret::capture;
+use crate::profile::url;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+pub(super) struct Import<'a> {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    pub(super) around: &'a Surroundings,
+    pub(super) variables: Variables,
+    pub(super) used: BTreeSet<String>,
+    pub(super) params: Params,
+    pub(super) files: Vec<ImportedFile>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A string as TOML.
+fn quote(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(values: &[String]) -> String {
+    format!(
+        "[{}]",
+        values
+            .iter()
+            .map(|v| quote(v))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
+}
+
+impl Import<'_> {
+    /// A variable of `conf`, if it says something.
+    fn get(&mut self, name: &str) -> Option<String> {
+        self.used.insert(name.to_owned());
+        self.variables
+            .get(name)
+            .map(|(v, _)| v.clone())
+            .filter(|v| !v.is_empty())
+    }
+
+    fn secret_file(&mut self, name: &str, secret: &str) -> String {
+        let content = Secret::new(format!("{secret}\n"));
+        self.files.push(ImportedFile {
+            name: name.to_owned(),
+            content,
+            executable: false,
+        });
+        format!("{{ file = {} }}", quote(name))
+    }
+
+    pub(super) fn translate(&mut self, dir: &Path) -> std::result::Result<String, Errors> {
+        let source = self.required("SOURCE", "/path/of/source")?;
+        let target = self.required("TARGET", "scheme://user[:password]@host[:port]/[/]path")?;
+        let mut out = String::new();
+        let _ = writeln!(out, "# Made from the duply profile {}.\n", dir.display());
+        let _ = writeln!(out, "version = 1\n");
+        self.source(&mut out, &source, dir);
+        self.target(&mut out, &target);
+        self.keys(&mut out, dir);
+        self.backup(&mut out);
+        self.retention(&mut out);
+        self.run(&mut out);
+        self.scripts(&mut out, dir);
+        self.rest(&mut out);
+        Ok(out)
+    }
+
+    fn required(&mut self, name: &str, placeholder: &str) -> std::result::Result<String, Errors> {
+        match self.get(name) {
+            Some(value) if value != placeholder => Ok(value),
+            _ => Err(Errors::single(
+                format!("conf says no {name}: the duply profile was never filled in"),
+                None,
+            )),
+        }
+    }
+
+    fn source(&mut self, out: &mut String, source: &str, dir: &Path) {
+        let _ = writeln!(out, "[source]\npath = {}", quote(source));
+        let params = std::mem::take(&mut self.params);
+        if let Some(time) = &params.older_than {
+            let _ = writeln!(out, "exclude-older-than = {}", quote(time));
+        }
+        for (key, values) in [
+            ("exclude-if-present", &params.if_present),
+            ("exclude-regex", &params.regexes),
+        ] {
+            if !values.is_empty() {
+                let _ = writeln!(out, "{key} = {}", list(values));
+            }
+        }
+        if !params.rules.is_empty() {
+            let _ = writeln!(out, "select = {}", list(&params.rules));
+        }
+        let mut lists = params.lists.clone();
+        if let Ok(content) = std::fs::read(dir.join("exclude")) {
+            self.files.push(ImportedFile {
+                name: "exclude".to_owned(),
+                content: Secret::new(content),
+                executable: false,
+            });
+            lists.push("exclude".to_owned());
+        }
+        if !lists.is_empty() {
+            let _ = writeln!(out, "exclude-file = {}", list(&lists));
+        }
+        for (key, set) in [
+            ("one-filesystem", params.one_filesystem),
+            ("exclude-devices", params.no_devices),
+            ("follow-symlinks", params.follow_links),
+        ] {
+            if set {
+                let _ = writeln!(out, "{key} = true");
+            }
+        }
+        self.warnings.extend(params.warnings.iter().cloned());
+        self.params = params;
+    }
+
+    fn target(&mut self, out: &mut String, target: &str) {
+        let decoded = |text: &str| {
+            percent_encoding::percent_decode_str(text)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        let password_range = url::password(target);
+        let in_url = password_range
+            .clone()
+            .map(|r| decoded(target.get(r).unwrap_or("")));
+        let mut url = match password_range {
+            Some(r) => format!(
+                "{}{}",
+                target.get(..r.start - 1).unwrap_or(""),
+                target.get(r.end..).unwrap_or("")
+            ),
+            None => target.to_owned(),
+        };
+        let user = self
+            .get("TARGET_USER")
+            .filter(|u| u != "_backend_username_");
+        let password = self.get("TARGET_PASS").or_else(|| self.get("TARGET_PW"));
+        let password = password.filter(|p| p != "_backend_password_").or(in_url);
+        if let (Some(user), Some((scheme, rest))) = (user, url.clone().split_once("://"))
+            && scheme != "file"
+        {
+            let authority_end = rest.find('/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(authority_end);
+            let host = authority.rsplit('@').next().unwrap_or(authority);
+            let user =
+                percent_encoding::utf8_percent_encode(&user, percent_encoding::NON_ALPHANUMERIC);
+            url = format!("{scheme}://{user}@{host}{path}");
+        }
+        if let Some(path) = url.strip_prefix('/') {
+            url = format!("file:///{path}");
+        }
+        let _ = writeln!(out, "\n[target]\nurl = {}", quote(&url));
+        if let Some(password) = password {
+            let place = self.secret_file("target.pass", &password);
+            let _ = writeln!(out, "password = {place}");
+        }
+        for (key, value) in &self.params.target {
+            let _ = writeln!(out, "{key} = {value}");
+        }
+        if !self.params.options.is_empty() {
+            let options: Vec<String> = self
+                .params
+                .options
+                .iter()
+                .map(|(k, v)| format!("{k} = {}", quote(v)))
+                .collect();
+            let _ = writeln!(out, "options = {{ {} }}", options.join(", "));
+        }
+    }
+
+    fn keys(&mut self, out: &mut String, dir: &Path) {
+        let disabled = |text: &str| text.eq_ignore_ascii_case("disabled");
+        let key = self.get("GPG_KEY").filter(|k| k != "_KEY_ID_");
+        let off = key.as_deref().is_some_and(disabled) || self.params.no_encryption;
+        let first = key
+            .filter(|k| !disabled(k))
+            .map(|k| split_keys(&k))
+            .unwrap_or_default();
+        let more = self
+            .get("GPG_KEYS_ENC")
+            .map(|k| split_keys(&k))
+            .unwrap_or_default();
+        let mut recipients: Vec<String> = Vec::new();
+        for id in first.iter().chain(&more).chain(&self.params.recipients) {
+            if !recipients.contains(id) {
+                recipients.push(id.clone());
+            }
+        }
+        let password = self.get("GPG_PW").filter(|p| p != "_GPG_PASSWORD_");
+        let sign_password = self.get("GPG_PW_SIGN");
+        let sign = match self.get("GPG_KEY_SIGN") {
+            Some(id) if disabled(&id) => None,
+            Some(id) => Some(id),
+            // duply signs with the first recipient if it holds the secret part.
+            None => first.first().filter(|id| self.has_secret(id)).cloned(),
+        };
+        let sign = sign.or_else(|| self.params.sign_key.clone());
+        let _ = writeln!(out, "\n[keys]");
+        if off || recipients.is_empty() && password.is_none() {
+            if !off {
+                self.warnings.push("conf names neither a key nor a passphrase, so duply writes unencrypted backups; the new profile says so in [keys]".to_owned());
+            }
+            let _ = writeln!(out, "encryption = \"none\"");
+        } else {
+            if !recipients.is_empty() {
+                let _ = writeln!(out, "encrypt-to = {}", list(&recipients));
+                if self.params.hidden {
+                    let _ = writeln!(out, "hidden = true");
+                }
+            }
+            if let Some(id) = &sign {
+                let _ = writeln!(out, "sign-with = {}", quote(id));
+            }
+            if let Some(password) = &password {
+                let place = self.secret_file("gpg.pass", password);
+                let _ = writeln!(out, "passphrase = {place}");
+            }
+            if let Some(sign_password) = sign_password.filter(|p| Some(p) != password.as_ref()) {
+                let place = self.secret_file("sign.pass", &sign_password);
+                let _ = writeln!(out, "sign-passphrase = {place}");
+            }
+        }
+        if let Some(program) = self.get("GPG").or_else(|| self.params.gpg_program.clone()) {
+            let _ = writeln!(out, "gpg-program = {}", quote(&program));
+        }
+        let mut options = self.params.gpg_options.clone();
+        options.extend(
+            self.get("GPG_OPTS")
+                .iter()
+                .flat_map(|o| o.split_whitespace())
+                .map(str::to_owned),
+        );
+        if !options.is_empty() {
+            let _ = writeln!(out, "gpg-options = {}", list(&options));
+        }
+        if self.params.no_compression {
+            let _ = writeln!(out, "compression = \"none\"");
+        }
+        let exported: Vec<String> = std::fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .filter_map(|e| e.ok()?.file_name().into_string().ok())
+            .filter(|n| n.starts_with("gpgkey"))
+            .collect();
+        if !exported.is_empty() {
+            self.warnings.push(format!(
+                "keys lie in the duply profile ({}): on a new machine run gpg --import on them",
+                exported.join(", ")
+            ));
+        }
+    }
+
+    fn has_secret(&self, id: &str) -> bool {
+        let mut env = self.around.env.clone();
+        env.insert("HOME".to_owned(), self.around.home.display().to_string());
+        let argv = [
+            "gpg",
+            "--batch",
+            "--no-tty",
+            "--quiet",
+            "--with-colons",
+            "--list-secret-keys",
+            "--",
+            id,
+        ];
+        capture(&argv.map(str::to_owned), &env, CONF_TIMEOUT).is_ok_and(|out| !out.is_empty())
+    }
+
+    fn backup(&mut self, out: &mut String) {
+        let _ = writeln!(out, "\n[backup]");
+        if let Some(age) = &self.params.full_every {
+            let _ = writeln!(out, "full-every = {}", quote(age));
+        }
+        if let Some(mebibytes) = self.params.volume_mebibytes {
+            let _ = writeln!(out, "volume-size = \"{mebibytes} MiB\"");
+        }
+        if let Some(bytes) = self.params.max_block {
+            let _ = writeln!(out, "max-block-size = {bytes}");
+        }
+        for (key, value) in &self.params.prefixes {
+            let _ = writeln!(out, "{key} = {}", quote(value));
+        }
+        let own = format!("duply_{}", self.name);
+        let (base, name) = match self
+            .get("ARCH_DIR")
+            .or_else(|| self.params.archive_dir.clone())
+        {
+            Some(dir) => {
+                let kept = Path::new(&dir).join(&own).is_dir();
+                (dir, if kept { own } else { self.name.clone() })
+            }
+            None => {
+                let cache = self
+                    .around
+                    .env
+                    .get("XDG_CACHE_HOME")
+                    .filter(|c| !c.is_empty())
+                    .map(PathBuf::from);
+                let cache = cache.unwrap_or_else(|| self.around.home.join(".cache"));
+                (cache.join("duplicity").display().to_string(), own)
+            }
+        };
+        let name = self.params.name.clone().unwrap_or(name);
+        let _ = writeln!(out, "# duply's archive dir, so that chains go on.");
+        let _ = writeln!(
+            out,
+            "archive-dir = {}\nname = {}",
+            quote(&base),
+            quote(&name)
+        );
+        if let Some(dir) = self
+            .get("TEMP_DIR")
+            .filter(|d| d != "/tmp")
+            .or_else(|| self.params.temp_dir.clone())
+        {
+            let _ = writeln!(out, "temp-dir = {}", quote(&dir));
+        }
+    }
+
+    fn retention(&mut self, out: &mut String) {
+        let mut rules = String::new();
+        if let Some(age) = self.get("MAX_AGE") {
+            let _ = writeln!(rules, "max-age = {}", quote(&age));
+        }
+        for (variable, key) in [
+            ("MAX_FULL_BACKUPS", "keep-fulls"),
+            ("MAX_FULLS_WITH_INCRS", "keep-chains-with-incrementals"),
+        ] {
+            match self
+                .get(variable)
+                .map(|n| n.trim().parse::<u32>().map_err(|_| n))
+            {
+                Some(Ok(n)) if n > 0 => {
+                    let _ = writeln!(rules, "{key} = {n}");
+                }
+                Some(Ok(_)) => self.warnings.push(format!(
+                    "{variable} is 0, which would keep nothing: left out"
+                )),
+                Some(Err(text)) => self
+                    .warnings
+                    .push(format!("{variable} is {text:?}, not a number: left out")),
+                None => {}
+            }
+        }
+        if !rules.is_empty() {
+            let hint = "# As in duply, purge only lists without --force. With this it really deletes:\n# force = true";
+            let _ = write!(out, "\n[retention]\n{rules}{hint}\n");
+        }
+    }
+
+    fn run(&mut self, out: &mut String) {
+        let Some(before) = self.get("DUPL_PRECMD") else {
+            return;
+        };
+        let words: Vec<&str> = before.split_whitespace().collect();
+        let line = match words.as_slice() {
+            ["nice"] => Some("nice = 10".to_owned()),
+            ["nice", "-n", n] | ["nice", n] => {
+                let n = n
+                    .trim_start_matches("-n")
+                    .trim_start_matches("--adjustment=");
+                n.parse::<i32>()
+                    .ok()
+                    .map(|n| format!("nice = {}", n.abs().min(19)))
+            }
+            ["ionice", "-c3"] | ["ionice", "-c", "3"] => Some("io-class = \"idle\"".to_owned()),
+            _ => None,
+        };
+        match line {
+            Some(line) => {
+                let _ = writeln!(out, "\n[run]\n{line}");
+            }
+            None => self.left_out(out, "DUPL_PRECMD", &before),
+        }
+    }
+
+    fn scripts(&mut self, out: &mut String, dir: &Path) {
+        for moment in ["pre", "post"] {
+            let path = dir.join(moment);
+            let Ok(content) = std::fs::read(&path) else {
+                continue;
+            };
+            let executable =
+                std::fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0);
+            let content = Secret::new(content);
+            if executable {
+                self.files.push(ImportedFile {
+                    name: moment.to_owned(),
+                    content,
+                    executable,
+                });
+            } else {
+                // duply reads such a script into its own shell; a shell of its own is the nearest.
+                let name = format!("{moment}.sh");
+                let exec = list(&[
+                    "bash".to_owned(),
+                    self.folder.join(&name).display().to_string(),
+                ]);
+                let _ = writeln!(out, "\n[[hook]]\non = \"{moment}\"\nexec = {exec}");
+                self.files.push(ImportedFile {
+                    name,
+                    content,
+                    executable,
+                });
+                self.warnings.push(format!(
+                    "{moment} is not executable: it runs in a bash of its own, without duply's variables and functions"
+                ));
+            }
+            if moment == "pre" {
+                self.warnings
+                    .push("a failing pre now stops the backup; duply went on".to_owned());
+            }
+        }
+    }
+
+    fn rest(&mut self, out: &mut String) {
+        for word in std::mem::take(&mut self.params.unknown) {
+            self.left_out(out, "DUPL_PARAMS", &word);
+        }
+        for name in [
+            "GPG_TEST",
+            "GPG_IMPORT",
+            "GPG_EXPORT",
+            "VERBOSITY",
+            "PYTHON",
+            "FILENAME",
+            "MAX_FULLBKP_AGE",
+            "VOLSIZE",
+        ] {
+            self.used.insert(name.to_owned());
+        }
+        if self.get("DUPL_PARAMS").is_none() {
+            self.used.insert("DUPL_PARAMS".to_owned());
+        }
+        for (variable, key, mapped) in [
+            (
+                "MAX_FULLBKP_AGE",
+                "full-every",
+                self.params.full_every.is_some(),
+            ),
+            (
+                "VOLSIZE",
+                "volume-size",
+                self.params.volume_mebibytes.is_some(),
+            ),
+        ] {
+            if let (Some((value, _)), false) = (self.variables.get(variable).cloned(), mapped) {
+                self.warnings.push(format!("{variable}={value} has no effect in duply without its DUPL_PARAMS line; {key} is not set"));
+            }
+        }
+        let exported: Vec<(String, String)> = self
+            .variables
+            .iter()
+            .filter(|(name, (_, exported))| *exported && !self.used.contains(*name))
+            .map(|(name, (value, _))| (name.clone(), value.clone()))
+            .collect();
+        if !exported.is_empty() {
+            let names: Vec<&str> = exported.iter().map(|(n, _)| n.as_str()).collect();
+            let names = names.join(", ");
+            let text: String = exported
+                .iter()
+                .map(|(n, v)| format!("{n}={}\n", shell_quote(v)))
+                .collect();
+            self.files.push(ImportedFile {
+                name: "environment".to_owned(),
+                content: Secret::new(text),
+                executable: false,
+            });
+            let _ = writeln!(out, "\n# conf exports {names}: see the file environment.");
+            self.warnings.push(format!(
+                "conf exports {names}: they are in the file environment, to be set before dupr runs (EnvironmentFile= of a unit, or set -a; . …/environment)"
+            ));
+        }
+    }
+
+    fn left_out(&mut self, out: &mut String, variable: &str, value: &str) {
+        let shown: String = url::mask(value)
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let _ = writeln!(out, "\n# Not taken over from {variable}: {shown}");
+        self.warnings.push(format!(
+            "{variable}: {shown} has no counterpart and was left out"
+        ));
+    }
+}
+
+/// A comma list of key ids, in which `\,` is a comma of an id.
+fn split_keys(text: &str) -> Vec<String> {
+    let ids = text.replace("\\,", "\0");
+    ids.split(',')
+        .map(|id| id.replace('\0', ",").trim().to_owned())
+        .filter(|id| !id.is_empty())
+        .collect()
+}
+
+fn shell_quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
