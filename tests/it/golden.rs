@@ -299,3 +299,85 @@ fn unchanged(before: &Path, after: &Path) -> Result<(), String> {
 fn dupr_restores_every_golden_archive() {
     restore_all(Program::Dupr);
 }
+
+/// duplicity died after the second volume of an incremental; dupr makes the next set from what it left, and duplicity reads it.
+#[test]
+fn dupr_goes_on_where_duplicity_was_killed() {
+    if !programs::is_root() {
+        programs::skipped(
+            "interrupted set of duplicity",
+            "its source can be made by root only",
+        );
+        return;
+    }
+    let (Some(dupr), Some(duplicity)) = (Program::Dupr.words(), Program::Duplicity3.words()) else {
+        return;
+    };
+    let scratch = Scratch::new("interrupted");
+    let archive = golden().join("3.2.1/interrupted");
+    copy(&archive.join("target"), &scratch.join("target"));
+    std::fs::create_dir(scratch.join("cache")).expect("own folder");
+    copy(&archive.join("archive-dir"), &scratch.join("cache/x"));
+    let maker = golden().join("tree.py").display().to_string();
+    let call = |program: &[String], words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|w| w.to_string()).collect();
+        programs::run(&[program, &words].concat(), scratch.path(), &[])
+            .unwrap_or_else(|e| panic!("{e}"))
+    };
+    call(
+        &["python3".to_string()],
+        &[&maker, "build", "grown", "1", "src"],
+    );
+    let source = Tree::read(&scratch.join("src"));
+    let url = format!("file://{}", scratch.join("target").display());
+    let usual = ["--archive-dir", "cache", "--name", "x", "--no-encryption"];
+    // Until then the set that was whole counts.
+    let earlier: Expected = serde_json::from_str(
+        &std::fs::read_to_string(archive.join("expected.json")).expect("expected.json"),
+    )
+    .expect("expected.json");
+    call(
+        &dupr,
+        &[&["restore"], &usual[..], &[&url, "before"]].concat(),
+    );
+    earlier.sets[0]
+        .tree()
+        .compare(&scratch.join("before"))
+        .unwrap_or_else(|e| panic!("{e}"));
+
+    let backup = [
+        "--no-compression",
+        "--volsize",
+        "1",
+        "--allow-source-mismatch",
+        "src",
+        &url,
+    ];
+    call(&dupr, &[&["incremental"], &usual[..], &backup[..]].concat());
+    for (reader, name) in [(&dupr, "by-dupr"), (&duplicity, "by-duplicity")] {
+        call(reader, &[&["restore"], &usual[..], &[&url, name]].concat());
+        source
+            .compare(&scratch.join(name))
+            .unwrap_or_else(|e| panic!("{e}"));
+    }
+    call(
+        &dupr,
+        &[&["cleanup", "--force"], &usual[..], &[&url]].concat(),
+    );
+    call(
+        &duplicity,
+        &[
+            "restore",
+            "--archive-dir",
+            "fresh",
+            "--name",
+            "x",
+            "--no-encryption",
+            &url,
+            "clean",
+        ],
+    );
+    source
+        .compare(&scratch.join("clean"))
+        .unwrap_or_else(|e| panic!("{e}"));
+}
