@@ -7,6 +7,7 @@ mod support;
 mod architecture;
 mod cli;
 mod crash;
+mod damage;
 mod golden;
 mod hooks;
 mod interop;
