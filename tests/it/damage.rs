@@ -335,6 +335,10 @@ fn judge(bench: &Bench, harm: Harm, victim: &Victim, archive: bool, damaged_set_
             (Kind::Manifest, Outcome::Restored(lost)) => {
                 assert!(!archive || lost.is_empty(), "{when}, state {i}: {lost:?}");
             }
+            // Neither the manifest nor the sigtar can be told to be the right one.
+            (Kind::Manifest, Outcome::Refused(ErrorKind::Corrupt)) => {
+                assert!(harm == Harm::Swapped && !archive, "{when}, state {i}");
+            }
             (_, Outcome::Refused(kind)) => panic!("{when}, state {i}: refused, {kind:?}"),
         }
     }
