@@ -254,10 +254,10 @@ fn show(job: &Job, outcome: &Outcome, troubles: &[String], session: &Session) {
 /// At a terminal, shows what a batch would delete and asks; the answer decides as `--force` does.
 fn confirm(job: &mut Job, session: &Session, cx: &JobContext<'_>) -> Result<()> {
     let force = job.batch.options.force || job.profile.retention.force;
-    let removing = |c: &&Command| {
+    let removing = |c: &Command| {
         c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. })
     };
-    let deletes = job.batch.commands().iter().any(|c| removing(c));
+    let deletes = job.batch.commands().into_iter().any(removing);
     if force || !deletes || !session.world.terminal.input || !session.world.terminal.error {
         return Ok(());
     }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod collection;
 pub mod context;
 pub mod delta;
+#[allow(clippy::module_inception)]
 pub mod engine;
 pub mod entry;
 pub mod error;

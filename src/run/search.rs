@@ -231,7 +231,7 @@ mod tests {
             ("mail/*", "mail/inbox.mbox", true),
             ("mail/?nbox.*", "mail/inbox.mbox", true),
             ("*.txt", "mail/inbox.mbox", false),
-            ("in*x", "mail/inbox.mbox", false),
+            ("in*y", "mail/inbox.mbox", false),
             ("a*b*c", "aXbXbXc", true),
             ("*", "", true),
         ] {

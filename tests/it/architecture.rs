@@ -66,7 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "cli", "job", "report", "run", "plan", "profile", "engine", "testing",
         ],
     ),
-    ("main", &["cli"]),
+    ("main", &["cli", "engine"]),
 ];
 
 const ENGINE_ROOMS: &[&str] = &[
@@ -241,10 +241,12 @@ fn source(root: &Path, path: &PathBuf) -> Source {
         .display()
         .to_string();
     let text = std::fs::read_to_string(path).expect("source");
-    let lines = text
-        .lines()
-        .take_while(|l| !l.starts_with("#[cfg(test)]"))
-        .count();
+    let all: Vec<&str> = text.lines().collect();
+    // A module of tests in this file ends it; one that is only declared does not.
+    let ends = |pair: &[&str]| {
+        pair[0].starts_with("#[cfg(test)]") && pair[1].starts_with("mod ") && pair[1].ends_with('{')
+    };
+    let lines = all.windows(2).position(ends).unwrap_or(all.len());
     let shipped: String = text.lines().take(lines).flat_map(|l| [l, "\n"]).collect();
     let trail = file
         .trim_start_matches("src/")

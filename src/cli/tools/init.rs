@@ -18,13 +18,13 @@ const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
 const PASSPHRASE_LETTERS: usize = 32;
 
 /// How data is to be encrypted.
-enum Keys {
+enum Sealing {
     /// With a passphrase made here and kept in this file.
     NewPassphrase(PathBuf),
     /// With a passphrase from a variable.
     Variable(String),
     /// To public keys.
-    PublicKeys(Vec<String>),
+    Recipients(Vec<String>),
     /// Not at all.
     None,
 }
@@ -35,7 +35,7 @@ struct Answers {
     file: PathBuf,
     source: PathBuf,
     target: String,
-    keys: Keys,
+    keys: Sealing,
     exclude: Vec<String>,
     schedule: Option<String>,
     mail_to: Option<String>,
@@ -58,7 +58,7 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
         out::text(&text);
         return Ok(exit::DONE);
     }
-    if let Keys::NewPassphrase(path) = &answers.keys {
+    if let Sealing::NewPassphrase(path) = &answers.keys {
         write_private(path, format!("{}\n", passphrase()?).as_bytes())?;
         out::line(&format!("wrote  {} (the passphrase)", path.display()));
     }
@@ -178,33 +178,39 @@ fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
     })
 }
 
-fn keys(args: &InitArgs, dir: &Path, name: &str, asking: bool, session: &Session) -> Result<Keys> {
+fn keys(
+    args: &InitArgs,
+    dir: &Path,
+    name: &str,
+    asking: bool,
+    session: &Session,
+) -> Result<Sealing> {
     let usual = dir.join(format!("{name}.pass"));
     if args.no_encryption {
-        return Ok(Keys::None);
+        return Ok(Sealing::None);
     }
     if let Some(file) = &args.passphrase_file {
-        return Ok(Keys::NewPassphrase(session.world.current_dir.join(file)));
+        return Ok(Sealing::NewPassphrase(session.world.current_dir.join(file)));
     }
     if let Some(variable) = &args.passphrase_env {
-        return Ok(Keys::Variable(variable.clone()));
+        return Ok(Sealing::Variable(variable.clone()));
     }
     if !args.encrypt_to.is_empty() {
-        return Ok(Keys::PublicKeys(args.encrypt_to.clone()));
+        return Ok(Sealing::Recipients(args.encrypt_to.clone()));
     }
     if !asking {
-        return Ok(Keys::NewPassphrase(usual));
+        return Ok(Sealing::NewPassphrase(usual));
     }
     out::complaint(
         "Encryption: 1 a passphrase made now (for most people), 2 your OpenPGP key, 3 none",
     );
     match ask::line("Which", "1")?.as_str() {
-        "1" => Ok(Keys::NewPassphrase(usual)),
-        "2" => Ok(Keys::PublicKeys(vec![ask::line(
+        "1" => Ok(Sealing::NewPassphrase(usual)),
+        "2" => Ok(Sealing::Recipients(vec![ask::line(
             "Fingerprint or mail address of the key",
             "",
         )?])),
-        "3" => Ok(Keys::None),
+        "3" => Ok(Sealing::None),
         other => Err(Error::new(
             ErrorKind::Usage,
             format!("{other:?} is none of 1, 2, 3"),
@@ -250,12 +256,12 @@ fn profile_text(answers: &Answers) -> String {
     add("version = 1".into());
     add(format!("target = {}", quoted(&answers.target)));
     match &answers.keys {
-        Keys::NewPassphrase(path) => add(format!(
+        Sealing::NewPassphrase(path) => add(format!(
             "passphrase = {{ file = {} }}",
             quoted(&path.display().to_string())
         )),
-        Keys::Variable(name) => add(format!("passphrase = {{ env = {} }}", quoted(name))),
-        Keys::PublicKeys(_) | Keys::None => {}
+        Sealing::Variable(name) => add(format!("passphrase = {{ env = {} }}", quoted(name))),
+        Sealing::Recipients(_) | Sealing::None => {}
     }
     add("\n[source]".into());
     add(format!(
@@ -275,17 +281,17 @@ fn profile_text(answers: &Answers) -> String {
     }
     add("exclude-if-present = [\".nobackup\", \"CACHEDIR.TAG\"]".into());
     match &answers.keys {
-        Keys::PublicKeys(keys) => {
+        Sealing::Recipients(keys) => {
             let keys: Vec<String> = keys.iter().map(|k| quoted(k)).collect();
             add("\n[keys]".into());
             add(format!("encrypt-to = [{}]", keys.join(", ")));
         }
-        Keys::None => {
+        Sealing::None => {
             add("\n[keys]".into());
             add("# Anyone who gets at the target can read everything.".into());
             add("encryption = \"none\"".into());
         }
-        Keys::NewPassphrase(_) | Keys::Variable(_) => {}
+        Sealing::NewPassphrase(_) | Sealing::Variable(_) => {}
     }
     add("\n[backup]".into());
     add("full-every = \"1M\"        # a new full set once a month, increments between".into());
@@ -360,25 +366,25 @@ fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 
 fn recovery_sheet(answers: &Answers) -> Vec<String> {
     let (need, way) = match &answers.keys {
-        Keys::NewPassphrase(path) => (
+        Sealing::NewPassphrase(path) => (
             format!(
                 "the passphrase in {}: copy it to a place outside this machine NOW",
                 path.display()
             ),
             "PASSPHRASE=… ",
         ),
-        Keys::Variable(name) => (
+        Sealing::Variable(name) => (
             format!("the passphrase that is in the variable {name} today"),
             "PASSPHRASE=… ",
         ),
-        Keys::PublicKeys(keys) => (
+        Sealing::Recipients(keys) => (
             format!("the secret key of {} and its passphrase", keys.join(", ")),
             "",
         ),
-        Keys::None => ("nothing but the target: it is not encrypted".to_owned(), ""),
+        Sealing::None => ("nothing but the target: it is not encrypted".to_owned(), ""),
     };
     let target = crate::profile::url::mask(&answers.target);
-    let plain = if matches!(answers.keys, Keys::None) {
+    let plain = if matches!(answers.keys, Sealing::None) {
         " --no-encryption"
     } else {
         ""
@@ -404,7 +410,7 @@ mod tests {
     use super::*;
     use crate::profile::{Loaded, Surroundings};
 
-    fn answers(keys: Keys) -> Answers {
+    fn answers(keys: Sealing) -> Answers {
         Answers {
             name: "home".into(),
             file: "/c/home.toml".into(),
@@ -420,10 +426,10 @@ mod tests {
     #[test]
     fn every_profile_it_writes_can_be_used() {
         let all = [
-            Keys::NewPassphrase("/c/home.pass".into()),
-            Keys::Variable("PASS".into()),
-            Keys::PublicKeys(vec!["44D79E41".into()]),
-            Keys::None,
+            Sealing::NewPassphrase("/c/home.pass".into()),
+            Sealing::Variable("PASS".into()),
+            Sealing::Recipients(vec!["44D79E41".into()]),
+            Sealing::None,
         ];
         for keys in all {
             let text = profile_text(&answers(keys));

@@ -11,9 +11,6 @@ mod rolling;
 mod search;
 mod signature;
 
-#[cfg(test)]
-mod tests;
-
 pub use index::SignatureIndex;
 pub use patch::patch;
 pub use search::DeltaReader;
@@ -131,3 +128,6 @@ impl From<Error> for EngineError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

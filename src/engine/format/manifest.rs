@@ -6,9 +6,6 @@
 
 mod parse;
 
-#[cfg(test)]
-mod tests;
-
 use super::quote::{self, QuoteError};
 use crate::engine::error::{Error as EngineError, ErrorKind};
 use crate::engine::path::{PathError, PathIndex};
@@ -275,3 +272,6 @@ pub fn filelist_line(word: FileWord, path: &PathIndex) -> Vec<u8> {
     out.push(b'\n');
     out
 }
+
+#[cfg(test)]
+mod tests;

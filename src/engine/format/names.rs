@@ -7,14 +7,11 @@
 //! So `….vol1.difftar.par2` or `….manifest.tmp` never stand in the way of the file whose name they extend.
 //! Prefixes are literal text here; the original uses them as regular expressions.
 
-mod time;
-
-#[cfg(test)]
-mod tests;
-
 use super::{FileKind, FileName, SetId};
 use crate::engine::seal::Form;
 use crate::engine::time::Timestamp;
+use crate::engine::time_text::TimeText;
+use jiff::tz::TimeZone;
 
 /// Prefixes and spelling of the file names at one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +164,7 @@ impl Naming {
             let time = if short {
                 Timestamp(i64::try_from(from_base36(text)?).ok()?)
             } else {
-                time::parse(text, self.time_separator)?
+                long_time(text, self.time_separator)?
             };
             (time != Timestamp(0)).then_some(time)
         };
@@ -300,6 +297,15 @@ fn split_mark<'a>(
     Some((time, kind, rest))
 }
 
+/// A time of long and old names, in any of the forms people may type, upper or lower case.
+///
+/// Every version writes UTC or an offset. Without either, which only a hand could have written, UTC is meant, so that
+/// a name is the same everywhere. Intervals (`3D`) are refused: such a set would move with the clock.
+fn long_time(text: &str, separator: char) -> Option<Timestamp> {
+    let text = TimeText::parse(&text.to_ascii_uppercase(), separator).ok()?;
+    (!text.is_interval()).then(|| text.at(Timestamp(0), &TimeZone::UTC))
+}
+
 fn from_decimal(text: &str) -> Option<u64> {
     text.bytes()
         .all(|b| b.is_ascii_digit())
@@ -325,3 +331,6 @@ fn to_base36(mut number: u64) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

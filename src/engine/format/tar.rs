@@ -9,9 +9,6 @@ mod pax;
 mod read;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 pub use read::TarReader;
 pub use write::{append_padding, write_header};
 
@@ -126,3 +123,6 @@ impl From<Error> for io::Error {
 pub fn padding(size: u64) -> usize {
     (size.wrapping_neg() % TAR_BLOCK_BYTES as u64) as usize
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,9 @@ pub(super) struct FileTail {
     pub unsettled: bool,
 }
 
+/// The packer gave up: there is nobody to read for.
+struct Gone;
+
 /// Cuts the stream of changes into jobs.
 pub(super) fn feed(
     changes: impl Iterator<Item = Result<Change>>,
@@ -151,10 +154,10 @@ pub(super) fn serve(jobs: &Receiver<Job>, source: &Source, options: &ReadOptions
 }
 
 /// A change taken apart: the file to read and the signature to compare it with.
-fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), Change> {
+fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), Box<Change>> {
     let replaces = change.existed;
     match change.action {
-        Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(change),
+        Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(Box::new(change)),
         Action::Snapshot { entry, stamp } => Ok((
             FileHead {
                 entry,
@@ -177,14 +180,14 @@ fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), C
             },
             Some(signature),
         )),
-        Action::Deleted { .. } => Err(change),
+        Action::Deleted { .. } => Err(Box::new(change)),
     }
 }
 
 fn load(change: Change, source: &Source, options: &ReadOptions, cx: &Context) -> Loaded {
     let (head, basis) = match file_of(change) {
         Ok(file) => file,
-        Err(other) => return Loaded::Entry(other),
+        Err(other) => return Loaded::Entry(*other),
     };
     match load_file(&head, basis.as_deref(), source, options, cx) {
         Ok((data, tail)) => Loaded::File { head, data, tail },
@@ -296,7 +299,7 @@ fn stream(
     options: &ReadOptions,
     cx: &Context,
     to: &Sender<Piece>,
-) -> std::result::Result<(), crossbeam_channel::SendError<Piece>> {
+) -> std::result::Result<(), Gone> {
     let Ok((head, basis)) = file_of(change) else {
         return Ok(());
     };
@@ -313,7 +316,7 @@ fn stream(
         }
     };
     drop(basis);
-    to.send(Piece::Head(head))?;
+    to.send(Piece::Head(head)).map_err(|_| Gone)?;
     let mut tap = Tap {
         file: file.take(before.size),
         builder: SignatureBuilder::new(block_len(before.size, options.max_block)),
@@ -342,13 +345,11 @@ fn stream(
         read_bytes: tap.read_bytes,
         unsettled,
     }))
+    .map_err(|_| Gone)
 }
 
 /// Sends blocks of [`BLOCK_BYTES`] until a shorter one ends the file.
-fn blocks(
-    reader: &mut impl Read,
-    to: &Sender<Piece>,
-) -> std::result::Result<(), crossbeam_channel::SendError<Piece>> {
+fn blocks(reader: &mut impl Read, to: &Sender<Piece>) -> std::result::Result<(), Gone> {
     loop {
         let mut block = vec![0; BLOCK_BYTES];
         let mut filled = 0;
@@ -362,7 +363,7 @@ fn blocks(
             }
         }
         block.truncate(filled);
-        to.send(Piece::Block(block))?;
+        to.send(Piece::Block(block)).map_err(|_| Gone)?;
         if filled < BLOCK_BYTES {
             return Ok(());
         }

@@ -41,7 +41,7 @@ pub fn killed(seed: u64, programs: &[Program], keyring: &Keyring) -> Result<Coun
         }
         tree.grow(5_500_000);
         let victim = site.anybody(&mut dice);
-        kill(site, victim, !first, time, dice.random_range(0..5))?;
+        kill(site, victim, !first, time, dice.random_range(0..6))?;
         let broken = time;
         time += 1000;
         let writer = site.anybody(&mut dice);
@@ -71,11 +71,6 @@ fn kill(
 ) -> Result<(), String> {
     let cache = site.cache(victim);
     let words = site.backup_words(full, time);
-    site.story.push(format!(
-        "{} [{cache}] {} (killed after {volumes} volumes)",
-        victim.name(),
-        words.join(" ")
-    ));
     let line = site.line(victim, &cache, &words);
     let target = site.scratch.join("target");
     let count = || {
@@ -98,6 +93,7 @@ fn kill(
         .spawn()
         .map_err(|e| format!("cannot start {line:?}: {e}"))?;
     let started = Instant::now();
+    let mut end = "done before it could be killed";
     loop {
         if child.try_wait().map_err(|e| e.to_string())?.is_some() {
             break;
@@ -107,9 +103,15 @@ fn kill(
                 .kill()
                 .and_then(|()| child.wait())
                 .map_err(|e| e.to_string())?;
+            end = "killed";
             break;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(1));
     }
+    site.story.push(format!(
+        "{} [{cache}] {} ({end}, volume {volumes})",
+        victim.name(),
+        words.join(" ")
+    ));
     Ok(())
 }

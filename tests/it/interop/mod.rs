@@ -138,7 +138,7 @@ fn run_all(
     let total = last - first;
     let [sets, calls, entries] = done.into_inner().expect("no panic while held");
     println!(
-        "interop: {sets} sets, {} restores, {entries} entries compared",
+        "interop: {sets} sets, {} other calls, {entries} restored entries compared",
         calls - sets
     );
     assert!(

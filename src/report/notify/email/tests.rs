@@ -44,12 +44,17 @@ asyncio.run(main())
 
 impl TestServer {
     fn start(mode: &str, greylisted: u32) -> Self {
-        let home = std::env::var_os("HOME")
-            .map(PathBuf::from)
-            .unwrap_or_default();
-        let venv = home.join(".cache/dupr-test/venv/bin/python3");
-        let python = if venv.exists() {
-            venv
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let usual = || {
+            variable("HOME")
+                .unwrap_or_default()
+                .join(".cache/dupr-test")
+        };
+        let services = variable("DUPR_TEST_CACHE")
+            .unwrap_or_else(usual)
+            .join("services/bin/python3");
+        let python = if services.exists() {
+            services
         } else {
             "python3".into()
         };
@@ -61,7 +66,7 @@ impl TestServer {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines
             .next()
-            .expect("python needs aiosmtpd: pip install aiosmtpd in ~/.cache/dupr-test/venv")
+            .expect("python needs aiosmtpd: tests/setup installs it")
             .unwrap();
         Self {
             port: port.parse().unwrap(),
