@@ -156,7 +156,7 @@ impl Engine {
                 };
                 let deltas: Vec<usize> = deltas.iter().map(|(i, _)| *i).collect();
                 let mut fill =
-                    |out: &mut dyn Write| content(base, &deltas, streams, &self.spool_dir, out);
+                    |out: &mut dyn Write| content(base, &deltas, streams, self.spool.dir(), out);
                 visitor.file(&entry(Kind::File, meta), &mut fill)
             }
             _ => visitor.lost(
