@@ -11,6 +11,7 @@ mod damage;
 mod golden;
 mod hooks;
 mod interop;
+mod kill;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
