@@ -6,10 +6,12 @@ mod support;
 
 mod architecture;
 mod cli;
+mod counts;
 mod crash;
 mod damage;
 mod golden;
 mod hooks;
+mod hostile;
 mod interop;
 mod kill;
 mod reports;
