@@ -340,3 +340,43 @@ fn a_signal_lets_the_volume_in_hand_finish() {
         bench.must_restore(&Tree::read(&bench.source()), name);
     }
 }
+
+/// Files may only grow so far, as on a full disk: spool, part files, archive dir and target alike.
+#[test]
+fn a_limit_on_what_can_be_written() {
+    let mut bench = Bench::new("limit");
+    bench.must(bench.backup("full"), "full");
+    let mut failed = 0;
+    // In units of 1 KiB; the last are enough for everything.
+    for (n, limit) in [0, 1, 2, 4, 8, 40, 200, 600, 1000, 1100, 4000]
+        .into_iter()
+        .enumerate()
+    {
+        // An error of the write, or the end of the program.
+        for trap in ["trap '' XFSZ;", ""] {
+            bench.edit(n);
+            let tree = Tree::read(&bench.source());
+            let inner = bench.backup("incremental");
+            let mut command = Command::new("bash");
+            let script = format!("{trap} ulimit -f {limit}; exec \"$0\" \"$@\"");
+            command
+                .arg("-c")
+                .arg(script)
+                .arg(inner.get_program())
+                .args(inner.get_args());
+            for (key, value) in inner.get_envs() {
+                command.env(key, value.unwrap_or_default());
+            }
+            let output = command.output().expect("bash");
+            failed += usize::from(!output.status.success());
+            let when = format!("limit of {limit} KiB, {trap:?}: {}", text_of(&output));
+            if output.status.success() {
+                bench.must_restore(&tree, &when);
+            }
+            bench.now += 100;
+            bench.must(bench.backup("incremental"), &when);
+            bench.must_restore(&tree, &when);
+        }
+    }
+    assert!(failed > 8, "{failed} runs failed");
+}

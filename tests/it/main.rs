@@ -14,6 +14,7 @@ mod hooks;
 mod hostile;
 mod interop;
 mod kill;
+mod properties;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
