@@ -109,8 +109,11 @@ fn uploads_side_by_side_survive_every_fault() {
     every_fault_in_a_backup(&vault, Mode::Incremental, &states, T0 + 2000);
 }
 
+/// Its name, and what it does to the source.
+type Change = (&'static str, fn(&Path));
+
 /// What happens to the source between the crash and the next run.
-const CHANGES: [(&str, fn(&Path)); 7] = [
+const CHANGES: [Change; 7] = [
     ("nothing", |_| {}),
     ("the last file is deleted", |root| {
         std::fs::remove_dir_all(root.join("z")).expect("z");

@@ -74,7 +74,7 @@ impl Bench {
         let mut big = std::fs::read(source.join("z")).expect("big");
         let at = (n * 1_234_567) % (big.len() - 2_000_000);
         big[at..at + 1_900_000].copy_from_slice(&noise(1_900_000, 1000 + n as u64));
-        if n % 5 == 0 {
+        if n.is_multiple_of(5) {
             big.truncate(5_000_000);
         } else if n % 5 == 1 {
             big.extend(noise(800_000, n as u64));

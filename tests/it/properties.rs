@@ -210,8 +210,9 @@ impl History {
     /// A run that reported a failure may have come to its end all the same.
     fn find_unexpected(&mut self) {
         for set in self.sets() {
-            if !self.kept.contains_key(&set.time().as_secs()) {
-                self.kept.insert(set.time().as_secs(), None);
+            let time = set.time().as_secs();
+            if let std::collections::btree_map::Entry::Vacant(unknown) = self.kept.entry(time) {
+                unknown.insert(None);
                 self.log(format!("complete all the same: {set}"));
             }
         }
