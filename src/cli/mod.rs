@@ -7,11 +7,11 @@ pub mod duplicity;
 pub mod exit;
 pub mod run;
 pub mod session;
+pub mod signals;
 pub mod tools;
 pub mod ui;
 pub mod world;
 
-use crate::engine::context::Cancel;
 use crate::engine::storage::askpass;
 use args::{Cli, ProfileLine, What};
 use clap::Parser;
@@ -45,7 +45,7 @@ fn duplicity_world() -> duplicity::World {
         environment: std::env::vars_os().collect(),
         now: world::now(),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
-        cancel: Cancel::new(),
+        cancel: signals::watch(),
         program: std::env::current_exe().ok(),
     }
 }

@@ -1,6 +1,6 @@
 //! One opened target with its archive dir. Operations are its methods, one file each in `ops`.
 
-use super::archive::{ArchiveDir, Lock};
+use super::archive::{ArchiveDir, Lock, Spool};
 use super::collection::Collection;
 use super::context::Context;
 use super::error::{Error, Result};
@@ -27,25 +27,25 @@ pub struct Target {
 pub struct Engine {
     pub(super) target: Target,
     pub(super) archive: ArchiveDir,
-    pub(super) spool_dir: PathBuf,
+    pub(super) spool: Spool,
     pub(super) uploads: usize,
 }
 
 impl Engine {
     /// Puts target and archive dir together; touches nothing remote. Volumes are spooled in the archive dir.
     pub fn open(target: Target, archive: ArchiveDir) -> Self {
-        let spool_dir = archive.path().to_path_buf();
+        let spool = Spool::new(archive.path(), archive.path());
         Self {
             target,
             archive,
-            spool_dir,
+            spool,
             uploads: 1,
         }
     }
 
     /// Spools volumes in `dir` instead: it needs room for `uploads + 1` of them.
     pub fn with_spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.spool_dir = dir.into();
+        self.spool = Spool::new(dir, self.archive.path());
         self
     }
 
@@ -72,7 +72,7 @@ impl Engine {
 
     /// Where sealed files wait for their upload.
     pub fn spool_dir(&self) -> &Path {
-        &self.spool_dir
+        self.spool.dir()
     }
 
     /// Takes the lock of the archive dir: one run at a time. Leftovers of killed runs are swept.
@@ -84,6 +84,7 @@ impl Engine {
             .archive
             .lock(holder, wait, &|| cx.cancel.is_requested())?;
         self.archive.sweep()?;
+        self.spool.sweep();
         Ok(lock)
     }
 

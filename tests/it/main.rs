@@ -6,10 +6,15 @@ mod support;
 
 mod architecture;
 mod cli;
+mod counts;
 mod crash;
+mod damage;
 mod golden;
 mod hooks;
+mod hostile;
 mod interop;
+mod kill;
+mod properties;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;

@@ -41,10 +41,6 @@ pub fn run(args: &Args, world: &World, monitor: &dyn Monitor, out: &mut dyn Writ
             .unwrap_or_default()
     };
     let temp = world.temp_dir(args);
-    let spool = tempfile::Builder::new()
-        .prefix("dupr-")
-        .tempdir_in(&temp)
-        .map_err(|e| Error::io("create a directory in", &temp, e))?;
     let cx = &context(world, monitor);
     let url = match args.action {
         Action::Backup | Action::Full | Action::Incremental => word(1),
@@ -53,7 +49,7 @@ pub fn run(args: &Args, world: &World, monitor: &dyn Monitor, out: &mut dyn Writ
         }
         _ => word(0),
     };
-    let engine = session::engine(args, url, spool.path(), world)?;
+    let engine = session::engine(args, url, &temp, world)?;
     let _lock = engine.lock("a duplicity-style run of dupr", Duration::ZERO, cx)?;
     match args.action {
         Action::Backup | Action::Full | Action::Incremental => {
@@ -148,6 +144,7 @@ fn backup(
         allow_mismatch: args.has("allow-source-mismatch"),
         // COMPAT(dup all): an empty source is backed up without a word.
         allow_empty: true,
+        or_full: true,
         fingerprint: format!(
             "{:?}",
             args.options
@@ -162,6 +159,9 @@ fn backup(
         return say(out, "dry run: nothing was backed up\n");
     }
     let report = engine.backup(&source, &options, cx)?;
+    if let Some(reason) = &report.full_because {
+        say(out, &format!("Made a full backup: {reason}\n"))?;
+    }
     if !args.has("no-print-statistics") {
         let begun = cx.now.as_secs() as f64;
         say(

@@ -147,7 +147,7 @@ impl ArchiveDir {
 
     /// What is known of a set's files; nothing if that was lost.
     pub fn record(&self, set: SetId) -> SetRecord {
-        record::read(&self.path.join(record::name(set)))
+        record::read(&self.path, set)
     }
 
     /// Adds to what is known of a set's files.
@@ -157,7 +157,7 @@ impl ArchiveDir {
     pub fn note(&self, set: SetId, change: impl FnOnce(&mut SetRecord)) -> Result<()> {
         let mut known = self.record(set);
         change(&mut known);
-        record::write(self.temp()?, &self.path.join(record::name(set)), &known)
+        record::write(self.temp()?, &self.path, set, &known)
     }
 
     /// Opens a part file for writing at `length`: cut there, or made new for 0.

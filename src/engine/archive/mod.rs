@@ -8,9 +8,11 @@ mod durable;
 mod journal;
 mod lock;
 mod record;
+mod spool;
 
 pub use dir::ArchiveDir;
 pub use durable::{install, sync_dir};
 pub use journal::{Checkpoint, Journal, JournalHead};
 pub use lock::Lock;
 pub use record::{SetRecord, hash_of, hex};
+pub use spool::Spool;

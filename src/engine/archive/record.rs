@@ -41,23 +41,30 @@ pub(super) fn name(set: SetId) -> String {
     }
 }
 
-/// Reads a record; none if it is missing or damaged.
-pub(super) fn read(path: &Path) -> SetRecord {
+/// Reads the record of a set; nothing is known if it is missing, damaged or another set's.
+pub(super) fn read(dir: &Path, set: SetId) -> SetRecord {
     let record = || {
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = std::fs::read_to_string(dir.join(name(set))).ok()?;
         let (json, hash) = text.split_once('\n')?;
-        (hash.trim_end() == hex(json.as_bytes())).then(|| serde_json::from_str(json).ok())?
+        let known: (SetId, SetRecord) = serde_json::from_str(json).ok()?;
+        (known.0 == set && hash.trim_end() == hex(json.as_bytes())).then_some(known.1)
     };
     record().unwrap_or_default()
 }
 
-/// Writes a record, durably, by way of `temp`.
-pub(super) fn write(mut temp: NamedTempFile, path: &Path, record: &SetRecord) -> Result<()> {
-    let json = serde_json::to_string(record).map_err(|e| {
+/// Writes the record of a set, durably, by way of `temp`.
+pub(super) fn write(
+    mut temp: NamedTempFile,
+    dir: &Path,
+    set: SetId,
+    record: &SetRecord,
+) -> Result<()> {
+    let path = dir.join(name(set));
+    let json = serde_json::to_string(&(set, record)).map_err(|e| {
         Error::new(ErrorKind::Internal, "cannot encode the record of a set").with_source(e)
     })?;
-    writeln!(temp, "{json}\n{}", hex(json.as_bytes())).map_err(|e| Error::io("write", path, e))?;
-    install(temp, path)
+    writeln!(temp, "{json}\n{}", hex(json.as_bytes())).map_err(|e| Error::io("write", &path, e))?;
+    install(temp, &path)
 }
 
 /// SHA-1 of a file, hex.
@@ -95,26 +102,33 @@ mod tests {
     use crate::engine::time::Timestamp;
 
     #[test]
-    fn a_damaged_record_says_nothing() {
+    fn a_record_that_is_damaged_or_of_another_set_says_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(name(SetId::Full {
+        let set = SetId::Full {
             time: Timestamp(1_800_000_000),
-        }));
-        assert_eq!(read(&path), SetRecord::default());
+        };
+        let path = dir.path().join(name(set));
+        assert_eq!(read(dir.path(), set), SetRecord::default());
         let record = SetRecord {
             manifest_bytes: Some(10),
             volume_bytes: BTreeMap::from([(1, 5), (2, 7)]),
             sigtar_sha1: Some(hex(b"x")),
             ..SetRecord::default()
         };
-        write(NamedTempFile::new_in(dir.path()).unwrap(), &path, &record).unwrap();
-        assert_eq!(read(&path), record);
+        let temp = NamedTempFile::new_in(dir.path()).unwrap();
+        write(temp, dir.path(), set, &record).unwrap();
+        assert_eq!(read(dir.path(), set), record);
+        let other = SetId::Full {
+            time: Timestamp(1_800_000_001),
+        };
+        std::fs::copy(&path, dir.path().join(name(other))).unwrap();
+        assert_eq!(read(dir.path(), other), SetRecord::default());
         let good = std::fs::read(&path).unwrap();
         for i in 0..good.len() - 1 {
             let mut bad = good.clone();
             bad[i] ^= 1;
             std::fs::write(&path, &bad).unwrap();
-            assert_eq!(read(&path), SetRecord::default(), "byte {i}");
+            assert_eq!(read(dir.path(), set), SetRecord::default(), "byte {i}");
         }
     }
 

@@ -165,7 +165,8 @@ fn split_block(rest: &[u8]) -> Option<(&[u8], u32)> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some((path, std::str::from_utf8(digits).ok()?.parse().ok()?))
+    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (number > 0).then_some((path, number))
 }
 
 #[cfg(test)]

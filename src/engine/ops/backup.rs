@@ -333,7 +333,7 @@ impl Engine {
         let packer = Packer::new(
             seal,
             limits,
-            self.spool_dir.clone(),
+            self.spool.clone(),
             next,
             resumed.point.clone(),
             parts,

@@ -1,29 +1,27 @@
-//! Manifests and sigtars: the copies in the archive dir, and the files at the target they are copies of.
+//! Manifests, and how far a copy in the archive dir can be trusted; see also `sigtars`.
 //!
 //! A copy is used if it is what was stored (its hash) and the target still shows the file it was made of (its length);
 //! otherwise the file is fetched again. So a damaged, old or foreign copy costs a download, never a wrong backup. If
 //! the file at the target cannot be used, a copy that is what was stored still can.
 
-use crate::engine::archive::{hash_of, hex};
-use crate::engine::collection::{BackupSet, StoredFile};
+use crate::engine::archive::hex;
+use crate::engine::collection::{BackupSet, Collection, StoredFile};
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::FileKind;
 use crate::engine::format::manifest::Manifest;
+use crate::engine::format::{FileKind, SetId};
 use crate::engine::monitor::Level;
 use crate::engine::seal::Form;
-use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
-use std::path::Path;
+use crate::engine::time::Timestamp;
+use std::io::Read;
 
 /// Largest manifest that is read: names of some million changed files.
 const MANIFEST_LIMIT: u64 = 4 << 30;
 
 /// How far a local copy can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Trust {
     /// It is what was stored, and of the file the target shows.
     Proven,
     /// Nothing is known of it: another program put it there.
@@ -34,7 +32,8 @@ enum Trust {
     Damaged,
 }
 
-fn trust(
+/// How far a copy with the hash `found` can be trusted, by what is known of it and what the target shows.
+pub(super) fn trust(
     found: &str,
     stored: Option<&str>,
     known: Option<u64>,
@@ -59,6 +58,16 @@ impl Engine {
             return Ok(manifest);
         }
         match self.remote_manifest(set, cx) {
+            Ok((bytes, _)) if matches!(copy, Some((_, Trust::Outdated))) && self.is_ours(set) => {
+                Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "the manifest of the {} at the target has {} bytes and is not the one that was stored",
+                        set.id,
+                        bytes.len()
+                    ),
+                ))
+            }
             Ok((bytes, manifest)) => {
                 self.keep_manifest(set, &bytes, cx);
                 Ok(manifest)
@@ -90,6 +99,17 @@ impl Engine {
             }
             _ => Err(error),
         }
+    }
+
+    /// Whether what is known of a set is of the very set the target shows: its volumes are there with the lengths they
+    /// were stored with.
+    pub(super) fn is_ours(&self, set: &BackupSet) -> bool {
+        let known = self.archive.record(set.id).volume_bytes;
+        let pairs = known
+            .iter()
+            .filter_map(|(n, bytes)| Some((set.volumes.get(n)?.size, *bytes)));
+        let mut pairs = pairs.peekable();
+        pairs.peek().is_some() && pairs.all(|(there, known)| there == known)
     }
 
     /// The copy of a manifest, if there is one and it can be read.
@@ -186,114 +206,27 @@ impl Engine {
         })
     }
 
-    /// Opens the sigtar of a complete set: the copy here if it can be trusted, else one fetched from the target.
-    ///
-    /// # Errors
-    /// `NotFound` if the target has none; `WrongKey` or `Corrupt` if it cannot be opened.
-    pub(super) fn sigtar(&self, set: &BackupSet, cx: &Context) -> Result<Box<dyn Read + Send>> {
-        self.ensure_sigtar(set, cx)?;
-        let path = self.archive.file(set.id, FileKind::Signature, false);
-        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(
-            256 * 1024,
-            file,
-        ))))
-    }
-
-    /// Sees to it that an intact copy of a sigtar is here.
-    ///
-    /// # Errors
-    /// As [`sigtar`](Self::sigtar).
-    pub(super) fn ensure_sigtar(&self, set: &BackupSet, cx: &Context) -> Result<()> {
-        let path = self.archive.file(set.id, FileKind::Signature, false);
-        let trust = if path.exists() {
-            Some(self.trust_in_sigtar(set, &path)?)
-        } else {
-            None
-        };
-        match trust {
-            Some(Trust::Proven) => return Ok(()),
-            Some(Trust::Damaged) => cx.monitor.note(
-                Level::Notice,
-                &format!(
-                    "the local copy of the sigtar of the {} is damaged; fetching it again",
-                    set.id
-                ),
-            ),
-            _ => {}
-        }
-        match self.fetch_sigtar(set, cx) {
-            Err(e) if trust == Some(Trust::Outdated) && e.kind() != ErrorKind::Unreachable => {
-                cx.monitor.note(
-                    Level::Warning,
-                    &format!("{e}; going by the copy in the archive dir"),
-                );
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    fn trust_in_sigtar(&self, set: &BackupSet, path: &Path) -> Result<Trust> {
-        let record = self.archive.record(set.id);
-        let found = hash_of(path)?;
-        let trust = trust(
-            &found,
-            record.sigtar_sha1.as_deref(),
-            record.sigtar_bytes,
-            set.signature.as_ref(),
-        );
-        if trust != Trust::Unknown {
-            return Ok(trust);
-        }
-        let readable = File::open(path).and_then(|f| {
-            std::io::copy(
-                &mut MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, f)),
-                &mut std::io::sink(),
-            )
-        });
-        if readable.is_err() {
-            return Ok(Trust::Damaged);
-        }
-        self.archive.note(set.id, |record| {
-            record.sigtar_bytes = set.signature.as_ref().map(|f| f.size);
-            record.sigtar_sha1 = Some(found);
-        })?;
-        Ok(Trust::Proven)
-    }
-
-    /// Fetches a sigtar into the archive dir, replacing the copy there.
-    fn fetch_sigtar(&self, set: &BackupSet, cx: &Context) -> Result<()> {
-        let file = set.signature.as_ref().ok_or_else(|| {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("the sigtar of the {} is not at the target", set.id),
-            )
-        })?;
-        let mut reader = self.fetch(file, None, cx)?;
-        let temp = self.archive.temp()?;
-        let out = temp
-            .as_file()
-            .try_clone()
-            .map_err(|e| Error::io("open", temp.path(), e))?;
-        let mut writer = self.target.seal.seal(Form::Gzip, Box::new(out))?;
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            let n = reader
-                .read(&mut buffer)
-                .map_err(|e| damaged(e).within(format!("cannot read {}", file.name)))?;
-            if n == 0 {
-                break;
-            }
-            writer.write_all(&buffer[..n])?;
-        }
-        writer.finish()?;
-        let sha1 = hash_of(temp.path())?;
-        self.archive.store(temp, set.id, FileKind::Signature)?;
-        self.archive.note(set.id, |record| {
-            record.sigtar_bytes = Some(file.size);
-            record.sigtar_sha1 = Some(sha1);
-        })
+    /// The newest set that was complete once, by its manifest here, and is newer than all that the target still
+    /// shows of `time`.
+    pub(super) fn vanished(
+        &self,
+        collection: &Collection,
+        time: Timestamp,
+    ) -> Result<Option<SetId>> {
+        let newest = collection
+            .every_set()
+            .map(|s| s.id.time())
+            .filter(|t| *t <= time)
+            .max();
+        let here = self.archive.files()?.into_iter().map(|(name, _)| name);
+        let known = here
+            .filter(|n| !n.partial && n.kind == FileKind::Manifest)
+            .map(|n| n.set);
+        // Without a trace of it at the target it was removed, or is another target's.
+        let newer = known.filter(|set| Some(set.time()) > newest && set.time() <= time);
+        Ok(newer
+            .filter(|set| collection.incomplete.iter().any(|s| s.id == *set))
+            .max_by_key(|set| set.time()))
     }
 }
 

@@ -48,8 +48,8 @@ impl Engine {
     ) -> Result<File> {
         let mut attempt = 1;
         loop {
-            let spool = tempfile::tempfile_in(&self.spool_dir)
-                .map_err(|e| Error::io("create a spool file in", &self.spool_dir, e))?;
+            let spool = tempfile::tempfile_in(self.spool.dir())
+                .map_err(|e| Error::io("create a spool file in", self.spool.dir(), e))?;
             let md5 = matches!(hash, Some((HashKind::Md5, _))).then(md5::Md5::new);
             let mut out = Hashing {
                 out: &spool,
@@ -90,7 +90,7 @@ impl Engine {
                 None => {
                     (&spool)
                         .rewind()
-                        .map_err(|e| Error::io("rewind a spool file in", &self.spool_dir, e))?;
+                        .map_err(|e| Error::io("rewind a spool file in", self.spool.dir(), e))?;
                     return Ok(spool);
                 }
             }

@@ -1,6 +1,6 @@
 //! The end of a set: sigtar, then manifest. Only with its manifest at the target does it exist.
 
-use crate::engine::archive::{SetRecord, hash_of};
+use crate::engine::archive::{SetRecord, Spool, hash_of};
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, Result};
@@ -38,7 +38,11 @@ impl Engine {
         let part = self.archive.file(set, FileKind::Signature, true);
         let form = self.target.seal.form();
         // The local copy is always gzipped plain text; if that is what the target gets too, it is made once.
-        let local = self.seal_file(&part, Form::Gzip, self.archive.path())?;
+        let local = self.seal_file(
+            &part,
+            Form::Gzip,
+            &Spool::new(self.archive.path(), self.archive.path()),
+        )?;
         let stored = if form == Form::Gzip {
             self.put(&local, set, FileKind::Signature, form, cx)?
         } else {
@@ -77,7 +81,7 @@ impl Engine {
         form: Form,
         cx: &Context,
     ) -> Result<u64> {
-        let sealed = self.seal_file(path, form, &self.spool_dir)?;
+        let sealed = self.seal_file(path, form, &self.spool)?;
         self.put(&sealed, set, kind, form, cx)
     }
 
@@ -109,9 +113,9 @@ impl Engine {
         Ok(bytes)
     }
 
-    fn seal_file(&self, path: &Path, form: Form, dir: &Path) -> Result<NamedTempFile> {
+    fn seal_file(&self, path: &Path, form: Form, spool: &Spool) -> Result<NamedTempFile> {
         let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let mut sealing = Sealing::begin(&*self.target.seal, form, dir)?;
+        let mut sealing = Sealing::begin(&*self.target.seal, form, spool)?;
         let mut buffer = vec![0; 256 * 1024];
         loop {
             let n = file

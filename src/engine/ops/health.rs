@@ -5,6 +5,7 @@ use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::format::SetId;
+use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Something wrong with a set at the target.
@@ -43,7 +44,14 @@ impl Engine {
                 ..Health::default()
             });
         };
-        let damage = self.damage_of(chain, cx)?;
+        let mut damage = self.damage_of(chain, cx)?;
+        if let Some(set) = self.vanished(collection, Timestamp(i64::MAX))? {
+            damage.push(Damage {
+                set,
+                reason: "its manifest is not at the target any more".into(),
+                data_lost: true,
+            });
+        }
         let mut why_not = damage.first().map(|d| format!("{}: {}", d.set, d.reason));
         if why_not.is_none() {
             let missing = chain.sets().find(|s| {

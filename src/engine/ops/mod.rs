@@ -14,5 +14,6 @@ mod replay;
 pub mod restore;
 pub mod resume;
 mod set_stream;
+mod sigtars;
 pub mod sync;
 pub mod verify;

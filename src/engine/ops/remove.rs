@@ -52,7 +52,11 @@ impl Engine {
             .chain(&set.stats)
             .chain(volumes);
         for file in files {
-            self.delete(file, set.manifest.as_ref() == Some(file))?;
+            let is_manifest = set.manifest.as_ref() == Some(file);
+            self.delete(file, is_manifest)?;
+            if is_manifest {
+                self.archive.forget(set.id)?;
+            }
             stats.files += 1;
             stats.bytes += file.size;
         }

@@ -1,14 +1,16 @@
 //! The state of a chain at a time: difftars grouped by path, each group patched into one entry.
 
 use super::set_stream::{Head, SetStream};
-use crate::engine::collection::BackupSet;
+use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::delta::patch;
 use crate::engine::engine::Engine;
 use crate::engine::entry::{Entry, Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::DiffKind;
+use crate::engine::monitor::Level;
 use crate::engine::path::PathIndex;
+use crate::engine::time::Timestamp;
 use std::io::{Seek, Write};
 use std::path::Path;
 use tempfile::SpooledTempFile;
@@ -37,15 +39,18 @@ pub(super) struct Replayed {
 }
 
 impl Engine {
-    /// Shows a visitor the state made of `sets`, oldest first, at and below `wanted`.
+    /// Shows a visitor the state at `time`, at and below `wanted`.
     pub(super) fn replay(
         &self,
-        sets: &[&BackupSet],
+        collection: &Collection,
+        time: Option<Timestamp>,
         wanted: &PathIndex,
         strict: bool,
         visitor: &mut dyn Visitor,
         cx: &Context,
     ) -> Result<Replayed> {
+        let sets = self.sets_at(collection, time)?;
+        let losses = self.tell_vanished(collection, time, cx)?;
         let mut streams = sets
             .iter()
             .map(|s| SetStream::open(self, s, wanted, strict, cx))
@@ -62,12 +67,32 @@ impl Engine {
             }
             self.resolve(&path, members, &mut streams, visitor)?;
         }
-        let mut replayed = Replayed::default();
+        let mut replayed = Replayed {
+            losses,
+            ..Replayed::default()
+        };
         for stream in &streams {
             replayed.volumes += stream.volumes;
             replayed.losses += stream.losses;
         }
         Ok(replayed)
+    }
+
+    /// Says so if the newest set of the state is gone, which would otherwise look like an older state; 1 if it is.
+    fn tell_vanished(
+        &self,
+        collection: &Collection,
+        time: Option<Timestamp>,
+        cx: &Context,
+    ) -> Result<u64> {
+        let Some(set) = self.vanished(collection, time.unwrap_or(Timestamp(i64::MAX)))? else {
+            return Ok(0);
+        };
+        let text = format!(
+            "the {set} is lost: its manifest is not at the target any more; this is the state before it"
+        );
+        cx.monitor.note(Level::Warning, &text);
+        Ok(1)
     }
 
     /// Turns what the sets say of one path into one entry, or into the news that it is lost.
@@ -131,7 +156,7 @@ impl Engine {
                 };
                 let deltas: Vec<usize> = deltas.iter().map(|(i, _)| *i).collect();
                 let mut fill =
-                    |out: &mut dyn Write| content(base, &deltas, streams, &self.spool_dir, out);
+                    |out: &mut dyn Write| content(base, &deltas, streams, self.spool.dir(), out);
                 visitor.file(&entry(Kind::File, meta), &mut fill)
             }
             _ => visitor.lost(

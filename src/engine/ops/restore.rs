@@ -67,7 +67,8 @@ impl Engine {
             ..*cx
         };
         let collection = self.scan(cx)?;
-        let sets = self.sets_at(&collection, options.time)?;
+        // Before anything is written at the destination.
+        self.sets_at(&collection, options.time)?;
         let write = WriteOptions {
             part: options.path.clone(),
             ..options.write.clone()
@@ -78,7 +79,14 @@ impl Engine {
             stats: RestoreStats::default(),
             cx,
         };
-        let replayed = self.replay(&sets, &options.path, false, &mut visitor, cx)?;
+        let replayed = self.replay(
+            &collection,
+            options.time,
+            &options.path,
+            false,
+            &mut visitor,
+            cx,
+        )?;
         let Restore {
             writer, mut stats, ..
         } = visitor;

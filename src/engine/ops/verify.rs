@@ -48,7 +48,6 @@ impl Engine {
             ..*cx
         };
         let collection = self.scan(cx)?;
-        let sets = self.sets_at(&collection, options.time)?;
         let walk = if options.compare {
             Some(Walk::new(local, cx)?)
         } else {
@@ -64,7 +63,14 @@ impl Engine {
             lost: 0,
             cx,
         };
-        let replayed = self.replay(&sets, &options.path, true, &mut visitor, cx)?;
+        let replayed = self.replay(
+            &collection,
+            options.time,
+            &options.path,
+            true,
+            &mut visitor,
+            cx,
+        )?;
         visitor.walk_to(None)?;
         let Verify {
             mut stats, lost, ..

@@ -3,6 +3,7 @@
 use super::closed;
 use super::read::{FileHead, FileTail, Item, Loaded, Piece};
 use super::volume::{Sealed, Volume, VolumeLimits};
+use crate::engine::archive::Spool;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -89,7 +90,7 @@ pub(crate) struct Parts {
 pub(crate) struct Packer {
     seal: Arc<dyn Seal>,
     limits: VolumeLimits,
-    spool_dir: PathBuf,
+    spool: Spool,
     volume: Option<Volume>,
     /// Whether the last entry added is a directory.
     in_dir: bool,
@@ -110,7 +111,7 @@ impl Packer {
     pub fn new(
         seal: Arc<dyn Seal>,
         limits: VolumeLimits,
-        spool_dir: PathBuf,
+        spool: Spool,
         next_number: u32,
         resume: Option<ResumePoint>,
         parts: Parts,
@@ -119,7 +120,7 @@ impl Packer {
         Self {
             seal,
             limits,
-            spool_dir,
+            spool,
             volume: None,
             in_dir: false,
             next_number,
@@ -172,7 +173,7 @@ impl Packer {
         }
         if self.next_number == 1 && self.volume.is_none() {
             // An increment without changes still has its one, empty volume.
-            self.volume = Some(Volume::begin(&*self.seal, self.limits, &self.spool_dir)?);
+            self.volume = Some(Volume::begin(&*self.seal, self.limits, &self.spool)?);
         }
         self.close_volume(out, None)
     }
@@ -317,7 +318,7 @@ impl Packer {
         }
         let volume = match &mut self.volume {
             Some(volume) => volume,
-            none => none.insert(Volume::begin(&*self.seal, self.limits, &self.spool_dir)?),
+            none => none.insert(Volume::begin(&*self.seal, self.limits, &self.spool)?),
         };
         volume.add(&self.member, path, block)?;
         self.in_dir = false;
@@ -370,7 +371,7 @@ impl Packer {
     /// # Errors
     /// The spool directory cannot be written.
     pub(super) fn note_beginning(&mut self) -> Result<()> {
-        let dir = &self.spool_dir;
+        let dir = self.spool.dir();
         let made = tempfile::tempfile_in(dir).and_then(|f| f.metadata());
         self.began = made
             .map_err(|e| Error::io("create a spool file in", dir, e))?

@@ -3,6 +3,7 @@
 //! A volume is closed between two tar members, never inside one, so each is a tar file of its own and can be
 //! restored alone. Bounds go to the manifest. See docs/format.md, "Volumes".
 
+use crate::engine::archive::Spool;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::difftar;
 use crate::engine::format::manifest::{Bound, HashKind, VolumeInfo};
@@ -11,7 +12,6 @@ use crate::engine::seal::{Form, Seal, SealWriter};
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
@@ -81,13 +81,9 @@ pub(crate) struct Sealing {
 }
 
 impl Sealing {
-    /// Starts a sealed file in `dir`.
-    pub fn begin(seal: &dyn Seal, form: Form, dir: &Path) -> Result<Self> {
-        let spool = tempfile::Builder::new()
-            .prefix(".dupr-")
-            .suffix(".tmp")
-            .tempfile_in(dir)
-            .map_err(|e| Error::io("create a spool file in", dir, e))?;
+    /// Starts a sealed file.
+    pub fn begin(seal: &dyn Seal, form: Form, spool: &Spool) -> Result<Self> {
+        let spool = spool.file()?;
         let file = spool
             .as_file()
             .try_clone()
@@ -148,10 +144,10 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    /// Starts a volume in `dir`.
-    pub fn begin(seal: &dyn Seal, limits: VolumeLimits, dir: &Path) -> Result<Self> {
+    /// Starts a volume.
+    pub fn begin(seal: &dyn Seal, limits: VolumeLimits, spool: &Spool) -> Result<Self> {
         let form = seal.form();
-        let sealing = Sealing::begin(seal, form, dir)?;
+        let sealing = Sealing::begin(seal, form, spool)?;
         Ok(Self {
             sealing,
             stop_at: limits.stop_at(form),

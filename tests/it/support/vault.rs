@@ -357,3 +357,62 @@ pub fn set_mtime(path: &Path, seconds: i64) {
     };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("a time");
 }
+
+/// A tree that fills several volumes, with a file cut by them, and something of every kind that takes no space.
+pub fn plant(root: &Path) {
+    write(&root.join("a/one"), &noise(70_000, 1), T0 - 900);
+    write(&root.join("a/two"), b"two", T0 - 901);
+    write(&root.join("big"), &noise(700_000, 2), T0 - 902);
+    write(&root.join("empty"), b"", T0 - 903);
+    write(&root.join("m/middle"), &noise(200_000, 3), T0 - 904);
+    write(&root.join("z/last"), &noise(30_000, 4), T0 - 905);
+    std::os::unix::fs::symlink("a/two", root.join("link")).expect("a link");
+    std::fs::create_dir(root.join("void")).expect("a folder");
+    settle(root, T0 - 950);
+}
+
+/// Gives every folder a time of its own, as the last step of an edit.
+pub fn settle(root: &Path, time: i64) {
+    for dir in ["void", "z", "m", "a", ""] {
+        let path = root.join(dir);
+        if path.is_dir() {
+            set_mtime(&path, time);
+        }
+    }
+}
+
+/// Changes for the `n`-th increment.
+pub fn edit(root: &Path, n: i64) {
+    let time = T0 + 100 * n;
+    let mut big = std::fs::read(root.join("big")).expect("big");
+    let at = 100_000 * n as usize % 500_000;
+    big[at..at + 90_000].copy_from_slice(&noise(90_000, 40 + n as u64));
+    write(&root.join("big"), &big, time);
+    write(
+        &root.join(format!("m/new{n}")),
+        &noise(240_000, 50 + n as u64),
+        time,
+    );
+    write(&root.join("a/two"), format!("two {n}").as_bytes(), time);
+    let _ = std::fs::remove_file(root.join(format!("m/new{}", n - 1)));
+    settle(root, time);
+}
+
+/// A bench whose target holds a full set and one increment, and what they must restore to.
+pub fn with_chain(name: &str, sealed: Sealed) -> (Vault, Vec<(i64, Tree)>) {
+    let vault = Vault::new(name, sealed);
+    plant(&vault.source());
+    let mut states = vec![(T0, vault.tree())];
+    vault.backup(Mode::Full, T0);
+    edit(&vault.source(), 1);
+    states.push((T0 + 1000, vault.tree()));
+    vault.backup(Mode::Incremental, T0 + 1000);
+    (vault, states)
+}
+
+/// Every state restores exactly.
+pub fn all_restore(vault: &Vault, states: &[(i64, Tree)], when: &str) {
+    for (time, tree) in states {
+        vault.must_restore(Some(*time), tree, when);
+    }
+}

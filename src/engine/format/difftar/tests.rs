@@ -178,6 +178,7 @@ fn refused_members_do_not_hide_the_next() {
         "signature/a",
         "multivol_snapshot/a",
         "multivol_snapshot/a/x",
+        "multivol_snapshot/a/0",
         "multivol_snapshot/a/",
         "multivol_snapshot/a/99999999999",
         "multivol_snapshot/../1",
