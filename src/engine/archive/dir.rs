@@ -9,7 +9,6 @@ use crate::engine::format::names::Naming;
 use crate::engine::format::{FileKind, FileName, SetId};
 use crate::engine::seal::Form;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -118,17 +117,6 @@ impl ArchiveDir {
     /// The directory cannot be written.
     pub fn store(&self, temp: NamedTempFile, set: SetId, kind: FileKind) -> Result<()> {
         install(temp, &self.file(set, kind, false))
-    }
-
-    /// Stores bytes as a file of a set, durably.
-    ///
-    /// # Errors
-    /// The directory cannot be written.
-    pub fn store_bytes(&self, bytes: &[u8], set: SetId, kind: FileKind) -> Result<()> {
-        let mut temp = self.temp()?;
-        temp.write_all(bytes)
-            .map_err(|e| Error::io("write", temp.path(), e))?;
-        self.store(temp, set, kind)
     }
 
     /// Removes the finished files of a set; those that are not there do not matter.

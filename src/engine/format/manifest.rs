@@ -10,6 +10,7 @@ use super::quote::{self, QuoteError};
 use crate::engine::error::{Error as EngineError, ErrorKind};
 use crate::engine::path::{PathError, PathIndex};
 use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
 
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -158,6 +159,19 @@ impl Manifest {
         parse::parse(text, parse::Files::Skip)
     }
 
+    /// As [`parse_volumes`](Self::parse_volumes), one line in memory at a time.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), inside an error of reading where it is one.
+    pub fn read_volumes(input: impl BufRead) -> Result<Self, EngineError> {
+        let mut parser = parse::Parser::new(parse::Files::Skip);
+        let mut lines = Lines::new(input);
+        while let Some(line) = lines.next()? {
+            parser.line(line)?;
+        }
+        Ok(parser.finish()?)
+    }
+
     /// The manifest as duplicity writes it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -173,6 +187,65 @@ impl Manifest {
             }
         }
         out
+    }
+}
+
+/// Lines of a manifest without their ends, one in memory at a time. One that is too long comes cut.
+struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(input: R) -> Self {
+        Self {
+            input,
+            line: Vec::new(),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.clear();
+        let limit = LINE_BYTES_MAX as u64 + 2;
+        let n = (&mut self.input)
+            .take(limit)
+            .read_until(b'\n', &mut self.line)?;
+        Ok((n > 0).then(|| self.line.strip_suffix(b"\n").unwrap_or(&self.line)))
+    }
+}
+
+/// The list of files of a manifest, in its order, one line in memory at a time; what is strange in it is left out.
+pub struct FileList<R> {
+    lines: Lines<R>,
+    begun: bool,
+}
+
+impl<R: BufRead> FileList<R> {
+    /// Reads a manifest from its beginning.
+    pub fn new(input: R) -> Self {
+        Self {
+            lines: Lines::new(input),
+            begun: false,
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for FileList<R> {
+    type Item = io::Result<FileChange>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.lines.next() {
+                Err(e) => return Some(Err(e)),
+                Ok(None) => return None,
+                Ok(Some(line)) if self.begun => {
+                    if let Some(change) = parse::file_change(line) {
+                        return Some(Ok(change));
+                    }
+                }
+                Ok(Some(line)) => self.begun = parse::is_list_head(line),
+            }
+        }
     }
 }
 

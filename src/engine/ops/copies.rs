@@ -4,7 +4,7 @@
 //! otherwise the file is fetched again. So a damaged, old or foreign copy costs a download, never a wrong backup. If
 //! the file at the target cannot be used, a copy that is what was stored still can.
 
-use crate::engine::archive::hex;
+use crate::engine::archive::hash_of;
 use crate::engine::collection::{BackupSet, Collection, StoredFile};
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
@@ -14,9 +14,10 @@ use crate::engine::format::{FileKind, SetId};
 use crate::engine::monitor::Level;
 use crate::engine::seal::Form;
 use crate::engine::time::Timestamp;
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
 
-/// Largest manifest that is read: names of some million changed files.
+/// Largest manifest that is read: names of some ten million changed files.
 const MANIFEST_LIMIT: u64 = 4 << 30;
 
 /// How far a local copy can be trusted.
@@ -58,18 +59,17 @@ impl Engine {
             return Ok(manifest);
         }
         match self.remote_manifest(set, cx) {
-            Ok((bytes, _)) if matches!(copy, Some((_, Trust::Outdated))) && self.is_ours(set) => {
+            Ok(_) if matches!(copy, Some((_, Trust::Outdated))) && self.is_ours(set) => {
                 Err(Error::new(
                     ErrorKind::Corrupt,
                     format!(
-                        "the manifest of the {} at the target has {} bytes and is not the one that was stored",
-                        set.id,
-                        bytes.len()
+                        "the manifest of the {} at the target is not the one that was stored",
+                        set.id
                     ),
                 ))
             }
-            Ok((bytes, manifest)) => {
-                self.keep_manifest(set, &bytes, cx);
+            Ok((text, manifest)) => {
+                self.keep_manifest(set, text, cx);
                 Ok(manifest)
             }
             // With a public key alone, nothing can be fetched: then the copy has to do.
@@ -115,14 +115,12 @@ impl Engine {
     /// The copy of a manifest, if there is one and it can be read.
     fn manifest_copy(&self, set: &BackupSet) -> Result<Option<(Manifest, Trust)>> {
         let path = self.archive.file(set.id, FileKind::Manifest, false);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("read", &path, e)),
+        let Ok(meta) = std::fs::metadata(&path) else {
+            return Ok(None);
         };
         let record = self.archive.record(set.id);
         let mut trust = trust(
-            &hex(&bytes),
+            &hash_of(&path)?,
             record.manifest_sha1.as_deref(),
             record.manifest_bytes,
             set.manifest.as_ref(),
@@ -132,25 +130,33 @@ impl Engine {
             .manifest
             .as_ref()
             .filter(|f| f.parsed.form == Form::Plain);
-        if trust == Trust::Unknown && plain.is_some_and(|f| f.size != bytes.len() as u64) {
+        if trust == Trust::Unknown && plain.is_some_and(|f| f.size != meta.len()) {
             trust = Trust::Damaged;
         }
-        let manifest = Manifest::parse_volumes(&bytes)
+        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let manifest = Manifest::read_volumes(BufReader::new(file))
             .ok()
             .filter(|m| fault(m, set).is_none());
         Ok(manifest.map(|m| (m, trust)))
     }
 
-    fn keep_manifest(&self, set: &BackupSet, bytes: &[u8], cx: &Context) {
-        let kept = self
-            .archive
-            .store_bytes(bytes, set.id, FileKind::Manifest)
-            .and_then(|()| {
-                self.archive.note(set.id, |record| {
-                    record.manifest_bytes = set.manifest.as_ref().map(|f| f.size);
-                    record.manifest_sha1 = Some(hex(bytes));
-                })
-            });
+    fn keep_manifest(&self, set: &BackupSet, mut text: File, cx: &Context) {
+        let keep = || {
+            let temp = self.archive.temp()?;
+            text.rewind()
+                .and_then(|()| std::io::copy(&mut text, &mut temp.as_file()))
+                .map_err(|e| Error::io("write", temp.path(), e))?;
+            let sha1 = hash_of(temp.path())?;
+            self.archive.store(temp, set.id, FileKind::Manifest)?;
+            self.archive.note(set.id, |record| {
+                record.manifest_bytes = set.manifest.as_ref().map(|f| f.size);
+                record.manifest_sha1 = Some(sha1);
+            })
+        };
+        let kept: Result<()> = {
+            let mut keep = keep;
+            keep()
+        };
         if let Err(e) = kept {
             cx.monitor.note(
                 Level::Info,
@@ -167,7 +173,7 @@ impl Engine {
         &self,
         set: &BackupSet,
         cx: &Context,
-    ) -> Result<(Vec<u8>, Manifest)> {
+    ) -> Result<(File, Manifest)> {
         let file = set.manifest.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("{} has no manifest", set.id))
         })?;
@@ -177,18 +183,19 @@ impl Engine {
                 format!("{} is damaged: {why}", file.name),
             )
         };
-        let bytes = match self.fetch_whole(file, MANIFEST_LIMIT, cx) {
+        let mut text = match self.fetch_to_spool(file, MANIFEST_LIMIT, cx) {
             Err(e) if e.kind() == ErrorKind::WrongKey && self.key_opens_rest(set, file, cx) => {
                 return Err(damaged(
                     "the key that opens its set does not open it".into(),
                 ));
             }
-            bytes => bytes?,
+            text => text?,
         };
-        let manifest = Manifest::parse_volumes(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let manifest = Manifest::read_volumes(BufReader::new(&mut text))
+            .map_err(|e| damaged(e.to_string()))?;
         match fault(&manifest, set) {
             Some(why) => Err(damaged(why)),
-            None => Ok((bytes, manifest)),
+            None => Ok((text, manifest)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Fetching one sealed file: downloaded whole, checked against its hash, then opened.
 
+use super::copies::damaged;
 use crate::engine::collection::StoredFile;
 use crate::engine::context::Context;
 use crate::engine::engine::Engine;
@@ -117,28 +118,37 @@ impl Engine {
             .map_err(|e| e.within(format!("cannot open {}", file.name)))
     }
 
-    /// Downloads, opens and reads a small file whole; more than `limit` bytes are refused.
+    /// Downloads and opens a file into an unlinked spool file; more than `limit` bytes are refused.
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch), and `Corrupt` if it is larger than `limit`.
-    pub(super) fn fetch_whole(
+    pub(super) fn fetch_to_spool(
         &self,
         file: &StoredFile,
         limit: u64,
         cx: &Context,
-    ) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let reader = self.fetch(file, None, cx)?;
-        reader
-            .take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| Error::from(e).within(format!("cannot read {}", file.name)))?;
-        if bytes.len() as u64 > limit {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("{} is larger than {limit} bytes", file.name),
-            ));
+    ) -> Result<File> {
+        let dir = self.spool.dir();
+        let spooling = |e| Error::io("write a spool file in", dir, e);
+        let mut spool = tempfile::tempfile_in(dir).map_err(spooling)?;
+        let mut reader = self.fetch(file, None, cx)?;
+        let mut buffer = vec![0; 64 * 1024];
+        let mut bytes = 0;
+        loop {
+            let n = reader
+                .read(&mut buffer)
+                .map_err(|e| damaged(e).within(format!("cannot read {}", file.name)))?;
+            let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else {
+                break;
+            };
+            bytes += n as u64;
+            if bytes > limit {
+                let text = format!("{} is larger than {limit} bytes", file.name);
+                return Err(Error::new(ErrorKind::Corrupt, text));
+            }
+            spool.write_all(read).map_err(spooling)?;
         }
-        Ok(bytes)
+        spool.rewind().map_err(spooling)?;
+        Ok(spool)
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::context::Context;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::FileKind;
-use crate::engine::format::manifest::{FileChange, FileWord, Manifest};
+use crate::engine::format::manifest::{FileChange, FileList, FileWord};
 use crate::engine::format::sigtar::SigtarReader;
 use crate::engine::format::tar::TAR_BLOCK_BYTES;
 use crate::engine::monitor::Level;
@@ -144,38 +144,37 @@ impl Engine {
     /// Refuses the sigtar of another set: deltas against wrong signatures cannot be patched. Every file that the
     /// manifest lists as stored must have its signature in it, and so must every entry at which a volume ends.
     fn check_kin(&self, set: &BackupSet, sigtar: &Path, cx: &Context) -> Result<()> {
-        let known = self.manifest(set, cx);
         let path = self.archive.file(set.id, FileKind::Manifest, false);
-        let (Ok(_), Ok(bytes)) = (known, std::fs::read(&path)) else {
+        let (Ok(manifest), Ok(text)) = (self.manifest(set, cx), File::open(&path)) else {
             return Ok(());
         };
-        let Ok(manifest) = Manifest::parse(&bytes) else {
-            return Ok(());
-        };
-        let stored = |f: &FileChange| f.word != FileWord::Deleted;
-        let listed = manifest
-            .files
-            .into_iter()
-            .flatten()
-            .filter(stored)
-            .map(|f| f.path);
+        let mut ends: Vec<PathIndex> = manifest.volumes.into_values().map(|v| v.end.path).collect();
         // An increment without changes has its one volume end at a root that is not in it.
-        let mut wanted: Vec<PathIndex> = listed
-            .chain(manifest.volumes.into_values().map(|v| v.end.path))
-            .collect();
-        wanted.retain(|path| !path.is_root());
-        wanted.sort();
-        wanted.dedup();
+        ends.retain(|path| !path.is_root());
+        ends.sort();
+        ends.dedup();
+        let mut ends = ends.into_iter().peekable();
+        let stored = |change: &FileChange| change.word != FileWord::Deleted;
+        let list = FileList::new(BufReader::with_capacity(256 * 1024, text));
+        // A list that is not in order is not gone by; an interrupted run of duplicity may leave one.
+        let ascending = |last: &mut Option<PathIndex>, path: PathIndex| {
+            let next = last.as_ref().is_none_or(|last| *last < path);
+            *last = Some(path);
+            next.then(|| last.clone())?
+        };
+        let mut list = list
+            .map_while(|change| change.ok())
+            .filter(stored)
+            .map(|change| change.path)
+            .scan(None, ascending)
+            .peekable();
         let file = File::open(sigtar).map_err(|e| Error::io("open", sigtar, e))?;
         let input = MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, file));
-        let mut wanted = wanted.into_iter().peekable();
-        for entry in SigtarReader::new(input).skip_signatures() {
-            let Ok(entry) = entry else { continue };
-            if wanted.peek() == Some(&entry.path) {
-                wanted.next();
-            }
+        for entry in SigtarReader::new(input).skip_signatures().flatten() {
+            ends.next_if_eq(&entry.path);
+            list.next_if_eq(&entry.path);
         }
-        match wanted.next() {
+        match ends.next().or_else(|| list.next()) {
             Some(path) => Err(Error::new(
                 ErrorKind::Corrupt,
                 format!(

@@ -35,12 +35,38 @@ struct OpenFiles {
     damaged: bool,
 }
 
+/// Takes a manifest line by line.
+pub(super) struct Parser {
+    manifest: Manifest,
+    section: Section,
+    files: Files,
+    line: usize,
+    last_number: u32,
+}
+
 pub(super) fn parse(text: &[u8], files: Files) -> Result<Manifest, Error> {
-    let mut manifest = Manifest::default();
-    let mut section = Section::Head;
-    let mut last_number = 0;
-    for (index, bytes) in text.split(|b| *b == b'\n').enumerate() {
-        let line = index + 1;
+    let mut parser = Parser::new(files);
+    for line in text.split(|b| *b == b'\n') {
+        parser.line(line)?;
+    }
+    parser.finish()
+}
+
+impl Parser {
+    pub(super) fn new(files: Files) -> Self {
+        Self {
+            manifest: Manifest::default(),
+            section: Section::Head,
+            files,
+            line: 0,
+            last_number: 0,
+        }
+    }
+
+    /// Takes the next line, without its end.
+    pub(super) fn line(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.line += 1;
+        let line = self.line;
         if bytes.len() > LINE_BYTES_MAX {
             return Err(Error::LongLine { line });
         }
@@ -48,55 +74,91 @@ pub(super) fn parse(text: &[u8], files: Files) -> Result<Manifest, Error> {
         let at_margin = !bytes.first().is_some_and(u8::is_ascii_whitespace);
         if at_margin && has_prefix(keyword, b"volume") {
             let number = volume_number(line, bytes)?;
-            close(section, &mut manifest)?;
-            last_number = number;
-            section = Section::Volume(OpenVolume {
+            self.open(Section::Volume(OpenVolume {
                 line,
                 number,
                 start: None,
                 end: None,
                 hash: None,
-            });
+            }))?;
+            self.last_number = number;
         } else if at_margin && keyword.eq_ignore_ascii_case(b"filelist") {
-            close(section, &mut manifest)?;
-            manifest.has_list = true;
             let announced = number(first_word(rest).0);
-            section = Section::Files(OpenFiles {
+            self.open(Section::Files(OpenFiles {
                 announced,
                 files: Vec::new(),
                 damaged: false,
-            });
+            }))?;
+            self.manifest.has_list = true;
         } else if at_margin && keyword.eq_ignore_ascii_case(b"hostname") {
-            manifest.hostname.get_or_insert_with(|| rest.to_vec());
+            self.manifest.hostname.get_or_insert_with(|| rest.to_vec());
         } else if at_margin && keyword.eq_ignore_ascii_case(b"localdir") {
-            if manifest.local_dir.is_none() {
+            if self.manifest.local_dir.is_none() {
                 let path = quote::unquote(rest);
-                manifest.local_dir = Some(path.map_err(|reason| Error::BadQuote { line, reason })?);
+                self.manifest.local_dir =
+                    Some(path.map_err(|reason| Error::BadQuote { line, reason })?);
             }
         } else {
-            match &mut section {
+            match &mut self.section {
                 Section::Head => {}
                 Section::Volume(volume) => volume.field(line, keyword, rest)?,
-                Section::Files(list) if files == Files::Read => list.field(keyword, rest),
+                Section::Files(list) if self.files == Files::Read => list.field(keyword, rest),
                 Section::Files(_) => {}
             }
         }
+        Ok(())
     }
-    // Without a list, its length cannot be checked.
-    match section {
-        Section::Files(_) if files == Files::Skip => {}
-        section => close(section, &mut manifest)?,
+
+    fn open(&mut self, next: Section) -> Result<(), Error> {
+        close(
+            std::mem::replace(&mut self.section, next),
+            &mut self.manifest,
+        )
     }
-    if files == Files::Skip {
-        manifest.files = None;
-        manifest.files_damaged = false;
+
+    /// What the lines said.
+    pub(super) fn finish(self) -> Result<Manifest, Error> {
+        let Self {
+            mut manifest,
+            section,
+            files,
+            last_number,
+            ..
+        } = self;
+        // Without a list, its length cannot be checked.
+        match section {
+            Section::Files(_) if files == Files::Skip => {}
+            section => close(section, &mut manifest)?,
+        }
+        if files == Files::Skip {
+            manifest.files = None;
+            manifest.files_damaged = false;
+        }
+        // COMPAT(dup all): a resumed run writes the blocks from its last good volume on once more.
+        manifest.volumes.split_off(&last_number.saturating_add(1));
+        if manifest.volumes.is_empty() {
+            return Err(Error::Empty);
+        }
+        Ok(manifest)
     }
-    // COMPAT(dup all): a resumed run writes the blocks from its last good volume on once more.
-    manifest.volumes.split_off(&last_number.saturating_add(1));
-    if manifest.volumes.is_empty() {
-        return Err(Error::Empty);
-    }
-    Ok(manifest)
+}
+
+/// One line of a list of files; `None` for anything strange.
+pub(super) fn file_change(line: &[u8]) -> Option<FileChange> {
+    let mut list = OpenFiles {
+        announced: None,
+        files: Vec::new(),
+        damaged: false,
+    };
+    let (word, rest) = first_word(line);
+    list.field(word, rest);
+    list.files.pop()
+}
+
+/// Whether a line begins a list of files.
+pub(super) fn is_list_head(line: &[u8]) -> bool {
+    let at_margin = !line.first().is_some_and(u8::is_ascii_whitespace);
+    at_margin && first_word(line).0.eq_ignore_ascii_case(b"filelist")
 }
 
 /// Adds what a finished section says. A later volume of the same number, or a later list, replaces the earlier.

@@ -59,6 +59,24 @@ fn sample() -> Manifest {
 }
 
 #[test]
+fn reading_line_by_line_is_the_same() {
+    let text = sample().to_bytes();
+    let volumes = Manifest::read_volumes(text.as_slice()).unwrap();
+    assert_eq!(volumes, Manifest::parse_volumes(&text).unwrap());
+    let list: Vec<FileChange> = FileList::new(text.as_slice()).map(Result::unwrap).collect();
+    assert_eq!(Some(list), Manifest::parse(&text).unwrap().files);
+    for end in 0..text.len() {
+        let (a, b) = (
+            Manifest::read_volumes(&text[..end]),
+            Manifest::parse_volumes(&text[..end]),
+        );
+        assert_eq!(a.ok(), b.ok(), "cut at {end}");
+    }
+    let long = vec![b'x'; 3 * LINE_BYTES_MAX];
+    assert!(Manifest::read_volumes(long.as_slice()).is_err());
+}
+
+#[test]
 fn written_byte_for_byte_and_read_back() {
     assert_eq!(String::from_utf8(sample().to_bytes()).unwrap(), SAMPLE);
     assert_eq!(Manifest::parse(SAMPLE.as_bytes()), Ok(sample()));
