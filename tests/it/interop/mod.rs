@@ -26,8 +26,8 @@ const TURNS: u64 = 100;
 /// Schedules with a killed run.
 const KILLED: u64 = 24;
 
-/// Sets, calls and compared entries of a schedule.
-type Counts = [usize; 3];
+/// Sets, calls, compared entries and killed runs of a schedule.
+type Counts = [usize; 4];
 
 /// Everybody saves in turns.
 fn turns(seed: u64, programs: &[Program], keyring: &Keyring) -> Result<Counts, String> {
@@ -73,7 +73,12 @@ fn finish(
     seed: u64,
 ) -> Result<Counts, String> {
     match run(&mut site) {
-        Ok(()) => Ok([site.states.len(), site.story.len(), site.compared]),
+        Ok(()) => Ok([
+            site.states.len(),
+            site.story.len(),
+            site.compared,
+            site.killed,
+        ]),
         Err(error) => Err(site.tell(seed, &error)),
     }
 }
@@ -112,7 +117,7 @@ fn run_all(
     println!("interop: seeds {first} to {}, {programs:?}", last - 1);
     let next = AtomicU64::new(first);
     let failures = Mutex::new(Vec::new());
-    let done = Mutex::new([0; 3]);
+    let done = Mutex::new([0; 4]);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get()) {
             scope.spawn(|| {
@@ -136,9 +141,9 @@ fn run_all(
     });
     let failures = failures.into_inner().expect("no panic while held");
     let total = last - first;
-    let [sets, calls, entries] = done.into_inner().expect("no panic while held");
+    let [sets, calls, entries, killed] = done.into_inner().expect("no panic while held");
     println!(
-        "interop: {sets} sets, {} other calls, {entries} restored entries compared",
+        "interop: {sets} sets, {killed} killed runs, {} other calls, {entries} restored entries compared",
         calls - sets
     );
     assert!(

@@ -71,6 +71,8 @@ pub struct Site<'a> {
     pub story: Vec<String>,
     /// Entries that were compared.
     pub compared: usize,
+    /// Runs that were killed.
+    pub killed: usize,
     /// Every state that was saved, with its time, oldest first.
     pub states: Vec<(u64, Tree)>,
 }
@@ -101,6 +103,7 @@ impl<'a> Site<'a> {
             shared: false,
             story: Vec::new(),
             compared: 0,
+            killed: 0,
             states: Vec::new(),
         }
     }
