@@ -417,3 +417,70 @@ fn a_backup_after_a_short_listing_loses_nothing() {
         }
     }
 }
+
+/// Between a crash and the next run, volumes and the state of the interrupted run are lost in whole or in part.
+#[test]
+fn a_resume_trusts_nothing_it_does_not_see() {
+    let (vault, states) = with_chain("resume-harmed", Sealed::Gzip);
+    edit(&vault.source(), 2);
+    let before: Vec<String> = vault.storage.names();
+    let faulty =
+        FaultyStorage::new(vault.storage.clone()).fail(Operation::Put, 4, Fault::Before(DOWN));
+    let cut = vault.backup_with(
+        &vault.engine_on(faulty),
+        Mode::Full,
+        T0 + 2000,
+        &Heard::default(),
+    );
+    assert_eq!(cut.expect_err("the cut").kind(), DOWN);
+    let start = vault.fork();
+    let check = |when: &str| {
+        vault.backup(Mode::Full, T0 + 2060);
+        vault.must_restore(None, &vault.tree(), when);
+        all_restore(&vault, &states, when);
+        vault.backup(Mode::Incremental, T0 + 2120);
+        vault.must_restore(None, &vault.tree(), when);
+    };
+    let stored: Vec<String> = vault
+        .storage
+        .names()
+        .into_iter()
+        .filter(|n| !before.contains(n))
+        .collect();
+    assert_eq!(stored.len(), 3, "{stored:?}");
+    for name in &stored {
+        start.rewind();
+        vault.storage.remove(name);
+        check(&format!("{name} is gone"));
+        start.rewind();
+        vault
+            .storage
+            .edit(name, |bytes| bytes.truncate(bytes.len() - 1));
+        check(&format!("{name} is cut short"));
+    }
+    start.rewind();
+    let files = std::fs::read_dir(vault.archive()).expect("archive dir");
+    let files: Vec<_> = files.map(|e| e.expect("an entry").path()).collect();
+    let parts = files.iter().filter(|p| {
+        let name = p.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".part") || name.contains("journal")
+    });
+    let parts: Vec<_> = parts.collect();
+    assert_eq!(parts.len(), 4, "{files:?}");
+    for part in parts {
+        start.rewind();
+        let length = std::fs::metadata(part).expect("a part file").len();
+        for left in [0, length / 3, length - 1] {
+            start.rewind();
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(part)
+                .expect("a part file");
+            file.set_len(left).expect("cut");
+            check(&format!("{} is cut to {left} bytes", part.display()));
+        }
+        start.rewind();
+        std::fs::remove_file(part).expect("a part file");
+        check(&format!("{} is gone", part.display()));
+    }
+}

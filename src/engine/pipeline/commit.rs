@@ -29,7 +29,9 @@ pub(super) fn upload(
         let result = storage
             .put(&name, volume.sealed.spool.path())
             .map_err(|e| e.within(format!("cannot upload {name} to {}", storage.location())));
-        if done.send((volume, result)).is_err() {
+        // After a failure the run ends: what comes next would be uploaded for nothing.
+        let failed = result.is_err();
+        if done.send((volume, result)).is_err() || failed {
             return;
         }
     }
