@@ -22,9 +22,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Schedules of turns in an ordinary run.
-const TURNS: u64 = 100;
+const TURNS: u64 = 60;
 /// Schedules with a killed run.
-const KILLED: u64 = 24;
+const KILLED: u64 = 16;
 
 /// Sets, calls, compared entries and killed runs of a schedule.
 type Counts = [usize; 4];
