@@ -2,13 +2,13 @@
 
 use super::outcome::StepOutcome;
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::entry::Entry;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::ops::output::Output;
 use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::stats::RestoreStats;
+use crate::engine::target::Engine;
 use crate::plan::CheckKind;
 use crate::profile::Profile;
 use std::fs::File;

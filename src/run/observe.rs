@@ -3,10 +3,10 @@
 use super::history::PastRuns;
 use super::outcome::{StepOutcome, StepStatus};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::monitor::Level;
 use crate::engine::ops::health::Health;
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::plan::render::title;
 use crate::plan::state::{CheckTimes, Damage, Partial, State, TargetState};

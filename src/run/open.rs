@@ -2,7 +2,6 @@
 
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::Cancel;
-use crate::engine::engine::{Engine, Target};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::names::Naming;
 use crate::engine::ops::backup::{BackupOptions, Mode};
@@ -10,6 +9,7 @@ use crate::engine::seal::{self, Encryption, SealOptions, Signature, block_bytes_
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Rule, Selection, canonical};
 use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
+use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
 use crate::engine::tree::Source;
 use crate::profile::{self, Profile, SecretRef, SelectRule};

@@ -2,11 +2,11 @@
 
 use super::products::Products;
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::ops::output::{Difference, DifferenceKind, Output};
 use crate::engine::path::PathIndex;
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::collections::HashMap;
 

@@ -47,7 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("engine::pipeline", ENGINE_ROOMS),
     ("engine::ops", ENGINE_ROOMS),
-    ("engine::engine", ENGINE_ROOMS),
+    ("engine::target", ENGINE_ROOMS),
     ("engine", ENGINE_ROOMS),
     // The program above the engine.
     ("profile", &["engine"]),
@@ -71,7 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 const ENGINE_ROOMS: &[&str] = &[
     "engine",
-    "engine::engine",
+    "engine::target",
     "engine::ops",
     "engine::pipeline",
     "engine::collection",

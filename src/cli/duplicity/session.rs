@@ -3,13 +3,13 @@
 use super::args::{Args, is_url};
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::{Cancel, Context};
-use crate::engine::engine::{Engine, Target};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::names::{NameStyle, Naming};
 use crate::engine::seal::{self, Compression, Encryption, Keyring, SealOptions, Signature};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonical};
 use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
+use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
 use crate::engine::time_text::parse_time;
 use crate::engine::tree::Source;

@@ -4,7 +4,6 @@ use super::resume::Resumed;
 use crate::engine::archive::JournalHead;
 use crate::engine::collection::{BackupChain, Collection};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::format::manifest;
@@ -15,6 +14,7 @@ use crate::engine::pipeline::{
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
 use std::io::Write;

@@ -3,11 +3,11 @@
 use super::backup::{BackupOptions, Mode};
 use crate::engine::collection::{BackupChain, Collection};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::sigtar::{SigEntry, SigtarReader};
 use crate::engine::monitor::Level;
 use crate::engine::stream::overlay::Overlay;
+use crate::engine::target::Engine;
 use crate::engine::tree::Source;
 
 impl Engine {

@@ -3,10 +3,10 @@
 use super::remove::RemoveStats;
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::{FileKind, FileName, SetId};
 use crate::engine::seal::Form;
+use crate::engine::target::Engine;
 
 /// What a cleanup found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

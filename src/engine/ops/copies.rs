@@ -7,12 +7,12 @@
 use crate::engine::archive::hash_of;
 use crate::engine::collection::{BackupSet, Collection, StoredFile};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::Manifest;
 use crate::engine::format::{FileKind, SetId};
 use crate::engine::monitor::Level;
 use crate::engine::seal::Form;
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};

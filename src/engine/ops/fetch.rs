@@ -3,10 +3,10 @@
 use super::copies::damaged;
 use crate::engine::collection::StoredFile;
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::HashKind;
 use crate::engine::monitor::{Counter, Level};
+use crate::engine::target::Engine;
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, Write};

@@ -2,12 +2,12 @@
 
 use crate::engine::archive::{SetRecord, Spool, hash_of};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::{FileKind, FileName, SetId, manifest};
 use crate::engine::monitor::Counter;
 use crate::engine::pipeline::{Packer, Sealing};
 use crate::engine::seal::Form;
+use crate::engine::target::Engine;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;

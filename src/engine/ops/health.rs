@@ -2,9 +2,9 @@
 
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::format::SetId;
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -2,12 +2,12 @@
 
 use super::output::Output;
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, Result};
 use crate::engine::format::sigtar::{SigState, SigtarReader};
 use crate::engine::monitor::Counter;
 use crate::engine::stream::overlay::Overlay;
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 
 impl Engine {

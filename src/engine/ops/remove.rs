@@ -4,9 +4,9 @@
 
 use crate::engine::collection::{BackupSet, Collection, StoredFile};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
+use crate::engine::target::Engine;
 use std::collections::BTreeSet;
 
 /// What was deleted.

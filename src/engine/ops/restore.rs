@@ -3,12 +3,12 @@
 use super::replay::{Fill, Visitor};
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::entry::Entry;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{TreeWriter, WriteOptions};
 use std::path::Path;

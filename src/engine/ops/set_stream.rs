@@ -7,7 +7,6 @@
 use super::copies::damaged;
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::entry::{Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::difftar::{DifftarReader, Error as MemberError, Member};
@@ -16,6 +15,7 @@ use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::format::{BLOCK_BYTES, DiffKind};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
+use crate::engine::target::Engine;
 use std::collections::VecDeque;
 use std::io::Read;
 

@@ -2,9 +2,9 @@
 
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::error::Result;
 use crate::engine::format::SetId;
+use crate::engine::target::Engine;
 use std::collections::BTreeSet;
 
 impl Engine {

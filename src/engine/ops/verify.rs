@@ -6,7 +6,6 @@
 use super::output::{Difference, DifferenceKind, Output};
 use super::replay::{Fill, Visitor};
 use crate::engine::context::Context;
-use crate::engine::engine::Engine;
 use crate::engine::entry::{Entry, FileStamp, Kind};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
@@ -14,6 +13,7 @@ use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{OwnerLookup, same_permissions, same_time};
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
 use std::io::{Read, Write};

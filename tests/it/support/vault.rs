@@ -3,13 +3,13 @@
 use super::scratch::Scratch;
 use super::tree::Tree;
 use dupr::engine::archive::ArchiveDir;
-use dupr::engine::engine::Target;
 use dupr::engine::format::names::Naming;
 use dupr::engine::monitor::{Level, Monitor, Problem, ProblemKind};
 use dupr::engine::ops::backup::BackupReport;
 use dupr::engine::seal::{self, Compression, Encryption, SealOptions};
 use dupr::engine::stats::RestoreStats;
 use dupr::engine::storage::{Storage, StorageOptions, guarded};
+use dupr::engine::target::Target;
 use dupr::engine::tree::Source;
 use dupr::engine::{
     BackupOptions, Cancel, Context, Discard, Engine, Mode, RestoreOptions, Result, Secret,

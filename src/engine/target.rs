@@ -1,4 +1,4 @@
-//! One opened target with its archive dir. Operations are its methods, one file each in `ops`.
+//! A target and its archive dir, opened. Operations are its methods, one file each in `ops`.
 
 use super::archive::{ArchiveDir, Lock, Spool};
 use super::collection::Collection;
