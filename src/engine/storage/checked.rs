@@ -5,7 +5,7 @@
 
 use super::options::StorageOptions;
 use super::transfer::Transfer;
-use super::{Location, Object, Storage};
+use super::{LocalObject, Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::io::Write;
 use std::path::Path;
@@ -58,6 +58,10 @@ impl<S: Storage> Storage for Checked<S> {
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
         self.inner.get(name, to)
+    }
+
+    fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+        self.inner.open_local(name)
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {

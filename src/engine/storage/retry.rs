@@ -6,7 +6,7 @@
 use super::names::random;
 use super::options::StorageOptions;
 use super::transfer::Transfer;
-use super::{Location, Object, Storage};
+use super::{LocalObject, Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::io::{self, Write};
 use std::path::Path;
@@ -97,6 +97,10 @@ impl<S: Storage> Storage for Retry<S> {
             }
             Ok(bytes)
         })
+    }
+
+    fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+        self.attempts(|| self.inner.open_local(name))
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
