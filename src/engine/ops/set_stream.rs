@@ -25,7 +25,7 @@ use std::sync::Arc;
 type Input = Box<dyn Read + Send>;
 
 /// Volumes of fewer sealed bytes are not worth a thread.
-const AHEAD_BYTES: u64 = 256 * 1024;
+const AHEAD_BYTES: u64 = 64 * 1024;
 
 /// Where a stream gets its volumes from.
 #[derive(Clone)]

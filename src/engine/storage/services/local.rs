@@ -312,6 +312,24 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_read_where_they_lie_unless_downloads_have_a_limit() {
+        let dir = tempfile::tempdir().expect("dir");
+        fs::write(dir.path().join("x"), b"12").expect("file");
+        let there = storage(dir.path()).open_local("x").expect("open");
+        assert_eq!(there.expect("a file").path, dir.path().join("x"));
+        let options = StorageOptions {
+            download_rate: std::num::NonZeroU64::new(1000),
+            ..StorageOptions::default()
+        };
+        let paced = LocalStorage::new(
+            dir.path().to_path_buf(),
+            Location::masked("file:///x"),
+            Arc::new(Transfer::new(&options)),
+        );
+        assert!(paced.open_local("x").expect("open").is_none());
+    }
+
+    #[test]
     fn directories_and_objects_are_for_the_owner_alone() {
         let root = tempfile::tempdir().expect("dir");
         let dir = root.path().join("a/b");
