@@ -211,6 +211,10 @@ impl Suite<'_> {
                 BTreeMap::from([("twice".to_string(), content.len() as u64)])
             );
         }
+        self.storage
+            .put_settled("twice", &self.file(&short))
+            .expect("put of a settled file");
+        assert!(self.get("twice") == short, "a settled put replaces as well");
         self.storage.delete("twice").expect("delete");
     }
 

@@ -2,6 +2,7 @@
 
 use super::fetch_ahead::Fetcher;
 use super::set_stream::{Head, SetStream, Supply};
+use crate::engine::ahead::Permits;
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::delta::patch;
@@ -10,7 +11,6 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::DiffKind;
 use crate::engine::monitor::Level;
 use crate::engine::path::PathIndex;
-use crate::engine::pipeline::Permits;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::io::{Seek, Write};

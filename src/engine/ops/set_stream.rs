@@ -6,6 +6,7 @@
 
 use super::copies::damaged;
 use super::fetch_ahead::{Fetcher, Wanted};
+use crate::engine::ahead::{Permits, read_ahead};
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Kind, Metadata};
@@ -16,7 +17,6 @@ use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::format::{BLOCK_BYTES, DiffKind};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
-use crate::engine::pipeline::{Permits, read_ahead};
 use crate::engine::target::Engine;
 use std::collections::VecDeque;
 use std::io::{Read, Write};

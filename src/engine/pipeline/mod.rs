@@ -12,17 +12,13 @@
 //! oldest one taken, so nothing can block for ever, and nothing is sorted again. Every channel is bounded: memory
 //! does not depend on the number or size of files.
 //!
-//! Reading back needs less: a stream that is read ahead on a thread ([`read_ahead`]).
-//!
 //! Volume k is committed only when volumes 1 to k are at the target: that order is the whole durability story.
 
-mod ahead;
 mod commit;
 mod pack;
 mod read;
 mod volume;
 
-pub(crate) use ahead::{Permits, read_ahead};
 pub(crate) use commit::Committer;
 pub(crate) use pack::{Packer, PartFile, Parts, ResumePoint};
 pub(crate) use read::ReadOptions;

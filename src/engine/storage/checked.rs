@@ -30,6 +30,30 @@ impl<S: Storage> Checked<S> {
         }
     }
 
+    /// Has `put` upload `from` as `name` until it shows there with its size.
+    fn checked(&self, name: &str, from: &Path, put: impl Fn() -> Result<()>) -> Result<()> {
+        let bytes = std::fs::metadata(from)
+            .map_err(|e| Error::io("read", from, e))?
+            .len();
+        let mut last = String::new();
+        for attempt in 1..=self.attempts {
+            put()?;
+            let Some(_) = self.fault(name, bytes)? else {
+                return Ok(());
+            };
+            // Some services show an object a moment late.
+            self.transfer.pause(self.backoff * attempt)?;
+            let Some(fault) = self.fault(name, bytes)? else {
+                return Ok(());
+            };
+            last = fault;
+        }
+        // Nothing that is known to be torn may keep a good name; the error below tells of it in any case.
+        let _ = self.inner.delete(name);
+        Err(Error::new(ErrorKind::Corrupt, last)
+            .with_hint("look at the free space and the quota of the target"))
+    }
+
     /// What is wrong with the stored object, if anything.
     fn fault(&self, name: &str, bytes: u64) -> Result<Option<String>> {
         Ok(match self.inner.stat(name)? {
@@ -65,26 +89,11 @@ impl<S: Storage> Storage for Checked<S> {
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
-        let bytes = std::fs::metadata(from)
-            .map_err(|e| Error::io("read", from, e))?
-            .len();
-        let mut last = String::new();
-        for attempt in 1..=self.attempts {
-            self.inner.put(name, from)?;
-            let Some(_) = self.fault(name, bytes)? else {
-                return Ok(());
-            };
-            // Some services show an object a moment late.
-            self.transfer.pause(self.backoff * attempt)?;
-            let Some(fault) = self.fault(name, bytes)? else {
-                return Ok(());
-            };
-            last = fault;
-        }
-        // Nothing that is known to be torn may keep a good name; the error below tells of it in any case.
-        let _ = self.inner.delete(name);
-        Err(Error::new(ErrorKind::Corrupt, last)
-            .with_hint("look at the free space and the quota of the target"))
+        self.checked(name, from, || self.inner.put(name, from))
+    }
+
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        self.checked(name, from, || self.inner.put_settled(name, from))
     }
 
     fn delete(&self, name: &str) -> Result<()> {

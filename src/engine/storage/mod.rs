@@ -118,6 +118,12 @@ pub trait Storage: Send + Sync {
     /// Uploads the file `from` as `name`, replacing an object of that name. Creates the target if needed.
     fn put(&self, name: &str, from: &Path) -> Result<()>;
 
+    /// As [`put`](Self::put), of a file whose bytes will never change: a service may give it a second name instead of
+    /// copying it. The caller may remove `from` afterwards.
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        self.put(name, from)
+    }
+
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
 }
@@ -143,6 +149,9 @@ macro_rules! pass_on {
             }
             fn put(&self, name: &str, from: &Path) -> Result<()> {
                 (**self).put(name, from)
+            }
+            fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+                (**self).put_settled(name, from)
             }
             fn delete(&self, name: &str) -> Result<()> {
                 (**self).delete(name)

@@ -107,6 +107,10 @@ impl<S: Storage> Storage for Retry<S> {
         self.attempts(|| self.inner.put(name, from))
     }
 
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        self.attempts(|| self.inner.put_settled(name, from))
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         self.attempts(|| self.inner.delete(name))
     }

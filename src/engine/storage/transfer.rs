@@ -113,6 +113,11 @@ impl Transfer {
         })
     }
 
+    /// Whether uploads have a pace to keep.
+    pub(super) fn paces_uploads(&self) -> bool {
+        self.upload.is_some()
+    }
+
     /// Whether downloads have a pace to keep.
     pub(super) fn paces_downloads(&self) -> bool {
         self.download.is_some()

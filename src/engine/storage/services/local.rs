@@ -97,6 +97,13 @@ impl LocalStorage {
         }
     }
 
+    /// Gives a whole temp file its name, durably.
+    fn install(&self, file: &File, temp: &TempPath, path: &Path) -> Result<()> {
+        file.sync_all().map_err(|e| trouble("write", path, e))?;
+        fs::rename(&temp.0, path).map_err(|e| trouble("write", path, e))?;
+        sync_dir(&self.dir)
+    }
+
     /// Removes temp files of dead runs, once per opened target. Failures do not matter here.
     fn sweep(&self, own: &File) {
         if self.swept.swap(true, Ordering::Relaxed) {
@@ -204,7 +211,7 @@ impl Storage for LocalStorage {
         let path = self.path(name)?;
         let mut upload = self.transfer.upload(from)?;
         self.create_dir()?;
-        let (mut file, mut temp) = self.temp()?;
+        let (mut file, temp) = self.temp()?;
         self.sweep(&file);
         loop {
             let piece = upload.next(PIECE)?;
@@ -214,10 +221,25 @@ impl Storage for LocalStorage {
             file.write_all(&piece)
                 .map_err(|e| trouble("write", &path, e))?;
         }
-        file.sync_all().map_err(|e| trouble("write", &path, e))?;
-        fs::rename(&temp.0, &path).map_err(|e| trouble("write", &path, e))?;
-        temp.0.clear();
-        sync_dir(&self.dir)
+        self.install(&file, &temp, &path)
+    }
+
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        let path = self.path(name)?;
+        if self.transfer.paces_uploads() {
+            return self.put(name, from);
+        }
+        self.transfer.check()?;
+        self.create_dir()?;
+        let temp = self.dir.join(names::temp());
+        // Another file system, one without links, or a file of somebody else.
+        if fs::hard_link(from, &temp).is_err() {
+            return self.put(name, from);
+        }
+        let temp = TempPath(temp);
+        let file = File::open(&temp.0).map_err(|e| trouble("read", from, e))?;
+        self.sweep(&file);
+        self.install(&file, &temp, &path)
     }
 
     fn delete(&self, name: &str) -> Result<()> {
@@ -231,14 +253,13 @@ impl Storage for LocalStorage {
     }
 }
 
-/// Removes the temp file it names, if any, when an upload fails.
+/// Removes the temp file it names, if it is still there: when an upload failed, or when the file had its name already,
+/// for then renaming does nothing.
 struct TempPath(PathBuf);
 
 impl Drop for TempPath {
     fn drop(&mut self) {
-        if !self.0.as_os_str().is_empty() {
-            let _ = fs::remove_file(&self.0);
-        }
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -349,7 +370,47 @@ mod tests {
     }
 
     #[test]
+    fn a_settled_file_is_linked_if_it_can_be_and_copied_if_not() {
+        let root = tempfile::tempdir().expect("dir");
+        let dir = root.path().join("target");
+        let put = |name: &str, from: &Path, storage: &LocalStorage| {
+            storage.put_settled(name, from).expect("put");
+            let there = fs::metadata(dir.join(name)).expect("object");
+            there.ino() == fs::metadata(from).expect("source").ino()
+        };
+        let mut file = tempfile::NamedTempFile::new_in(root.path()).expect("temp file");
+        file.write_all(b"settled").expect("written");
+        assert!(put("linked", file.path(), &storage(&dir)));
+        assert!(put("linked", file.path(), &storage(&dir)), "over itself");
+        let options = StorageOptions {
+            upload_rate: std::num::NonZeroU64::new(1_000_000),
+            ..StorageOptions::default()
+        };
+        let paced = LocalStorage::new(
+            dir.clone(),
+            Location::masked("file:///x"),
+            Arc::new(Transfer::new(&options)),
+        );
+        assert!(!put("copied", file.path(), &paced));
+        file.close().expect("removed");
+        for name in ["linked", "copied"] {
+            assert_eq!(fs::read(dir.join(name)).expect("object"), b"settled");
+        }
+        assert_eq!(names(&dir), ["copied", "linked"]);
+    }
+
+    #[test]
     fn a_failed_upload_leaves_nothing() {
+        let root = tempfile::tempdir().expect("dir");
+        let from = root.path().join("from");
+        fs::write(&from, b"1").expect("source");
+        fs::create_dir_all(root.path().join("target/x")).expect("dir");
+        storage(&root.path().join("target"))
+            .put_settled("x", &from)
+            .expect_err("a directory is in the way");
+        assert_eq!(names(&root.path().join("target")), ["x"]);
+        assert!(from.exists());
+
         let dir = tempfile::tempdir().expect("dir");
         // Renaming a file over a directory fails, after all bytes are written.
         fs::create_dir(dir.path().join("x")).expect("dir");
