@@ -15,6 +15,7 @@ mod hostile;
 mod interop;
 mod kill;
 mod properties;
+mod reading;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;

@@ -5,6 +5,7 @@ mod basis;
 pub mod cleanup;
 mod copies;
 pub mod fetch;
+mod fetch_ahead;
 mod finish;
 pub mod health;
 pub mod list;

@@ -5,6 +5,8 @@
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
 use super::copies::damaged;
+use super::fetch_ahead::{Fetcher, Wanted};
+use crate::engine::ahead::{Permits, read_ahead};
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Kind, Metadata};
@@ -17,9 +19,24 @@ use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::sync::Arc;
 
 type Input = Box<dyn Read + Send>;
+
+/// Volumes of fewer sealed bytes are not worth a thread.
+const AHEAD_BYTES: u64 = 64 * 1024;
+
+/// Where a stream gets its volumes from.
+#[derive(Clone)]
+pub(super) struct Supply<'e> {
+    /// Fetches them.
+    pub fetcher: Arc<Fetcher<'e>>,
+    /// For reading them ahead.
+    pub permits: Permits,
+    /// Index of the set.
+    pub set: usize,
+}
 
 /// The next entry of a set.
 pub(super) enum Head {
@@ -43,8 +60,13 @@ pub(super) struct SetStream<'e> {
     cx: &'e Context<'e>,
     set: BackupSet,
     manifest: Option<Manifest>,
+    /// Whether the bounds of its volumes can be gone by.
+    in_order: bool,
     pending: VecDeque<u32>,
+    supply: Option<Supply<'e>>,
     reader: Option<DifftarReader<Input>>,
+    /// Whether the volume being read was checked against a hash.
+    hashed: bool,
     /// Member whose header was read and whose data was not.
     raw: Option<Member>,
     head: Option<(PathIndex, Head)>,
@@ -55,6 +77,8 @@ pub(super) struct SetStream<'e> {
     ghosts: Option<SigtarReader<Input>>,
     ghost: Option<SigEntry>,
     wanted: PathIndex,
+    /// For copying.
+    buffer: Vec<u8>,
     /// Ranges of lost volumes.
     lost: Vec<(PathIndex, PathIndex)>,
     /// From here on the sigtar cannot tell what was lost.
@@ -82,8 +106,11 @@ impl<'e> SetStream<'e> {
             cx,
             set: set.clone(),
             manifest: None,
+            in_order: false,
             pending: VecDeque::new(),
+            supply: None,
             reader: None,
+            hashed: false,
             raw: None,
             head: None,
             last: None,
@@ -91,6 +118,7 @@ impl<'e> SetStream<'e> {
             ghosts: None,
             ghost: None,
             wanted: wanted.clone(),
+            buffer: Vec::new(),
             lost: Vec::new(),
             blind_from: None,
             volumes: 0,
@@ -106,6 +134,7 @@ impl<'e> SetStream<'e> {
         match engine.manifest_or_copy(set, cx) {
             Ok(manifest) => {
                 let in_order = ordered(&manifest);
+                stream.in_order = in_order;
                 let needed = |v: &VolumeInfo| {
                     !in_order
                         || (v.end.path >= *wanted
@@ -130,6 +159,35 @@ impl<'e> SetStream<'e> {
             Err(e) => return Err(e),
         }
         Ok(stream)
+    }
+
+    /// The volumes it will ask for.
+    pub fn wanted_volumes(&self, set: usize) -> Vec<Wanted> {
+        let wanted = self.pending.iter().enumerate().filter_map(|(i, number)| {
+            let info = self.volume_info(*number);
+            Some(Wanted {
+                // Without bounds it is only known that the first comes first.
+                start: match info.filter(|_| self.in_order) {
+                    Some(info) => info.start.path.clone(),
+                    None if i == 0 => PathIndex::root(),
+                    None => PathIndex::after_all(),
+                },
+                set,
+                number: *number,
+                file: self.set.volumes.get(number)?.clone(),
+                hash: info.and_then(|info| info.hash.clone()),
+            })
+        });
+        wanted.collect()
+    }
+
+    /// Where it gets them from. To be told before the first [`peek`](Self::peek).
+    pub fn supply(&mut self, supply: Supply<'e>) {
+        self.supply = Some(supply);
+    }
+
+    fn volume_info(&self, number: u32) -> Option<&VolumeInfo> {
+        self.manifest.as_ref()?.volumes.get(&number)
     }
 
     /// Path of the next entry.
@@ -172,6 +230,9 @@ impl<'e> SetStream<'e> {
                 return Ok(None);
             };
             if !member.path.is_within(&self.wanted) {
+                if self.in_order && member.path > self.wanted {
+                    self.stop_reading();
+                }
                 continue;
             }
             if self.last.as_ref().is_some_and(|l| *l >= member.path) {
@@ -240,28 +301,42 @@ impl<'e> SetStream<'e> {
         Ok(self.raw.as_ref())
     }
 
+    /// Gives up what follows: it is beyond what is wanted.
+    fn stop_reading(&mut self) {
+        // Without a hash the end of the volume must be reached to know that it is whole.
+        if self.hashed {
+            self.reader = None;
+        }
+        let rest = std::mem::take(&mut self.pending);
+        if let Some(supply) = &self.supply {
+            supply.fetcher.forget(supply.set, rest);
+        }
+    }
+
+    fn input(&self, number: u32) -> Result<Input> {
+        let (Some(file), Some(supply)) = (self.set.volumes.get(&number), &self.supply) else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "volume {number} of the {} is not at the target",
+                    self.set.id
+                ),
+            ));
+        };
+        let content = supply.fetcher.take(supply.set, number)?;
+        let input = self.engine.unseal(file, content)?;
+        Ok(match file.size {
+            0..AHEAD_BYTES => input,
+            _ => read_ahead(input, &supply.permits),
+        })
+    }
+
     fn open_volume(&mut self) -> Result<bool> {
         while let Some(number) = self.pending.pop_front() {
             self.cx.cancel.check()?;
-            let info = self
-                .manifest
-                .as_ref()
-                .and_then(|m| m.volumes.get(&number))
-                .cloned();
-            let opened = match self.set.volumes.get(&number) {
-                Some(file) => {
-                    let hash = info.as_ref().and_then(|i| i.hash.as_ref());
-                    self.engine.fetch(file, hash, self.cx)
-                }
-                None => Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!(
-                        "volume {number} of the {} is not at the target",
-                        self.set.id
-                    ),
-                )),
-            };
-            match opened {
+            let info = self.volume_info(number).cloned();
+            self.hashed = info.as_ref().is_some_and(|info| info.hash.is_some());
+            match self.input(number) {
                 Ok(input) => {
                     self.volumes += 1;
                     self.reader = Some(DifftarReader::new(input));
@@ -346,6 +421,30 @@ impl<'e> SetStream<'e> {
             }
             return Ok(self.ghost.take());
         }
+    }
+
+    /// Writes the data of the current entry and returns its length.
+    ///
+    /// # Errors
+    /// Those of reading and of `out`.
+    pub fn copy_to(&mut self, out: &mut dyn Write) -> Result<u64> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(BLOCK_BYTES, 0);
+        let mut bytes = 0;
+        let copied = loop {
+            match self.read(&mut buffer) {
+                Ok(0) => break Ok(bytes),
+                Ok(n) => {
+                    if let Err(e) = out.write_all(buffer.get(..n).unwrap_or_default()) {
+                        break Err(e.into());
+                    }
+                    bytes += n as u64;
+                }
+                Err(e) => break Err(e.into()),
+            }
+        };
+        self.buffer = buffer;
+        copied
     }
 
     /// Passes over what was not read of the current entry's data.
