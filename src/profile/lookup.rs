@@ -36,10 +36,12 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             given
         };
         if !path.is_file() {
-            return Err(Errors::single(
-                format!("there is no profile {}", path.display()),
-                None,
-            ));
+            let message = if path.exists() {
+                format!("{} is not a regular file", path.display())
+            } else {
+                format!("there is no profile {}", path.display())
+            };
+            return Err(Errors::single(message, None));
         }
         return Ok(Found {
             name: name_of(&path),

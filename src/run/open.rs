@@ -140,11 +140,19 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
     Ok(SealOptions {
         encryption,
         compression,
-        threads: around.threads,
+        threads: threads(profile, around),
         block_bytes: Some(block_bytes_for(profile.backup.volume_bytes)),
         keyring,
         ..SealOptions::default()
     })
+}
+
+/// Worker threads: `backup.concurrency`, or one for each processor.
+pub fn threads(profile: &Profile, around: &Surroundings<'_>) -> usize {
+    match profile.backup.concurrency {
+        profile::Concurrency::Auto => around.threads,
+        profile::Concurrency::Exactly(threads) => threads.get(),
+    }
 }
 
 /// The source of a profile with its selection.
@@ -197,6 +205,18 @@ pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Sour
     Ok(Source::new(&declared.root)
         .with_selection(select)
         .following_symlinks(declared.follow_symlinks))
+}
+
+/// Why a set cannot be made of the source as it is now: a rule that cannot be used, a folder that is not there.
+pub fn source_trouble(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Option<String> {
+    let root = &profile.source.root;
+    match source(profile, now, zone) {
+        Err(e) => Some(e.to_string()),
+        Ok(_) if profile.source.must_exist && std::fs::symlink_metadata(root).is_err() => {
+            Some(format!("the source {} is not there", root.display()))
+        }
+        Ok(_) => None,
+    }
 }
 
 /// The options of a backup.
