@@ -48,6 +48,9 @@ fn duplicity_world() -> duplicity::World {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         cancel: signals::watch(),
         program: std::env::current_exe().ok(),
+        set: std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect(),
     }
 }
 

@@ -8,12 +8,14 @@ mod destination;
 mod dirs;
 mod metadata;
 pub mod owner;
+mod rename;
 pub mod sink;
 pub mod source;
 pub mod walk;
 pub mod write;
 
 pub use owner::Owners;
+pub use rename::Renames;
 pub use sink::FileSink;
 pub use source::{Replaced, Source, problem_kind, stamp_of};
 pub use walk::Walk;
