@@ -449,7 +449,7 @@ mod tests {
     fn quoted_paths_are_expanded_as_a_shell_would() {
         let world = World {
             environment: [("HOME", "/h"), ("A_1", "x")]
-                .map(|(k, v)| (k.into(), v.into()))
+                .map(|(k, v)| (std::ffi::OsString::from(k), std::ffi::OsString::from(v)))
                 .into_iter()
                 .collect(),
             now: Timestamp(0),
