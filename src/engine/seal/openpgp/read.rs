@@ -376,3 +376,6 @@ pub(in crate::engine::seal) fn same_key(fingerprint: &Fingerprint, hex: &str) ->
     hex.parse::<KeyHandle>()
         .is_ok_and(|handle| handle.aliases(KeyHandle::from(fingerprint)))
 }
+
+#[cfg(test)]
+mod tests;

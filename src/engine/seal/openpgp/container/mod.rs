@@ -2,8 +2,8 @@
 //!
 //! Encrypted are, in one stream of AES-CFB that starts from zeros: a block of random octets whose last two are
 //! repeated, the packets inside, and the modification detection code, which is a packet with the SHA-1 of everything
-//! before it. RFC 4880, 5.13 and 5.14. The library can do this too, at an eighth of the speed: its SHA-1 looks for
-//! collisions, which say nothing about a code that is encrypted together with what it covers. Keys, session keys and
+//! before it. RFC 4880, 5.13 and 5.14. The library can do this too, at a third of the speed: its SHA-1 looks for
+//! collisions, which are no way around a code that is encrypted together with what it covers. Keys, session keys and
 //! the packets inside are the library's. docs/decisions.md, "The container is our own", has the figures.
 
 mod cfb;

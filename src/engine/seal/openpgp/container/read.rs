@@ -33,7 +33,7 @@ pub(in super::super) struct ContainerReader<R> {
     code: Sha1,
     /// Content to hand out, then what is held back: up to [`CODE_BYTES`] that may be the code, and the beginning of a
     /// block.
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Where the content to hand out begins and ends.
     ready: std::ops::Range<usize>,
     /// How much of the buffer is decrypted.
@@ -67,21 +67,24 @@ impl<R: Read> ContainerReader<R> {
 
     fn skip_prefix(&mut self) -> io::Result<()> {
         self.fill()?;
-        // With nothing else to read the container holds no packet, and less than the prefix is less than a container.
-        if self.ready.len() < PREFIX_BYTES {
+        let content = self.buffer.get(self.ready.clone()).unwrap_or_default();
+        // The library would take text for an armored message.
+        if content.get(PREFIX_BYTES).is_none_or(|tag| tag & 0x80 == 0) {
             self.state = State::Failed;
-            return Err(damaged("it is too short"));
+            return Err(damaged("no packet is inside"));
         }
         self.ready.start += PREFIX_BYTES;
         Ok(())
     }
 
-    /// Reads on to the end, if the reader of the packets did not.
+    /// Whether the container is whole. Reads on to its end, if the reader of the packets did not, and hands out
+    /// nothing more.
     pub(in super::super) fn check(&mut self) -> io::Result<()> {
-        while self.state == State::Running {
+        while self.state != State::Checked {
             self.ready.start = self.ready.end;
             self.fill()?;
         }
+        self.ready.start = self.ready.end;
         Ok(())
     }
 
@@ -94,7 +97,10 @@ impl<R: Read> ContainerReader<R> {
                 Err(Error::new(ErrorKind::Corrupt, "reading goes on after an error").into())
             }
         };
-        result.inspect_err(|_| self.state = State::Failed)
+        result.inspect_err(|_| {
+            self.state = State::Failed;
+            self.ready.start = self.ready.end;
+        })
     }
 
     fn next_batch(&mut self) -> io::Result<()> {
@@ -102,8 +108,8 @@ impl<R: Read> ContainerReader<R> {
         self.plain -= self.ready.end;
         self.ready = 0..0;
 
-        let batch = self.body.by_ref().take(BATCH_BYTES as u64);
-        let ended = { batch }.read_to_end(&mut self.buffer)? < BATCH_BYTES;
+        let mut batch = self.body.by_ref().take(BATCH_BYTES as u64);
+        let ended = batch.read_to_end(&mut self.buffer)? < BATCH_BYTES;
 
         let fresh = self.buffer.get_mut(self.plain..).unwrap_or_default();
         if !ended && let Some(decryptor) = &mut self.decryptor {
