@@ -9,6 +9,7 @@ mod fetch_ahead;
 mod finish;
 pub mod health;
 pub mod list;
+mod needed;
 pub mod output;
 pub mod preview;
 pub mod remove;

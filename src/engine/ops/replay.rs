@@ -1,7 +1,8 @@
 //! The state of a chain at a time: difftars grouped by path, each group patched into one entry.
 
 use super::fetch_ahead::Fetcher;
-use super::set_stream::{Head, SetStream, Supply};
+use super::needed::Supply;
+use super::set_stream::{Head, SetStream};
 use crate::engine::ahead::Permits;
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;

@@ -5,38 +5,20 @@
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
 use super::copies::damaged;
-use super::fetch_ahead::{Fetcher, Wanted};
-use crate::engine::ahead::{Permits, read_ahead};
+use super::fetch_ahead::Wanted;
+use super::needed::{Input, Needed, Supply};
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::difftar::{DifftarReader, Error as MemberError, Member};
-use crate::engine::format::manifest::{Manifest, VolumeInfo};
+use crate::engine::format::manifest::VolumeInfo;
 use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::format::{BLOCK_BYTES, DiffKind};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
-use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::sync::Arc;
-
-type Input = Box<dyn Read + Send>;
-
-/// Volumes of fewer sealed bytes are not worth a thread.
-const AHEAD_BYTES: u64 = 64 * 1024;
-
-/// Where a stream gets its volumes from.
-#[derive(Clone)]
-pub(super) struct Supply<'e> {
-    /// Fetches them.
-    pub fetcher: Arc<Fetcher<'e>>,
-    /// For reading them ahead.
-    pub permits: Permits,
-    /// Index of the set.
-    pub set: usize,
-}
 
 /// The next entry of a set.
 pub(super) enum Head {
@@ -59,11 +41,7 @@ pub(super) struct SetStream<'e> {
     engine: &'e Engine,
     cx: &'e Context<'e>,
     set: BackupSet,
-    manifest: Option<Manifest>,
-    /// Whether the bounds of its volumes can be gone by.
-    in_order: bool,
-    pending: VecDeque<u32>,
-    supply: Option<Supply<'e>>,
+    needed: Needed<'e>,
     reader: Option<DifftarReader<Input>>,
     /// Whether the volume being read was checked against a hash.
     hashed: bool,
@@ -105,10 +83,7 @@ impl<'e> SetStream<'e> {
             engine,
             cx,
             set: set.clone(),
-            manifest: None,
-            in_order: false,
-            pending: VecDeque::new(),
-            supply: None,
+            needed: Needed::nothing(),
             reader: None,
             hashed: false,
             raw: None,
@@ -133,20 +108,7 @@ impl<'e> SetStream<'e> {
         }
         match engine.manifest_or_copy(set, cx) {
             Ok(manifest) => {
-                let in_order = ordered(&manifest);
-                stream.in_order = in_order;
-                let needed = |v: &VolumeInfo| {
-                    !in_order
-                        || (v.end.path >= *wanted
-                            && (v.start.path <= *wanted || v.start.path.is_within(wanted)))
-                };
-                stream.pending = manifest
-                    .volumes
-                    .iter()
-                    .filter(|(_, v)| needed(v))
-                    .map(|(n, _)| *n)
-                    .collect();
-                stream.manifest = Some(manifest);
+                stream.needed = Needed::within(wanted, manifest);
                 if strict {
                     stream.watch_sigtar()?;
                 }
@@ -154,7 +116,7 @@ impl<'e> SetStream<'e> {
             // The volumes speak for themselves; the sigtar tells what is missing from them.
             Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 stream.lose(&format!("{e}; reading the volumes that are there"), None)?;
-                stream.pending = set.volumes.keys().copied().collect();
+                stream.needed = Needed::all_of(set);
             }
             Err(e) => return Err(e),
         }
@@ -163,31 +125,12 @@ impl<'e> SetStream<'e> {
 
     /// The volumes it will ask for.
     pub fn wanted_volumes(&self, set: usize) -> Vec<Wanted> {
-        let wanted = self.pending.iter().enumerate().filter_map(|(i, number)| {
-            let info = self.volume_info(*number);
-            Some(Wanted {
-                // Without bounds it is only known that the first comes first.
-                start: match info.filter(|_| self.in_order) {
-                    Some(info) => info.start.path.clone(),
-                    None if i == 0 => PathIndex::root(),
-                    None => PathIndex::after_all(),
-                },
-                set,
-                number: *number,
-                file: self.set.volumes.get(number)?.clone(),
-                hash: info.and_then(|info| info.hash.clone()),
-            })
-        });
-        wanted.collect()
+        self.needed.wanted(&self.set, set)
     }
 
     /// Where it gets them from. To be told before the first [`peek`](Self::peek).
     pub fn supply(&mut self, supply: Supply<'e>) {
-        self.supply = Some(supply);
-    }
-
-    fn volume_info(&self, number: u32) -> Option<&VolumeInfo> {
-        self.manifest.as_ref()?.volumes.get(&number)
+        self.needed.supply(supply);
     }
 
     /// Path of the next entry.
@@ -230,7 +173,7 @@ impl<'e> SetStream<'e> {
                 return Ok(None);
             };
             if !member.path.is_within(&self.wanted) {
-                if self.in_order && member.path > self.wanted {
+                if self.needed.in_order() && member.path > self.wanted {
                     self.stop_reading();
                 }
                 continue;
@@ -307,36 +250,14 @@ impl<'e> SetStream<'e> {
         if self.hashed {
             self.reader = None;
         }
-        let rest = std::mem::take(&mut self.pending);
-        if let Some(supply) = &self.supply {
-            supply.fetcher.forget(supply.set, rest);
-        }
-    }
-
-    fn input(&self, number: u32) -> Result<Input> {
-        let (Some(file), Some(supply)) = (self.set.volumes.get(&number), &self.supply) else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "volume {number} of the {} is not at the target",
-                    self.set.id
-                ),
-            ));
-        };
-        let content = supply.fetcher.take(supply.set, number)?;
-        let input = self.engine.unseal(file, content)?;
-        Ok(match file.size {
-            0..AHEAD_BYTES => input,
-            _ => read_ahead(input, &supply.permits),
-        })
+        self.needed.forget_rest();
     }
 
     fn open_volume(&mut self) -> Result<bool> {
-        while let Some(number) = self.pending.pop_front() {
+        while let Some((number, info)) = self.needed.next() {
             self.cx.cancel.check()?;
-            let info = self.volume_info(number).cloned();
             self.hashed = info.as_ref().is_some_and(|info| info.hash.is_some());
-            match self.input(number) {
+            match self.needed.open(number, &self.set, self.engine) {
                 Ok(input) => {
                     self.volumes += 1;
                     self.reader = Some(DifftarReader::new(input));
@@ -508,16 +429,6 @@ impl Read for SetStream<'_> {
             }
         }
     }
-}
-
-/// Whether the bounds of the volumes follow each other, so that they can be gone by.
-fn ordered(manifest: &Manifest) -> bool {
-    let bounds: Vec<&PathIndex> = manifest
-        .volumes
-        .values()
-        .flat_map(|v| [&v.start.path, &v.end.path])
-        .collect();
-    bounds.is_sorted()
 }
 
 /// The name of a member that would lead out of the destination.
