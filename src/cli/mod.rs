@@ -3,6 +3,7 @@
 pub mod args;
 pub mod ask;
 pub mod choose;
+pub mod complain;
 pub mod duplicity;
 pub mod exit;
 pub mod order;

@@ -222,8 +222,19 @@ impl BatchError {
         let width = text
             .get(span.clone())
             .map_or(1, |t| t.chars().count().max(1));
+        // One for one, so that the mark stays below its place; nothing that steers a terminal gets through.
+        let shown: String = text
+            .chars()
+            .map(|c| {
+                if crate::profile::lookup::is_plain(c) {
+                    c
+                } else {
+                    '\u{fffd}'
+                }
+            })
+            .collect();
         Some(format!(
-            "{text}\n{}{}",
+            "{shown}\n{}{}",
             " ".repeat(before),
             "^".repeat(width)
         ))

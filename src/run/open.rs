@@ -67,7 +67,11 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
         signature: backup.kind_prefixes.signature.clone(),
         ..Naming::default()
     };
-    let archive = ArchiveDir::at(&backup.archive_dir, naming.clone())?;
+    let archive = ArchiveDir::at(&backup.archive_dir, naming.clone()).map_err(|e| {
+        // Denied here says nothing of the target.
+        Error::new(ErrorKind::Io, e.to_string())
+            .with_hint("name a place of your own: archive-dir under [backup]")
+    })?;
     let target = Target {
         storage: Arc::from(storage),
         naming,

@@ -95,3 +95,220 @@ fn a_priority_that_cannot_be_had_is_told_and_the_backup_made() {
     );
     assert!(!home.stored().is_empty());
 }
+
+#[test]
+fn with_json_every_end_is_a_document() {
+    let home = Home::new("json-ends");
+    home.profile("broken", "nonsense = 1\n[backup]\nfull-every = \"1Q\"\n");
+    home.profile("gone", "[run]\nlock-wait = \"0s\"\n");
+    let text = home.path().join(".config/dupr/gone.toml");
+    let gone = fs::read_to_string(&text).expect("profile");
+    fs::write(&text, gone.replace("/pass\"", "/no-pass\"")).expect("profile");
+    for (arguments, code, errors) in [
+        (&["broken", "backup"][..], 2, 2),
+        (&["home", "bakcup"], 2, 1),
+        (&["nobody", "backup"], 2, 1),
+        (&["show", "broken"], 2, 0),
+        (&["history", "nobody"], 2, 1),
+        (&["status", "nobody"], 2, 1),
+        (&["gone", "backup"], 2, 1),
+        (&["home", "restore", "x"], 10, 0),
+        (&["home", "backup", "--plan"], 0, 0),
+        (&["home", "backup"], 0, 0),
+        (&["home", "status"], 0, 0),
+        (&["profiles"], 2, 0),
+        (&["doctor", "home"], 0, 0),
+    ] {
+        let called = home.dupr(&[arguments, &["--json"]].concat());
+        let document: serde_json::Value = serde_json::from_str(&called.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}{}", called.stdout, called.stderr));
+        assert_eq!(document["schema"], 1, "{arguments:?}");
+        assert!(
+            called.code == code || arguments == ["doctor", "home"],
+            "{arguments:?}: {} {document}",
+            called.code
+        );
+        let told = document["errors"].as_array().map_or(0, Vec::len);
+        assert_eq!(told, errors, "{arguments:?}: {document}");
+        assert!(!called.stdout.contains(crate::support::home::CANARY));
+    }
+}
+
+#[test]
+fn a_plan_says_that_the_source_is_not_there() {
+    let home = Home::new("plan-source");
+    fs::rename(home.source(), home.path().join("away")).expect("rename");
+    let plan = home.expect(0, &["home", "backup", "--plan"]).stdout;
+    assert!(
+        plan.contains("the backup would fail: the source ") && plan.contains("is not there"),
+        "{plan}"
+    );
+    assert!(
+        !home
+            .expect(0, &["home", "cleanup", "--plan"])
+            .stdout
+            .contains("would fail")
+    );
+    home.profile("rules", "[source]\nselect = [\"- /elsewhere\"]\n");
+    let text = fs::read_to_string(home.path().join(".config/dupr/rules.toml")).expect("profile");
+    let text = text.replace(&format!("source = {:?}\n", home.source()), "")
+        + &format!("path = {:?}\n", home.path().join("away"));
+    home.raw_profile("rules", &text);
+    let plan = home.expect(0, &["rules", "backup", "--plan"]).stdout;
+    assert!(plan.contains("the backup would fail: "), "{plan}");
+}
+
+#[test]
+fn cron_has_no_home_no_terminal_and_hardly_a_path() {
+    let home = Home::new("cron");
+    let marks = home.path().join("marks");
+    home.profile(
+        "home",
+        &format!(
+            "[backup]\narchive-dir = {:?}\n[[hook]]\non = \"finally\"\nexec = [\"sh\", \"-c\", \"echo done >> {}\"]\n",
+            home.path().join("cache"),
+            marks.display()
+        ),
+    );
+    let config = home.path().join(".config/dupr");
+    let config = config.to_str().expect("UTF-8");
+    let dupr = env!("CARGO_BIN_EXE_dupr");
+    // Standard streams closed, not only empty; state goes where the home of the account is, so one is given.
+    for (script, quiet) in [
+        ("exec \"$@\" <&-", true),
+        ("exec \"$@\" <&- >&- 2>&-", true),
+    ] {
+        let output = std::process::Command::new("/bin/sh")
+            .args([
+                "-c",
+                script,
+                "sh",
+                dupr,
+                "--config-dir",
+                config,
+                "home",
+                "backup",
+                "-q",
+            ])
+            .env_clear()
+            .env("XDG_STATE_HOME", home.path().join("state"))
+            .current_dir("/")
+            .output()
+            .expect("sh");
+        assert!(output.status.success(), "{script}: {output:?}");
+        assert!(
+            !quiet || output.stdout.is_empty() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+    }
+    assert_eq!(fs::read_to_string(marks).expect("marks").lines().count(), 2);
+    assert!(home.path().join("state/dupr/home/history.jsonl").exists());
+}
+
+#[test]
+fn no_words_of_the_command_line_end_dupr_in_anything_but_words() {
+    use rand::rngs::SmallRng;
+    use rand::seq::IndexedRandom;
+    use rand::{Rng, SeedableRng};
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    const WORDS: &[&str] = &[
+        "home",
+        "backup",
+        "bkp",
+        "full",
+        "purge",
+        "purgeFull",
+        "verify",
+        "verifyPath",
+        "check",
+        "status",
+        "list",
+        "find",
+        "diff",
+        "restore",
+        "fetch",
+        "sync",
+        "history",
+        "show",
+        "plan",
+        "doctor",
+        "import",
+        "duply",
+        "profiles",
+        "completions",
+        "schema",
+        "--plan",
+        "--json",
+        "-v",
+        "-q",
+        "--set",
+        "--force",
+        "--last",
+        "--report",
+        "--",
+        "-",
+        "_",
+        "+",
+        "[",
+        "]",
+        "and",
+        "or",
+        "groupIn",
+        "",
+        " ",
+        "\n",
+        "\u{1b}[31m",
+        "\u{202e}",
+        "ÄÖ",
+        "0",
+        "-1",
+        "1D",
+        "99999999999999999999D",
+        "now",
+        "/",
+        "..",
+        "a=b",
+        "backup.volume-size=1",
+        "*",
+        ",",
+        "${x}",
+    ];
+    let home = Home::new("words");
+    let mut random = SmallRng::seed_from_u64(4711);
+    for _ in 0..300 {
+        let mut arguments: Vec<OsString> = Vec::new();
+        for _ in 0..random.random_range(0..6) {
+            let mut word = Vec::new();
+            for _ in 0..random.random_range(1..4) {
+                word.extend_from_slice(WORDS.choose(&mut random).unwrap_or(&"").as_bytes());
+                if random.random_bool(0.6) {
+                    break;
+                }
+            }
+            if random.random_bool(0.05) {
+                word.push(0xff);
+            }
+            arguments.push(OsString::from_vec(word));
+        }
+        let mut command = home.command(&[]);
+        let output = command.args(&arguments).output().expect("dupr runs");
+        let code = output.status.code().unwrap_or(-1);
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            matches!(code, 0..=7 | 10..=14) && !text.contains("panicked"),
+            "{arguments:?}: {code} {text}"
+        );
+        assert!(
+            code == 0 || !text.trim().is_empty(),
+            "{arguments:?}: {code} in silence"
+        );
+        // clap repeats values of options as they are.
+        let by_clap = text.contains("For more information, try");
+        assert!(
+            by_clap || !text.contains(['\u{1b}', '\u{202e}']),
+            "{arguments:?}: {text:?}"
+        );
+    }
+}
