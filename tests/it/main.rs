@@ -9,6 +9,7 @@ mod cli;
 mod counts;
 mod crash;
 mod damage;
+mod differential;
 mod golden;
 mod hooks;
 mod hostile;
