@@ -124,6 +124,11 @@ impl Parser {
             Ok(number) => number,
             Err(_) => self.known(&name)?,
         };
+        if self.groups.get(number - 1) == Some(&None) {
+            return Err(format!(
+                "a condition asks for group {number}, which is open"
+            ));
+        }
         self.asked = self.asked.max(number);
         self.not_behind(number)?;
         self.backtracks = true;
