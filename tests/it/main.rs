@@ -9,6 +9,7 @@ mod cli;
 mod counts;
 mod crash;
 mod damage;
+mod differential;
 mod duply;
 mod golden;
 mod hooks;
