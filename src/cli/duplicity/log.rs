@@ -7,10 +7,13 @@ use super::output::progress::{Moment, bar};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use std::fmt::Write as _;
+use std::fs::FileType;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +48,8 @@ impl Weight {
 pub mod code {
     /// Anything else.
     pub const GENERIC: i32 = 1;
+    /// A volume is done, after so many bytes.
+    pub const PROGRESS: i32 = 2;
     /// The collection status.
     pub const STATUS: i32 = 3;
     /// A file that is new.
@@ -97,8 +102,10 @@ pub struct Log {
     out: Mutex<BufWriter<Box<dyn Write + Send>>>,
     machine: Mutex<Vec<File>>,
     progress: Mutex<Option<Progress>>,
-    /// Whether restored and compared entries are told, and how.
-    entries: Option<&'static str>,
+    /// Where entries are restored to, if they are told.
+    destination: Option<PathBuf>,
+    read: AtomicU64,
+    volumes: AtomicU64,
     stamp: fn() -> String,
 }
 
@@ -115,7 +122,9 @@ impl Log {
             out: Mutex::new(BufWriter::with_capacity(256 * 1024, Box::new(io::stdout()))),
             machine: Mutex::default(),
             progress: Mutex::default(),
-            entries: None,
+            destination: None,
+            read: AtomicU64::new(0),
+            volumes: AtomicU64::new(0),
             stamp,
         }
     }
@@ -146,9 +155,9 @@ impl Log {
         Ok(())
     }
 
-    /// Tells entries as they are restored.
-    pub fn tell_entries(&mut self) {
-        self.entries = Some("Writing");
+    /// Tells entries as they are restored to `destination`.
+    pub fn tell_entries(&mut self, destination: &Path) {
+        self.destination = Some(destination.to_owned());
     }
 
     /// Shows how far a backup is, every `every`, once its size is expected.
@@ -248,6 +257,18 @@ impl Log {
         }
     }
 
+    /// Tells of an entry that was just restored, with its type as it is now.
+    fn written(&self, path: &PathIndex) {
+        let Some(destination) = self.destination.as_ref().filter(|_| !path.is_root()) else {
+            return;
+        };
+        let kind = std::fs::symlink_metadata(destination.join(path.as_path()))
+            .map_or("reg", |meta| type_word(meta.file_type()));
+        let text = [b"Writing ", raw(path), b" of type ", kind.as_bytes()].concat();
+        let extra = format!("{} {kind}", quoted(raw(path)));
+        self.record(Weight::Info, code::WRITING, &extra, &text, false);
+    }
+
     fn tell_progress(&self, progress: &Progress, done: bool) {
         let moment = Moment {
             stored: progress.stored,
@@ -266,6 +287,17 @@ impl Log {
             &moment.record(),
             bar(&moment).as_bytes(),
         );
+    }
+}
+
+fn type_word(kind: FileType) -> &'static str {
+    match kind {
+        k if k.is_dir() => "dir",
+        k if k.is_symlink() => "sym",
+        k if k.is_fifo() => "fifo",
+        k if k.is_char_device() => "chr",
+        k if k.is_block_device() => "blk",
+        _ => "reg",
     }
 }
 
@@ -349,18 +381,26 @@ impl Monitor for Log {
         if !self.shows(Weight::Info) {
             return;
         }
-        let (word, code) = match (change, self.entries) {
-            (Some(EntryChange::Added), _) => ("A", code::NEW),
-            (Some(EntryChange::Modified), _) => ("M", code::CHANGED),
-            (Some(EntryChange::Deleted), _) => ("D", code::DELETED),
-            (None, Some(word)) => (word, code::WRITING),
-            (None, None) => return,
+        let (word, code) = match change {
+            Some(EntryChange::Added) => ("A", code::NEW),
+            Some(EntryChange::Modified) => ("M", code::CHANGED),
+            Some(EntryChange::Deleted) => ("D", code::DELETED),
+            None => return self.written(path),
         };
         let text = [word.as_bytes(), b" ", raw(path)].concat();
         self.record(Weight::Info, code, &quoted(raw(path)), &text, false);
     }
 
     fn count(&self, counter: Counter, n: u64) {
+        if counter == Counter::SourceBytes {
+            self.read.fetch_add(n, Ordering::Relaxed);
+        }
+        if counter == Counter::Volumes {
+            let number = self.volumes.fetch_add(n, Ordering::Relaxed) + n;
+            let read = self.read.load(Ordering::Relaxed).to_string();
+            let text = format!("Processed volume {number}");
+            self.record(Weight::Info, code::PROGRESS, &read, text.as_bytes(), false);
+        }
         let mut guard = held(&self.progress);
         let Some(progress) = guard.as_mut() else {
             return;

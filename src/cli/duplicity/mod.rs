@@ -43,11 +43,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
         Err(fault) => return complain(&fault),
     };
     match start(&args, &mut world, &log) {
-        Ok(Done::Well) => {
+        Ok(Done::Losses) => 1,
+        Ok(done) => {
             log.notice("Duplicity backup complete.");
-            0
+            i32::from(done == Done::Differences)
         }
-        Ok(Done::Differences | Done::Losses) => 1,
         Err(fault) => {
             let hint = fault.hint.map(|h| format!("\n({h})")).unwrap_or_default();
             log.fail(fault.code, &format!("{}{hint}", fault.text));
@@ -90,8 +90,10 @@ fn open_log(args: &Args) -> Result<Log> {
         log.log_to_fd(fd)
             .map_err(|e| Fault::usage(format!("--log-fd {fd}: {e}")))?;
     }
-    if args.action == args::Action::Restore {
-        log.tell_entries();
+    if args.action == args::Action::Restore
+        && let Some(destination) = args.words.get(1)
+    {
+        log.tell_entries(Path::new(destination));
     }
     Ok(log)
 }
