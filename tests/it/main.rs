@@ -9,6 +9,7 @@ mod cli;
 mod counts;
 mod crash;
 mod damage;
+mod door;
 mod golden;
 mod hooks;
 mod hostile;

@@ -102,6 +102,8 @@ pub struct Log {
     out: Mutex<BufWriter<Box<dyn Write + Send>>>,
     machine: Mutex<Vec<File>>,
     progress: Mutex<Option<Progress>>,
+    /// Where entries that are backed up lie.
+    source: Option<PathBuf>,
     /// Where entries are restored to, if they are told.
     destination: Option<PathBuf>,
     read: AtomicU64,
@@ -122,11 +124,19 @@ impl Log {
             out: Mutex::new(BufWriter::with_capacity(256 * 1024, Box::new(io::stdout()))),
             machine: Mutex::default(),
             progress: Mutex::default(),
+            source: None,
             destination: None,
             read: AtomicU64::new(0),
             volumes: AtomicU64::new(0),
             stamp,
         }
+    }
+
+    /// Says what `verbosity` shows on standard error: standard output is for data.
+    pub fn to_stderr(verbosity: u8) -> Self {
+        let log = Self::new(verbosity, false, String::new);
+        *held(&log.out) = BufWriter::new(Box::new(io::stderr()));
+        log
     }
 
     /// Adds a machine log at the end of a file.
@@ -153,6 +163,11 @@ impl Log {
         };
         held(&self.machine).push(file);
         Ok(())
+    }
+
+    /// Tells changes of the entries at `source`.
+    pub fn tell_changes(&mut self, source: &Path) {
+        self.source = Some(source.to_owned());
     }
 
     /// Tells entries as they are restored to `destination`.
@@ -255,6 +270,15 @@ impl Log {
         if let Some(progress) = ended {
             self.tell_progress(&progress, true);
         }
+    }
+
+    fn is_file(&self, path: &PathIndex) -> bool {
+        let at = self.source.as_ref().map(|root| match path.is_root() {
+            true => root.clone(),
+            false => root.join(path.as_path()),
+        });
+        at.and_then(|at| std::fs::symlink_metadata(at).ok())
+            .is_none_or(|meta| meta.is_file())
     }
 
     /// Tells of an entry that was just restored, with its type as it is now.
@@ -383,7 +407,9 @@ impl Monitor for Log {
         }
         let (word, code) = match change {
             Some(EntryChange::Added) => ("A", code::NEW),
-            Some(EntryChange::Modified) => ("M", code::CHANGED),
+            // Only files are stored as what changed in them; all else is stored anew.
+            Some(EntryChange::Modified) if self.is_file(path) => ("M", code::CHANGED),
+            Some(EntryChange::Modified) => ("A", code::NEW),
             Some(EntryChange::Deleted) => ("D", code::DELETED),
             None => return self.written(path),
         };

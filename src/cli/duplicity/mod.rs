@@ -9,6 +9,7 @@ mod keys;
 mod log;
 mod output;
 mod prompt;
+pub mod rdiffdir;
 mod session;
 
 pub use session::World;
@@ -94,6 +95,11 @@ fn open_log(args: &Args) -> Result<Log> {
         && let Some(destination) = args.words.get(1)
     {
         log.tell_entries(Path::new(destination));
+    }
+    if args.action.writes()
+        && let Some(source) = args.words.first()
+    {
+        log.tell_changes(Path::new(source));
     }
     Ok(log)
 }

@@ -448,10 +448,7 @@ mod tests {
     #[test]
     fn quoted_paths_are_expanded_as_a_shell_would() {
         let world = World {
-            environment: [("HOME", "/h"), ("A_1", "x")]
-                .map(|(k, v)| (k.into(), v.into()))
-                .into_iter()
-                .collect(),
+            environment: [("HOME", "/h"), ("A_1", "x")].into_iter().collect(),
             now: Timestamp(0),
             threads: 1,
             cancel: Cancel::new(),

@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod basis;
+mod chooser;
 pub mod cleanup;
 mod copies;
 pub mod fetch;
@@ -10,6 +11,7 @@ pub mod health;
 pub mod list;
 pub mod output;
 pub mod preview;
+pub mod rdiffdir;
 pub mod remove;
 mod replay;
 pub mod replicate;

