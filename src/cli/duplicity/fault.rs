@@ -6,6 +6,14 @@ use crate::engine::select;
 /// Exit code of a wrong command line.
 pub const USAGE: i32 = 23;
 
+/// Exit code if a file lacks the signature that was asked for.
+pub const UNSIGNED: i32 = 22;
+
+/// Whether a text of the engine tells of a missing or wrong signature.
+pub fn lacks_signature(text: &str) -> bool {
+    text.contains("no good signature of") || text.contains("not signed, though a signature")
+}
+
 /// Why an action failed.
 #[derive(Debug)]
 pub struct Fault {
@@ -91,8 +99,7 @@ fn number(error: &Error) -> i32 {
         ErrorKind::NoBackup => 30,
         ErrorKind::NotFound if error.to_string().contains("is not in the backup") => 19,
         ErrorKind::NotFound => 50,
-        ErrorKind::WrongKey if error.to_string().contains("signature") => 22,
-        ErrorKind::Corrupt if error.to_string().contains("signature of") => 22,
+        ErrorKind::WrongKey | ErrorKind::Corrupt if lacks_signature(&error.to_string()) => UNSIGNED,
         ErrorKind::WrongKey => 31,
         ErrorKind::Corrupt => 21,
         ErrorKind::Denied => 51,

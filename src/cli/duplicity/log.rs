@@ -3,6 +3,7 @@
 //! Both see the same messages under the same verbosity. The machine log is duplicity's: a line with level and code,
 //! the text with `. ` before each line, an empty line. Front ends such as Déjà Dup live on it.
 
+use super::fault::lacks_signature;
 use super::output::progress::{Moment, bar};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
@@ -13,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,8 @@ pub struct Log {
     source: Option<PathBuf>,
     /// Where entries are restored to, if they are told.
     destination: Option<PathBuf>,
+    /// Whether something lacked the signature that was asked for.
+    unsigned: AtomicBool,
     read: AtomicU64,
     volumes: AtomicU64,
     stamp: fn() -> String,
@@ -126,6 +129,7 @@ impl Log {
             progress: Mutex::default(),
             source: None,
             destination: None,
+            unsigned: AtomicBool::new(false),
             read: AtomicU64::new(0),
             volumes: AtomicU64::new(0),
             stamp,
@@ -231,6 +235,17 @@ impl Log {
     pub fn flush(&self) {
         // A reader that has gone away is no reason to end a backup.
         let _ = held(&self.out).flush();
+    }
+
+    /// Whether something lacked the signature that was asked for: then nothing else that was lost counts.
+    pub fn saw_no_signature(&self) -> bool {
+        self.unsigned.load(Ordering::Relaxed)
+    }
+
+    fn note_signature(&self, text: &str) {
+        if lacks_signature(text) {
+            self.unsigned.store(true, Ordering::Relaxed);
+        }
     }
 
     fn record(&self, weight: Weight, code: i32, extra: &str, text: &[u8], forced: bool) {
@@ -377,6 +392,7 @@ pub fn raw(path: &PathIndex) -> &[u8] {
 
 impl Monitor for Log {
     fn problem(&self, problem: Problem) {
+        self.note_signature(&problem.reason);
         let code = match problem.kind {
             ProblemKind::Vanished => code::NO_STAT,
             ProblemKind::Unreadable => code::NO_READ,
@@ -392,6 +408,7 @@ impl Monitor for Log {
     }
 
     fn note(&self, level: Level, text: &str) {
+        self.note_signature(text);
         let weight = match level {
             Level::Warning => Weight::Warning,
             Level::Notice => Weight::Notice,

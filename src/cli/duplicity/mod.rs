@@ -44,6 +44,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
         Err(fault) => return complain(&fault),
     };
     match start(&args, &mut world, &log) {
+        Ok(Done::Losses) if log.saw_no_signature() => {
+            let text = "files lack the signature that was asked for";
+            log.fail(fault::UNSIGNED, text);
+            fault::UNSIGNED
+        }
         Ok(Done::Losses) => 1,
         Ok(done) => {
             log.notice("Duplicity backup complete.");

@@ -205,21 +205,31 @@ struct Blocks<'r, R> {
     path: &'r PathIndex,
     /// The member that came after the last block.
     ahead: Option<Member>,
+    /// Whether there may be further blocks.
     more: bool,
+    ended: bool,
 }
 
 impl<R: Read> Read for Blocks<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            // The reader is at the data of another file by now.
+            if self.ended {
+                return Ok(0);
+            }
             let n = self.reader.read(buffer)?;
-            if n > 0 || !self.more || buffer.is_empty() {
+            if n > 0 || buffer.is_empty() {
                 return Ok(n);
+            }
+            if !self.more {
+                self.ended = true;
+                return Ok(0);
             }
             match self.reader.next_member().map_err(Error::from)? {
                 Some(next) if next.block.is_some() && next.path == *self.path => {}
                 next => {
                     self.ahead = next;
-                    self.more = false;
+                    self.ended = true;
                 }
             }
         }
@@ -271,6 +281,7 @@ pub fn apply(destination: &Path, delta: impl Read, cx: &Context) -> Result<()> {
             reader: &mut reader,
             path: &entry.path,
             ahead: None,
+            ended: false,
         };
         let basis = match member.diff {
             DiffKind::Diff => Some(local.file(&entry.path).map_err(|e| {
@@ -296,9 +307,11 @@ pub fn apply(destination: &Path, delta: impl Read, cx: &Context) -> Result<()> {
         }
         // Whatever was not read of it.
         io::copy(&mut blocks, &mut io::sink())?;
-        ahead = match (blocks.more, blocks.ahead.take()) {
-            (false, Some(next)) => Some(next),
-            _ => reader.next_member().map_err(Error::from)?,
+        let (more, next) = (blocks.more, blocks.ahead.take());
+        ahead = if more {
+            next
+        } else {
+            reader.next_member().map_err(Error::from)?
         };
     }
     writer.finish()

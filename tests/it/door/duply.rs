@@ -120,7 +120,8 @@ fn a_life(duply: &Duply) -> Vec<(String, i32, Vec<String>)> {
                 left.extend(listing(&bench.path(out)));
             }
         }
-        life.push((line.to_owned(), code, left));
+        let here = bench.path("").display().to_string();
+        life.push((line.replace(&here, ""), code, left));
         text
     };
     // Sets of the same second have the same name: each is given a time of its own.
