@@ -39,6 +39,10 @@ pub fn start(mut arguments: impl Iterator<Item = OsString>) -> i32 {
     if called_duplicity || arguments.next_if(|a| a == "duplicity").is_some() {
         return duplicity::main(arguments, duplicity_world());
     }
+    let called_rdiffdir = Path::new(&name).file_name() == Some(OsStr::new("rdiffdir"));
+    if called_rdiffdir || arguments.next_if(|a| a == "rdiffdir").is_some() {
+        return duplicity::rdiffdir::main(arguments, &duplicity_world());
+    }
     i32::from(main(arguments))
 }
 

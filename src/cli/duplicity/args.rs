@@ -143,6 +143,42 @@ impl Request {
     /// # Errors
     /// One line that says what cannot be understood.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        let (Args { options, .. }, mut words) = Self::options(args)?;
+        let has = |name: &str| options.iter().any(|(f, _)| f.means == name);
+        if has("version") {
+            return Ok(Request::Version);
+        }
+        if has("help") {
+            return Ok(Request::Help);
+        }
+        if has("help-urls") {
+            return Ok(Request::Urls);
+        }
+        for (flag, _) in &options {
+            if let Effect::Refused(why) = flag.effect {
+                return Err(Fault::usage(format!("option --{} {why}", flag.name)));
+            }
+        }
+        let (action, implied) = action_of(&mut words)?;
+        let args = Args {
+            action,
+            words,
+            options,
+            implied,
+        };
+        for (name, least) in NUMBERS {
+            if args.number::<i64>(name)?.is_some_and(|n| n < *least) {
+                return Err(Fault::usage(format!("--{name} wants at least {least}")));
+            }
+        }
+        Ok(Request::Run(args))
+    }
+
+    /// Takes the options out of a command line: they, and the words that are left.
+    ///
+    /// # Errors
+    /// An option that is unknown, ambiguous, or without its value.
+    pub fn options(args: impl IntoIterator<Item = OsString>) -> Result<(Args, Vec<OsString>)> {
         let mut words: Vec<OsString> = Vec::new();
         let mut options = Vec::new();
         let mut args = args.into_iter().peekable();
@@ -179,34 +215,13 @@ impl Request {
             }
             options.push((flag, values));
         }
-        let has = |name: &str| options.iter().any(|(f, _)| f.means == name);
-        if has("version") {
-            return Ok(Request::Version);
-        }
-        if has("help") {
-            return Ok(Request::Help);
-        }
-        if has("help-urls") {
-            return Ok(Request::Urls);
-        }
-        for (flag, _) in &options {
-            if let Effect::Refused(why) = flag.effect {
-                return Err(Fault::usage(format!("option --{} {why}", flag.name)));
-            }
-        }
-        let (action, implied) = action_of(&mut words)?;
         let args = Args {
-            action,
-            words,
+            action: Action::Backup,
+            words: Vec::new(),
             options,
-            implied,
+            implied: false,
         };
-        for (name, least) in NUMBERS {
-            if args.number::<i64>(name)?.is_some_and(|n| n < *least) {
-                return Err(Fault::usage(format!("--{name} wants at least {least}")));
-            }
-        }
-        Ok(Request::Run(args))
+        Ok((args, words))
     }
 }
 
@@ -258,6 +273,13 @@ fn action_of(words: &mut Vec<OsString>) -> Result<(Action, bool)> {
         .iter()
         .filter(|(_, names, _)| names.first().is_some_and(|n| begun(&[n])));
     let guessed = guess(words);
+    // A path of that name is meant if there is one.
+    let guessed = guessed.filter(|_| {
+        let fits = |(_, names, count): &&(Action, &[&str], usize)| {
+            words.len() == count + 1 && names.first().is_some_and(|n| begun(&[n]))
+        };
+        ACTIONS.iter().filter(fits).count() != 1 || std::fs::symlink_metadata(&first).is_ok()
+    });
     let found = match (exact, guessed) {
         (Some(row), _) => Some(row),
         (None, Some(_)) => None,
@@ -415,6 +437,7 @@ mod tests {
         assert_eq!(run(&["ls", "file:///b"]).unwrap().action, Action::List);
         // A source may be called as an action begins.
         assert_eq!(run(&["re", "file:///b"]).unwrap().action, Action::Backup);
+        assert_eq!(run(&["coll", "file:///b"]).unwrap().action, Action::Status);
         assert!(run(&["/a", "file:///b"]).unwrap().implied);
         for wrong in [
             &["/a", "/b"][..],

@@ -6,6 +6,14 @@ use crate::engine::select;
 /// Exit code of a wrong command line.
 pub const USAGE: i32 = 23;
 
+/// Exit code if a file lacks the signature that was asked for.
+pub const UNSIGNED: i32 = 22;
+
+/// Whether a text of the engine tells of a missing or wrong signature.
+pub fn lacks_signature(text: &str) -> bool {
+    text.contains("no good signature of") || text.contains("not signed, though a signature")
+}
+
 /// Why an action failed.
 #[derive(Debug)]
 pub struct Fault {
@@ -47,7 +55,11 @@ impl From<Error> for Fault {
         Self {
             code: number(&error),
             text: error.to_string(),
-            hint: error.hint().map(str::to_owned),
+            // Hints name the words of dupr's own command line; these name duplicity's.
+            hint: error.hint().map(|hint| {
+                hint.replace("`list`", "list-current-files")
+                    .replace("--allow-new-key", "another --name and target")
+            }),
         }
     }
 }
@@ -85,9 +97,9 @@ fn number(error: &Error) -> i32 {
         ErrorKind::Mismatch if error.to_string().contains("of host") => 3,
         ErrorKind::Mismatch => 42,
         ErrorKind::NoBackup => 30,
-        ErrorKind::NotFound => 19,
-        ErrorKind::WrongKey if error.to_string().contains("signature") => 22,
-        ErrorKind::Corrupt if error.to_string().contains("signature of") => 22,
+        ErrorKind::NotFound if error.to_string().contains("is not in the backup") => 19,
+        ErrorKind::NotFound => 50,
+        ErrorKind::WrongKey | ErrorKind::Corrupt if lacks_signature(&error.to_string()) => UNSIGNED,
         ErrorKind::WrongKey => 31,
         ErrorKind::Corrupt => 21,
         ErrorKind::Denied => 51,
@@ -113,6 +125,11 @@ mod tests {
         assert_eq!(of(ErrorKind::WrongKey, "no good signature of ada"), 22);
         assert_eq!(of(ErrorKind::WrongKey, "the passphrase is wrong"), 31);
         assert_eq!(of(ErrorKind::Locked, "busy"), 23);
+        assert_eq!(
+            of(ErrorKind::NotFound, "a is not in the backup at that time"),
+            19
+        );
+        assert_eq!(of(ErrorKind::NotFound, "no such bucket"), 50);
         assert_eq!(Fault::from(select::Error::Globbing("a//b".into())).code, 15);
         assert_eq!(Fault::from(select::Error::EmptyFilesFrom).code, 73);
         assert_eq!(Fault::from(select::Error::EmptyPattern).code, 23);

@@ -3,14 +3,18 @@
 //! Both see the same messages under the same verbosity. The machine log is duplicity's: a line with level and code,
 //! the text with `. ` before each line, an empty line. Front ends such as Déjà Dup live on it.
 
+use super::fault::lacks_signature;
 use super::output::progress::{Moment, bar};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use std::fmt::Write as _;
+use std::fs::FileType;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +49,8 @@ impl Weight {
 pub mod code {
     /// Anything else.
     pub const GENERIC: i32 = 1;
+    /// A volume is done, after so many bytes.
+    pub const PROGRESS: i32 = 2;
     /// The collection status.
     pub const STATUS: i32 = 3;
     /// A file that is new.
@@ -97,8 +103,14 @@ pub struct Log {
     out: Mutex<BufWriter<Box<dyn Write + Send>>>,
     machine: Mutex<Vec<File>>,
     progress: Mutex<Option<Progress>>,
-    /// Whether restored and compared entries are told, and how.
-    entries: Option<&'static str>,
+    /// Where entries that are backed up lie.
+    source: Option<PathBuf>,
+    /// Where entries are restored to, if they are told.
+    destination: Option<PathBuf>,
+    /// Whether something lacked the signature that was asked for.
+    unsigned: AtomicBool,
+    read: AtomicU64,
+    volumes: AtomicU64,
     stamp: fn() -> String,
 }
 
@@ -115,9 +127,20 @@ impl Log {
             out: Mutex::new(BufWriter::with_capacity(256 * 1024, Box::new(io::stdout()))),
             machine: Mutex::default(),
             progress: Mutex::default(),
-            entries: None,
+            source: None,
+            destination: None,
+            unsigned: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            volumes: AtomicU64::new(0),
             stamp,
         }
+    }
+
+    /// Says what `verbosity` shows on standard error: standard output is for data.
+    pub fn to_stderr(verbosity: u8) -> Self {
+        let log = Self::new(verbosity, false, String::new);
+        *held(&log.out) = BufWriter::new(Box::new(io::stderr()));
+        log
     }
 
     /// Adds a machine log at the end of a file.
@@ -146,9 +169,14 @@ impl Log {
         Ok(())
     }
 
-    /// Tells entries as they are restored.
-    pub fn tell_entries(&mut self) {
-        self.entries = Some("Writing");
+    /// Tells changes of the entries at `source`.
+    pub fn tell_changes(&mut self, source: &Path) {
+        self.source = Some(source.to_owned());
+    }
+
+    /// Tells entries as they are restored to `destination`.
+    pub fn tell_entries(&mut self, destination: &Path) {
+        self.destination = Some(destination.to_owned());
     }
 
     /// Shows how far a backup is, every `every`, once its size is expected.
@@ -209,6 +237,17 @@ impl Log {
         let _ = held(&self.out).flush();
     }
 
+    /// Whether something lacked the signature that was asked for: then nothing else that was lost counts.
+    pub fn saw_no_signature(&self) -> bool {
+        self.unsigned.load(Ordering::Relaxed)
+    }
+
+    fn note_signature(&self, text: &str) {
+        if lacks_signature(text) {
+            self.unsigned.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn record(&self, weight: Weight, code: i32, extra: &str, text: &[u8], forced: bool) {
         if !forced && !self.shows(weight) {
             return;
@@ -248,6 +287,27 @@ impl Log {
         }
     }
 
+    fn is_file(&self, path: &PathIndex) -> bool {
+        let at = self.source.as_ref().map(|root| match path.is_root() {
+            true => root.clone(),
+            false => root.join(path.as_path()),
+        });
+        at.and_then(|at| std::fs::symlink_metadata(at).ok())
+            .is_none_or(|meta| meta.is_file())
+    }
+
+    /// Tells of an entry that was just restored, with its type as it is now.
+    fn written(&self, path: &PathIndex) {
+        let Some(destination) = self.destination.as_ref().filter(|_| !path.is_root()) else {
+            return;
+        };
+        let kind = std::fs::symlink_metadata(destination.join(path.as_path()))
+            .map_or("reg", |meta| type_word(meta.file_type()));
+        let text = [b"Writing ", raw(path), b" of type ", kind.as_bytes()].concat();
+        let extra = format!("{} {kind}", quoted(raw(path)));
+        self.record(Weight::Info, code::WRITING, &extra, &text, false);
+    }
+
     fn tell_progress(&self, progress: &Progress, done: bool) {
         let moment = Moment {
             stored: progress.stored,
@@ -266,6 +326,17 @@ impl Log {
             &moment.record(),
             bar(&moment).as_bytes(),
         );
+    }
+}
+
+fn type_word(kind: FileType) -> &'static str {
+    match kind {
+        k if k.is_dir() => "dir",
+        k if k.is_symlink() => "sym",
+        k if k.is_fifo() => "fifo",
+        k if k.is_char_device() => "chr",
+        k if k.is_block_device() => "blk",
+        _ => "reg",
     }
 }
 
@@ -321,6 +392,7 @@ pub fn raw(path: &PathIndex) -> &[u8] {
 
 impl Monitor for Log {
     fn problem(&self, problem: Problem) {
+        self.note_signature(&problem.reason);
         let code = match problem.kind {
             ProblemKind::Vanished => code::NO_STAT,
             ProblemKind::Unreadable => code::NO_READ,
@@ -336,6 +408,7 @@ impl Monitor for Log {
     }
 
     fn note(&self, level: Level, text: &str) {
+        self.note_signature(text);
         let weight = match level {
             Level::Warning => Weight::Warning,
             Level::Notice => Weight::Notice,
@@ -349,18 +422,28 @@ impl Monitor for Log {
         if !self.shows(Weight::Info) {
             return;
         }
-        let (word, code) = match (change, self.entries) {
-            (Some(EntryChange::Added), _) => ("A", code::NEW),
-            (Some(EntryChange::Modified), _) => ("M", code::CHANGED),
-            (Some(EntryChange::Deleted), _) => ("D", code::DELETED),
-            (None, Some(word)) => (word, code::WRITING),
-            (None, None) => return,
+        let (word, code) = match change {
+            Some(EntryChange::Added) => ("A", code::NEW),
+            // Only files are stored as what changed in them; all else is stored anew.
+            Some(EntryChange::Modified) if self.is_file(path) => ("M", code::CHANGED),
+            Some(EntryChange::Modified) => ("A", code::NEW),
+            Some(EntryChange::Deleted) => ("D", code::DELETED),
+            None => return self.written(path),
         };
         let text = [word.as_bytes(), b" ", raw(path)].concat();
         self.record(Weight::Info, code, &quoted(raw(path)), &text, false);
     }
 
     fn count(&self, counter: Counter, n: u64) {
+        if counter == Counter::SourceBytes {
+            self.read.fetch_add(n, Ordering::Relaxed);
+        }
+        if counter == Counter::Volumes {
+            let number = self.volumes.fetch_add(n, Ordering::Relaxed) + n;
+            let read = self.read.load(Ordering::Relaxed).to_string();
+            let text = format!("Processed volume {number}");
+            self.record(Weight::Info, code::PROGRESS, &read, text.as_bytes(), false);
+        }
         let mut guard = held(&self.progress);
         let Some(progress) = guard.as_mut() else {
             return;

@@ -9,6 +9,7 @@ mod keys;
 mod log;
 mod output;
 mod prompt;
+pub mod rdiffdir;
 mod session;
 
 pub use session::World;
@@ -43,11 +44,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
         Err(fault) => return complain(&fault),
     };
     match start(&args, &mut world, &log) {
-        Ok(Done::Well) => {
-            log.notice("Duplicity backup complete.");
-            0
+        Ok(Done::Losses) if log.saw_no_signature() => {
+            let text = "files lack the signature that was asked for";
+            log.fail(fault::UNSIGNED, text);
+            fault::UNSIGNED
         }
-        Ok(Done::Differences | Done::Losses) => 1,
+        Ok(Done::Losses) => 1,
+        Ok(done) => {
+            log.notice("Duplicity backup complete.");
+            i32::from(done == Done::Differences)
+        }
         Err(fault) => {
             let hint = fault.hint.map(|h| format!("\n({h})")).unwrap_or_default();
             log.fail(fault.code, &format!("{}{hint}", fault.text));
@@ -90,8 +96,15 @@ fn open_log(args: &Args) -> Result<Log> {
         log.log_to_fd(fd)
             .map_err(|e| Fault::usage(format!("--log-fd {fd}: {e}")))?;
     }
-    if args.action == args::Action::Restore {
-        log.tell_entries();
+    if args.action == args::Action::Restore
+        && let Some(destination) = args.words.get(1)
+    {
+        log.tell_entries(Path::new(destination));
+    }
+    if args.action.writes()
+        && let Some(source) = args.words.first()
+    {
+        log.tell_changes(Path::new(source));
     }
     Ok(log)
 }

@@ -66,11 +66,13 @@ impl World {
     /// The one that was named does not exist.
     pub fn temp_dir(&self, args: &Args) -> Result<PathBuf> {
         let given = args.value("tempdir").map(PathBuf::from);
+        // A variable that names no directory is passed over, as Python does.
         let from_env = || {
             ["TMPDIR", "TEMP", "TMP"]
                 .iter()
-                .find_map(|n| self.var(n))
+                .filter_map(|n| self.var(n))
                 .map(PathBuf::from)
+                .find(|dir| dir.is_dir())
         };
         match given {
             Some(dir) if !dir.is_dir() => Err(Fault::usage(format!(
@@ -78,10 +80,7 @@ impl World {
                 dir.display()
             ))),
             Some(dir) => Ok(dir),
-            // A variable that names no directory is passed over, as Python does.
-            None => Ok(from_env()
-                .filter(|dir| dir.is_dir())
-                .unwrap_or_else(|| PathBuf::from("/tmp"))),
+            None => Ok(from_env().unwrap_or_else(|| PathBuf::from("/tmp"))),
         }
     }
 }

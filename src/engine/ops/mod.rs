@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod basis;
+mod chooser;
 pub mod cleanup;
 mod copies;
 pub mod fetch;
@@ -12,6 +13,7 @@ pub mod list;
 mod needed;
 pub mod output;
 pub mod preview;
+pub mod rdiffdir;
 pub mod remove;
 mod replay;
 pub mod replicate;

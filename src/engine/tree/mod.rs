@@ -6,6 +6,7 @@
 mod beneath;
 mod destination;
 mod dirs;
+mod local;
 mod metadata;
 pub mod owner;
 mod rename;
@@ -14,6 +15,7 @@ pub mod source;
 pub mod walk;
 pub mod write;
 
+pub use local::Local;
 pub use owner::Owners;
 pub use rename::Renames;
 pub use sink::FileSink;

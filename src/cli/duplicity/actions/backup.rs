@@ -7,24 +7,30 @@ use crate::cli::duplicity::log::{Weight, code};
 use crate::cli::duplicity::output::statistics::{self, Meta, Span};
 use crate::cli::duplicity::session::{self, time};
 use crate::engine::collection::Collection;
+use crate::engine::context::Context;
 use crate::engine::format::SetId;
 use crate::engine::ops::backup::{BackupOptions, Mode};
 use crate::engine::ops::preview::Preview;
 use crate::engine::select::canonical;
 use crate::engine::stats::BackupStats;
+use crate::engine::time::Timestamp;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
+
+/// Seconds that the newest set may be ahead of the clock to be waited for.
+const MOST_WAITED: i64 = 3;
 
 /// Exit code of an increment that cannot be made.
 const NO_SIGNATURES: i32 = 17;
 
 impl Session<'_> {
     pub(super) fn backup(&self, from: &OsStr, to: &OsStr) -> Result<Done> {
-        let (args, cx) = (self.args, &self.cx);
-        let source = session::source(args, from, cx.now)?;
+        let args = self.args;
+        let source = session::source(args, from, self.cx.now)?;
         let begun = Instant::now();
         let collection = self.scan()?;
+        let cx = &self.after(&collection);
         let mode = self.mode(&collection)?;
         let options = self.backup_options(mode, from)?;
         let fail = |e: crate::engine::error::Error| {
@@ -43,7 +49,7 @@ impl Session<'_> {
         let preview = match dry || progress || (skip && mode == Mode::Incremental) {
             true => Some(
                 self.engine
-                    .preview(&source, &options, &self.quiet(dry))
+                    .preview(&source, &options, &self.quiet(dry, cx.now))
                     .map_err(fail)?,
             ),
             false => None,
@@ -89,11 +95,29 @@ impl Session<'_> {
         Ok(Done::Well)
     }
 
+    /// A context for a set after the newest one. A run that follows another at once waits for the next second, as sets
+    /// are told apart by it; a clock that is further behind is left to the engine to refuse.
+    fn after(&self, collection: &Collection) -> Context<'_> {
+        let mut cx = self.cx;
+        let ahead = collection
+            .newest_time()
+            .map_or(-1, |newest| newest.as_secs() - cx.now.as_secs());
+        if (0..=MOST_WAITED).contains(&ahead)
+            && !self.args.has("current-time")
+            && !self.args.has("dry-run")
+        {
+            std::thread::sleep(Duration::from_secs(ahead.unsigned_abs() + 1));
+            cx.now = cx.now.plus(ahead + 1);
+        }
+        cx
+    }
+
     /// A context that tells changes only in a dry run; before a real one they would be told twice.
-    fn quiet(&self, dry: bool) -> crate::engine::context::Context<'_> {
+    fn quiet(&self, dry: bool, now: Timestamp) -> Context<'_> {
         let silent: &dyn crate::engine::monitor::Monitor = &crate::engine::monitor::Silent;
-        crate::engine::context::Context {
+        Context {
             monitor: if dry { self.log } else { silent },
+            now,
             ..self.cx
         }
     }

@@ -77,6 +77,9 @@ pub fn run(args: &Args, world: &World, log: &Log) -> Result<Done> {
         engine: session::engine(args, url, &temp, world, log)?,
         cx: context(world, log),
     };
+    let archive = session.engine.archive().path();
+    session.inform(&format!("Using archive dir: {}", archive.display()));
+    session.inform(&format!("Using temporary directory {}", temp.display()));
     let holder = "a duplicity-style run of dupr";
     let _lock = session.engine.lock(holder, Duration::ZERO, &session.cx)?;
     match args.action {
@@ -165,7 +168,8 @@ impl Session<'_> {
             self.engine.sync(&collection, &self.cx)?;
         }
         let syncs = !self.args.action.needs_no_key() || self.args.action == Action::Cleanup;
-        if syncs && self.args.action != Action::Full && self.in_sync(&collection) {
+        let looked = self.args.switch("check-remote", true);
+        if looked && syncs && self.args.action != Action::Full && self.in_sync(&collection) {
             self.log
                 .notice("Local and Remote metadata are synchronized, no sync needed.");
         }
@@ -179,6 +183,19 @@ impl Session<'_> {
     /// Whether the archive dir has what the newest chain has at the target.
     fn in_sync(&self, collection: &Collection) -> bool {
         let archive = self.engine.archive();
+        let known = |set| {
+            collection
+                .every_set()
+                .chain(&collection.incomplete)
+                .any(|s| s.id == set)
+        };
+        let here = archive.files().unwrap_or_default();
+        if here
+            .iter()
+            .any(|(name, _)| !name.partial && !known(name.set))
+        {
+            return false;
+        }
         let Some(chain) = collection.latest_chain() else {
             return collection.incomplete.is_empty();
         };

@@ -8,6 +8,7 @@ use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::ops::verify::VerifyOptions;
 use crate::engine::path::PathIndex;
+use crate::engine::select::{Rule, Selection};
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Existing, Renames, WriteOptions};
 use std::ffi::OsStr;
@@ -40,12 +41,7 @@ impl Session<'_> {
         if self.args.has("dry-run") {
             return self.volumes_needed(&collection, time, &path);
         }
-        let rules = session::rules(self.args, self.cx.now)?;
-        if !rules.is_empty() {
-            // Restoring more than was asked for loses nothing; wrappers give the rules of the backup here.
-            self.log
-                .warn("Selection options have no effect on a restore: all of it is restored");
-        }
+        let select = self.chosen(&path)?;
         let default = WriteOptions::default();
         let options = RestoreOptions {
             time,
@@ -63,9 +59,41 @@ impl Session<'_> {
             },
         };
         let renames = self.renames()?;
-        let stats = self.engine.restore(destination, &options, &self.cx)?;
+        let stats = self
+            .engine
+            .restore_chosen(destination, &options, &select, &self.cx)?;
         let failed = renames.apply(destination, &self.cx)?;
         Ok(Done::with(stats.problems + failed))
+    }
+
+    /// What the selection options choose of the archive.
+    fn chosen(&self, path: &PathIndex) -> Result<Selection> {
+        let mut rules = session::rules(self.args, self.cx.now)?;
+        // Wrappers give the rules of the backup to every action. Those that only make sense for a source are passed
+        // over; patterns with the path of the source choose nothing of an archive, which is told.
+        let of_sources = |rule: &Rule| {
+            matches!(
+                rule,
+                Rule::ExcludeIfPresent(_) | Rule::ExcludeForeign | Rule::FilesFrom(_)
+            )
+        };
+        if rules.iter().any(of_sources) {
+            self.log
+                .warn("Rules about a source have no effect on a restore");
+            rules.retain(|rule| !of_sources(rule));
+        }
+        if rules.is_empty() {
+            return Ok(Selection::everything());
+        }
+        if !path.is_root() {
+            return Err(Fault::usage(
+                "selection and --path-to-restore exclude each other",
+            ));
+        }
+        Ok(Selection::archive_builder()
+            .extend(rules)
+            .null_separated(self.args.has("null-separator"))
+            .build()?)
     }
 
     fn renames(&self) -> Result<Renames> {

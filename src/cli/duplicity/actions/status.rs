@@ -6,8 +6,22 @@ use crate::cli::duplicity::log::{Weight, code};
 use crate::cli::duplicity::output::{pretty, status};
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::path::PathIndex;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::path::Path;
+
+/// An object of JSON that keeps its order.
+struct Ordered(Vec<(String, Map<String, Value>)>);
+
+impl Serialize for Ordered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
 
 impl Session<'_> {
     pub(super) fn status(&self) -> Result<Done> {
@@ -49,7 +63,7 @@ impl Session<'_> {
 
     fn insist(&self, extra: &str, text: &str) {
         self.log
-            .insist(Weight::Notice, code::STATUS, extra, text.as_bytes());
+            .insist(Weight::Info, code::STATUS, extra, text.as_bytes());
     }
 
     fn history_of(&self, collection: &Collection, path: &PathIndex) -> Result<Done> {
@@ -86,7 +100,7 @@ impl Session<'_> {
             }
             return Ok(Done::Well);
         }
-        let mut all = Map::new();
+        let mut all = Ordered(Vec::new());
         for set in chosen {
             let word = if set.id.is_full() { "full" } else { "inc" };
             let files: Map<String, Value> = self
@@ -104,7 +118,8 @@ impl Session<'_> {
                 ),
                 ("files_changed".to_owned(), files.into()),
             ]);
-            all.insert(format!("{word}-{}", set.id.time().to_name()), about.into());
+            all.0
+                .push((format!("{word}-{}", set.id.time().to_name()), about));
         }
         self.insist("", &pretty(&all));
         Ok(Done::Well)

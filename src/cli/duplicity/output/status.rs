@@ -51,7 +51,7 @@ fn chain_status(text: &mut String, chain: &BackupChain) {
     let _ = write!(
         text,
         "-------------------------\nChain start time: {}\nChain end time: {}\nNumber of contained backup sets: {}\n\
-         Total number of contained volumes: {volumes}\n {:<20}   {:>30}   {:>15}\n",
+         Total number of contained volumes: {volumes}\n{:>20}   {:>30}   {:>15}\n",
         chain.start().to_asctime(),
         chain.end().to_asctime(),
         sets.len(),
