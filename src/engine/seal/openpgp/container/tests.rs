@@ -231,7 +231,7 @@ struct Zeros(u64);
 impl Read for Zeros {
     fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
         self.0 += data.len() as u64;
-        assert!(self.0 < 200 << 20);
+        assert!(self.0 < 20 << 20);
         data.fill(0);
         Ok(data.len())
     }
@@ -250,7 +250,7 @@ fn absurd_lengths_cost_no_memory() {
         let decryptor = Decryptor::new(cipher, &key(cipher)).unwrap();
         let mut reader =
             ContainerReader::open(io::Cursor::new(start).chain(Zeros(0)), decryptor).unwrap();
-        for _ in 0..1000 {
+        for _ in 0..50 {
             reader.read_exact(&mut [0; 100_000]).unwrap();
         }
         assert!(reader.buffer.capacity() < 100_000);
