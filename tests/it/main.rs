@@ -21,6 +21,7 @@ mod mail;
 mod promises;
 mod properties;
 mod reading;
+mod reliability;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;

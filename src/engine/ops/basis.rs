@@ -45,7 +45,8 @@ impl Engine {
         }
     }
 
-    /// An unmounted disk looks like an empty directory; a backup of it would call everything deleted.
+    /// An unmounted disk looks like an empty directory, and so does one that a link took the place of; a backup of it would
+    /// call everything deleted.
     pub(super) fn check_source(
         &self,
         source: &Source,
@@ -53,10 +54,10 @@ impl Engine {
         options: &BackupOptions,
         cx: &Context,
     ) -> Result<()> {
-        let is_empty = std::fs::read_dir(source.root()).is_ok_and(|mut d| d.next().is_none());
-        if options.allow_empty || !is_empty {
+        let root = source.root();
+        let Some((what, hint)) = nothing_below(source).filter(|_| !options.allow_empty) else {
             return Ok(());
-        }
+        };
         let Some(chain) = collection.latest_chain() else {
             return Ok(());
         };
@@ -67,11 +68,11 @@ impl Engine {
                 return Err(Error::new(
                     ErrorKind::Source,
                     format!(
-                        "the source {} is empty, and was not in the last backup",
-                        source.root().display()
+                        "the source {} is {what}, and was not in the last backup",
+                        root.display()
                     ),
                 )
-                .with_hint("mount the disk; if it is meant to be empty, use --allow-empty once"));
+                .with_hint(hint));
             }
         }
         Ok(())
@@ -164,5 +165,28 @@ impl Engine {
             layers.push(SigtarReader::new(self.sigtar(set, cx)?).map(|e| e.map_err(Error::from)));
         }
         Ok(Overlay::new(layers))
+    }
+}
+
+/// Why there can be nothing below the root of a source, and what to do about it.
+fn nothing_below(source: &Source) -> Option<(&'static str, &'static str)> {
+    let root = source.root();
+    let look = if source.follows_symlinks() {
+        std::fs::metadata(root)
+    } else {
+        std::fs::symlink_metadata(root)
+    };
+    // What cannot be looked at is told by the walk.
+    let look = look.ok()?;
+    if look.is_symlink() {
+        let hint = "name the directory it leads to as the source; if only the link is meant, use --allow-empty once";
+        return Some(("a symbolic link", hint));
+    }
+    let is_empty = std::fs::read_dir(root).is_ok_and(|mut d| d.next().is_none());
+    let mount = "mount the disk; if it is meant to be empty, use --allow-empty once";
+    if is_empty {
+        Some(("empty", mount))
+    } else {
+        (!look.is_dir()).then_some(("no directory", mount))
     }
 }

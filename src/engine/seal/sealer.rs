@@ -11,11 +11,15 @@ use super::openpgp::unlock::{PassphraseKey, Secrets};
 use super::openpgp::write::{Lock, MessageWriter};
 use super::plain::PlainWriter;
 use super::{Compression, Form, Seal, SealWriter, deflate};
+use crate::engine::ahead::Permits;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use sequoia_openpgp::types::SymmetricAlgorithm;
 use std::io::{Read, Write};
 use std::sync::Arc;
+
+/// Messages of one seal that are decrypted on threads of their own at a time.
+const AHEAD: usize = 4;
 
 /// See [`open`](super::keys::open).
 pub(super) struct Sealer {
@@ -29,6 +33,8 @@ pub(super) struct Sealer {
     gpg: Option<Gpg>,
     required_signer: Option<RequiredSigner>,
     can_read_back: bool,
+    /// Messages decrypted ahead.
+    ahead: Permits,
 }
 
 impl Sealer {
@@ -140,6 +146,7 @@ impl Sealer {
             },
             required_signer,
             can_read_back,
+            ahead: Permits::new(AHEAD),
         })
     }
 
@@ -177,6 +184,7 @@ impl Sealer {
             rest,
             Arc::clone(&self.secrets),
             self.required_signer.clone(),
+            &self.ahead,
         )?))
     }
 

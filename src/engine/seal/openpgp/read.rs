@@ -10,6 +10,7 @@ use super::container::{self, ContainerReader};
 use super::head::{Head, whole};
 use super::unlock::Secrets;
 use super::{POLICY, checked};
+use crate::engine::ahead::{Permits, read_ahead};
 use crate::engine::error::{Error, ErrorKind, Result};
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
@@ -49,16 +50,18 @@ pub(in crate::engine::seal) struct MessageReader {
 type Trouble = Arc<Mutex<Option<Error>>>;
 
 /// The container of a message whose packets the library reads.
-type Container = Arc<Mutex<ContainerReader<Box<dyn Read + Send>>>>;
+type Container = Arc<Mutex<Box<dyn Read + Send>>>;
 
 impl MessageReader {
-    /// Opens the message that consists of `seen`, which begins with `head`, and of `rest`.
+    /// Opens the message that consists of `seen`, which begins with `head`, and of `rest`. With a permit of `ahead` it is
+    /// decrypted on a thread of its own.
     pub(in crate::engine::seal) fn open(
         head: &Head,
         mut seen: Vec<u8>,
         rest: Box<dyn Read + Send>,
         secrets: Arc<Secrets>,
         signer: Option<RequiredSigner>,
+        ahead: &Permits,
     ) -> Result<Self> {
         let trouble = Trouble::default();
         let mut helper = Helper {
@@ -71,7 +74,7 @@ impl MessageReader {
             Some(decryptor) => {
                 seen.drain(..head.bytes);
                 let container = ContainerReader::open(whole(seen, rest), decryptor)?;
-                let container = Arc::new(Mutex::new(container));
+                let container = Arc::new(Mutex::new(read_ahead(Box::new(container), ahead)));
                 helper.container = Some(Arc::clone(&container));
                 survive(|| packets_of(container, helper))
             }
@@ -330,7 +333,8 @@ impl VerificationHelper for Helper {
     /// Called when the whole message was read, before the content held back is given out.
     fn check(&mut self, structure: MessageStructure) -> openpgp::Result<()> {
         if let Some(container) = &self.container {
-            locked(container).check().map_err(|error| {
+            // Its end only comes if it is whole.
+            io::copy(&mut *locked(container), &mut io::sink()).map_err(|error| {
                 let told = error.to_string();
                 locked(&self.trouble).get_or_insert(Error::from(error));
                 openpgp::Error::MalformedMessage(told)

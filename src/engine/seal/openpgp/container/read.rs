@@ -77,17 +77,6 @@ impl<R: Read> ContainerReader<R> {
         Ok(())
     }
 
-    /// Whether the container is whole. Reads on to its end, if the reader of the packets did not, and hands out
-    /// nothing more.
-    pub(in super::super) fn check(&mut self) -> io::Result<()> {
-        while self.state != State::Checked {
-            self.ready.start = self.ready.end;
-            self.fill()?;
-        }
-        self.ready.start = self.ready.end;
-        Ok(())
-    }
-
     /// Decrypts the next batch; at the end, checks the code. Nothing may be left to hand out.
     fn fill(&mut self) -> io::Result<()> {
         let result = match self.state {

@@ -47,8 +47,15 @@ fn is_ours(file: &[u8]) -> bool {
 fn read(file: &[u8]) -> Result<Vec<u8>> {
     let (head, seen, rest) = peek(Box::new(io::Cursor::new(file.to_vec())))?;
     let mut content = Vec::new();
-    MessageReader::open(&head, seen, rest, Arc::clone(&SECRETS), None)?
-        .read_to_end(&mut content)?;
+    MessageReader::open(
+        &head,
+        seen,
+        rest,
+        Arc::clone(&SECRETS),
+        None,
+        &Permits::new(1),
+    )?
+    .read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -192,9 +199,16 @@ fn the_end_of_a_damaged_message_is_held_back() {
         file[last] ^= 1;
         let (head, seen, rest) = peek(Box::new(io::Cursor::new(file))).unwrap();
         let mut content = Vec::new();
-        let error = MessageReader::open(&head, seen, rest, Arc::clone(&SECRETS), None)
-            .and_then(|mut reader| Ok(reader.read_to_end(&mut content)?))
-            .unwrap_err();
+        let error = MessageReader::open(
+            &head,
+            seen,
+            rest,
+            Arc::clone(&SECRETS),
+            None,
+            &Permits::new(1),
+        )
+        .and_then(|mut reader| Ok(reader.read_to_end(&mut content)?))
+        .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(
             error.to_string().contains("modification detection code"),
@@ -220,8 +234,14 @@ fn an_input_that_fails_is_told_as_such() {
         let rest = io::Cursor::new(file[..end].to_vec()).chain(Broken);
         let error = peek(Box::new(rest))
             .and_then(|(head, seen, rest)| {
-                let mut reader =
-                    MessageReader::open(&head, seen, rest, Arc::clone(&SECRETS), None)?;
+                let mut reader = MessageReader::open(
+                    &head,
+                    seen,
+                    rest,
+                    Arc::clone(&SECRETS),
+                    None,
+                    &Permits::new(1),
+                )?;
                 Ok(reader.read_to_end(&mut Vec::new())?)
             })
             .unwrap_err();
