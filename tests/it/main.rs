@@ -9,6 +9,7 @@ mod cli;
 mod counts;
 mod crash;
 mod damage;
+mod documents;
 mod duply;
 mod golden;
 mod hooks;
