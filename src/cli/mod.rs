@@ -39,6 +39,10 @@ pub fn start(mut arguments: impl Iterator<Item = OsString>) -> i32 {
     if called_duplicity || arguments.next_if(|a| a == "duplicity").is_some() {
         return duplicity::main(arguments, duplicity_world());
     }
+    let called_rdiffdir = Path::new(&name).file_name() == Some(OsStr::new("rdiffdir"));
+    if called_rdiffdir || arguments.next_if(|a| a == "rdiffdir").is_some() {
+        return duplicity::rdiffdir::main(arguments, &duplicity_world());
+    }
     i32::from(main(arguments))
 }
 
@@ -49,6 +53,9 @@ fn duplicity_world() -> duplicity::World {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         cancel: signals::watch(),
         program: std::env::current_exe().ok(),
+        set: std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect(),
     }
 }
 

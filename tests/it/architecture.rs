@@ -19,6 +19,7 @@ const BASE: &[&str] = &[
     "engine::monitor",
     "engine::stats",
     "engine::error",
+    "engine::ahead",
 ];
 
 /// Module, and what it may use besides itself and [`BASE`].
