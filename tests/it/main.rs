@@ -10,6 +10,7 @@ mod counts;
 mod crash;
 mod damage;
 mod differential;
+mod documents;
 mod door;
 mod duply;
 mod golden;

@@ -312,3 +312,50 @@ fn no_words_of_the_command_line_end_dupr_in_anything_but_words() {
         );
     }
 }
+
+#[test]
+fn what_this_build_does_not_do_is_refused_and_not_ignored() {
+    let home = Home::new("not-yet");
+    let email = "[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = \"/bin/true\"\n";
+    for (more, says) in [
+        (
+            "[keys]\ngpg-options = [\"--x\"]\n".to_owned(),
+            "gpg-options",
+        ),
+        (
+            "[report.ping]\nurl = \"https://x\"\n".to_owned(),
+            "report.ping",
+        ),
+        (
+            email.replace("sendmail = \"/bin/true\"", "smtp = \"smtp://h:99999\""),
+            "the port is no number",
+        ),
+        (
+            email.replace("sendmail = \"/bin/true\"", "smtp = \"smtps://me@h\""),
+            "without a password",
+        ),
+    ] {
+        home.profile("home", &more);
+        let called = home.expect(2, &["home", "backup"]);
+        assert!(
+            called.stderr.contains(says) && called.stderr.contains("home.toml:"),
+            "{more}: {}",
+            called.stderr
+        );
+    }
+    for target in ["gopher://h/x", "webdav://h/x", "s3://h:9000/bucket"] {
+        home.raw_profile(
+            "home",
+            &format!(
+                "version = 1\nsource = \"/\"\ntarget = {target:?}\n[keys]\nencryption = \"none\"\n"
+            ),
+        );
+        let called = home.expect(2, &["home", "backup", "--plan"]);
+        assert!(
+            called.stderr.contains("home.toml:3:10"),
+            "{target}: {}",
+            called.stderr
+        );
+    }
+    assert!(home.stored().is_empty());
+}

@@ -1,0 +1,164 @@
+//! What README and docs say is so: every profile in them is one, every call of dupr in them is understood, and a
+//! newcomer who follows the README gets a backup and a restored file.
+
+use crate::support::home::Home;
+use regex::Regex;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// README and docs with their names, roadmap and changelog aside: those speak of what is not, or was.
+fn documents() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<PathBuf> = fs::read_dir(root.join("docs"))
+        .expect("docs")
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "md"))
+        .filter(|p| !p.ends_with("roadmap.md") && !p.ends_with("CHANGELOG.md"))
+        .collect();
+    paths.push(root.join("README.md"));
+    paths.sort();
+    let read = |p: PathBuf| {
+        let name = p
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        (name, fs::read_to_string(&p).expect("text"))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The text with the places of the examples inside the home of a test.
+fn moved(text: &str, home: &Home) -> String {
+    let inside = |name: &str| home.path().join(name).display().to_string();
+    // The folder of the test lies below /tmp itself, so that goes first.
+    text.replace("/tmp/", &inside("out-"))
+        .replace(
+            "sftp://me@nas.local//backups/home",
+            &format!("file://{}", inside("target")),
+        )
+        .replace(
+            "file:///media/usb/home",
+            &format!("file://{}", inside("usb")),
+        )
+        .replace("/home/me", &home.source().display().to_string())
+        .replace("/etc/dupr/home.pass", &inside("pass"))
+}
+
+#[test]
+fn every_profile_in_the_documents_is_one() {
+    let block = Regex::new(r"(?s)```toml\n(.*?)```").expect("regex");
+    let mut seen = 0;
+    for (name, text) in documents() {
+        for found in block.captures_iter(&text) {
+            let toml = &found[1];
+            if !toml.contains("version = 1") {
+                continue;
+            }
+            let home = Home::new("documents-profile");
+            home.raw_profile("doc", &moved(toml, &home));
+            let called = home.dupr(&["doc", "backup", "--plan"]);
+            assert_eq!(called.code, 0, "{name}:\n{toml}\n{}", called.stderr);
+            home.expect(0, &["doc", "backup_purge", "-q"]);
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no document shows a profile");
+}
+
+#[test]
+fn every_call_in_the_documents_is_understood() {
+    let inline = Regex::new(r"`dupr ([^`]*)`").expect("regex");
+    let line =
+        Regex::new(r"(?m)^(?:\S+ \S+ \* \* \*  )?dupr ((?:home|status) [^`\n]*)$").expect("regex");
+    let placeholder = Regex::new(r"\b[A-Z]{3,}\b|…|^3\.2\.1").expect("regex");
+    let mut seen = 0;
+    for (name, text) in documents() {
+        let calls = inline.captures_iter(&text).chain(line.captures_iter(&text));
+        for found in calls {
+            let call = found[1].split("  ").next().unwrap_or_default().trim();
+            if placeholder.is_match(call) || call.starts_with("init") {
+                continue;
+            }
+            let home = Home::new("documents-call");
+            home.profile(
+                "home",
+                "[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = \"/bin/true\"\n",
+            );
+            home.expect(0, &["home", "backup"]);
+            let words = moved(call, &home);
+            let mut words: Vec<&str> = words.split_whitespace().collect();
+            if words.contains(&"restore")
+                || words.contains(&"fetch")
+                || words.contains(&"purge_purgeFull")
+            {
+                words.push("--plan");
+            }
+            let called = home.dupr(&words);
+            let refused = found[0].contains("refused");
+            assert_eq!(
+                called.code == 2,
+                refused,
+                "{name}: dupr {call}: {}{}",
+                called.stdout,
+                called.stderr
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 12, "only {seen} calls found");
+}
+
+#[test]
+fn the_readme_in_the_hand_of_a_newcomer() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+        .expect("README");
+    let home = Home::new("newcomer");
+    fs::remove_dir_all(home.path().join(".config")).expect("a clean home");
+    fs::create_dir_all(home.source().join("Documents")).expect("source");
+    home.write("Documents/letter.odt", "Dear all\n");
+    for call in [
+        "dupr init home --source /home/me --target file:///media/usb/home",
+        "dupr home backup --plan",
+        "dupr home backup",
+        "dupr home restore /tmp/check",
+        "dupr home fetch Documents/letter.odt /tmp/letter.odt",
+        "dupr home backup_purge",
+        "dupr home status",
+        "dupr status",
+    ] {
+        assert!(
+            readme.contains(&format!("`{call}`")),
+            "README does not say {call}"
+        );
+        let words = moved(call, &home);
+        let words: Vec<&str> = words.split_whitespace().skip(1).collect();
+        home.expect(0, &words);
+    }
+    for file in ["out-check/Documents/letter.odt", "out-letter.odt"] {
+        let content = fs::read_to_string(home.path().join(file)).expect(file);
+        assert_eq!(content, "Dear all\n");
+    }
+}
+
+#[test]
+fn the_tables_of_exit_codes_are_that_of_the_program() {
+    let home = Home::new("codes");
+    let help = home.expect(0, &["--help"]).stdout;
+    let (_, table) = help.split_once("Exit codes:").expect("a table in the help");
+    let code = Regex::new(r"(?m)^ +(\d+)  (.+)$").expect("regex");
+    let codes: Vec<(String, String)> = code
+        .captures_iter(table)
+        .map(|c| (c[1].to_owned(), c[2].trim().to_owned()))
+        .collect();
+    assert!(codes.len() >= 14, "{table}");
+    let documents = documents();
+    let text = |name: &str| &documents.iter().find(|(n, _)| n == name).expect(name).1;
+    for (code, meaning) in codes {
+        let row = format!("| {code} | {meaning} |");
+        assert!(text("cli.md").contains(&row), "docs/cli.md lacks {row}");
+        let number = Regex::new(&format!(r"(?m)(^|· ){code} \w")).expect("regex");
+        assert!(number.is_match(text("README.md")), "README lacks {code}");
+    }
+}
