@@ -89,6 +89,18 @@ pub struct Common {
     /// Do what deletes without being asked
     #[arg(long, global = true)]
     pub force: bool,
+    /// Back up although the source is empty and was not before
+    #[arg(long, global = true)]
+    pub allow_empty: bool,
+    /// Make a full set with a new passphrase or key, although it does not open the newest set
+    #[arg(long, global = true)]
+    pub allow_new_key: bool,
+    /// Go on with the chain of another host or source
+    #[arg(long, global = true)]
+    pub allow_source_mismatch: bool,
+    /// Begin a new set instead of going on with an interrupted one
+    #[arg(long, global = true)]
+    pub fresh: bool,
     /// Do not wait for another run's lock
     #[arg(long, global = true)]
     pub no_lock_wait: bool,
@@ -294,6 +306,10 @@ impl Common {
             config_dir: other.config_dir.or(self.config_dir),
             set: self.set.into_iter().chain(other.set).collect(),
             force: self.force || other.force,
+            allow_empty: self.allow_empty || other.allow_empty,
+            allow_new_key: self.allow_new_key || other.allow_new_key,
+            allow_source_mismatch: self.allow_source_mismatch || other.allow_source_mismatch,
+            fresh: self.fresh || other.fresh,
             no_lock_wait: self.no_lock_wait || other.no_lock_wait,
         }
     }

@@ -11,8 +11,8 @@ use crate::job::{self, Ended, JobContext};
 use crate::plan::batch::{Batch, BatchOptions, Command};
 use crate::plan::{Action, Item, Node, Plan, planner, render};
 use crate::profile::Loaded;
-use crate::profile::Profile;
 use crate::profile::error::Errors;
+use crate::profile::{Once, Profile};
 use crate::run::Log;
 use crate::run::open::Surroundings;
 use crate::run::outcome::{Outcome, Verdict};
@@ -126,6 +126,7 @@ fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job
             Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
         let mut profile = loaded.check(&around).map_err(Complaint::Profile)?;
         profile.name.clone_from(&found.name);
+        profile.backup.once = once(&session.common);
         let batch = parse(words, &profile, &session.common)?;
         jobs.extend(profile.per_target().into_iter().map(|profile| Job {
             profile,
@@ -133,6 +134,15 @@ fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job
         }));
     }
     Ok(jobs)
+}
+
+fn once(common: &Common) -> Once {
+    Once {
+        allow_empty: common.allow_empty,
+        allow_new_key: common.allow_new_key,
+        allow_source_mismatch: common.allow_source_mismatch,
+        fresh: common.fresh,
+    }
 }
 
 fn parse(

@@ -28,8 +28,8 @@ pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{
     Backup, Checks, Compression, Concurrency, Email, Encryption, Hook, HookMoment, IoClass,
-    Keyring, Keys, MailMoment, MailTransport, Network, Power, Reports, Requirements, RestoreTest,
-    Retention, Retries, RunSettings, SpotCheck,
+    Keyring, Keys, MailMoment, MailTransport, Network, Once, Power, Reports, Requirements,
+    RestoreTest, Retention, Retries, RunSettings, SpotCheck,
 };
 pub use url::TargetUrl;
 

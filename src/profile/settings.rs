@@ -89,6 +89,21 @@ pub struct Backup {
     pub concurrency: Concurrency,
     /// Where spool files go.
     pub temp_dir: PathBuf,
+    /// What is let pass this time. No keys of the file: the command line sets them.
+    pub once: Once,
+}
+
+/// Refusals that a person overrules for one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Once {
+    /// A source that is empty and was not before.
+    pub allow_empty: bool,
+    /// A full set although today's key does not open the newest set.
+    pub allow_new_key: bool,
+    /// A chain of another host or source.
+    pub allow_source_mismatch: bool,
+    /// An interrupted set is left where it is, and a new one begun.
+    pub fresh: bool,
 }
 
 /// Prefixes by kind of file.

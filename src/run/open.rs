@@ -225,7 +225,7 @@ pub fn source_trouble(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Opt
 
 /// The options of a backup.
 pub fn backup_options(profile: &Profile, mode: Mode, host: &str) -> BackupOptions {
-    let source = &profile.source;
+    let (source, once) = (&profile.source, profile.backup.once);
     let base = match mode {
         Mode::Full => BackupOptions::full(),
         _ => BackupOptions::incremental(),
@@ -235,7 +235,10 @@ pub fn backup_options(profile: &Profile, mode: Mode, host: &str) -> BackupOption
         label: source.root.as_os_str().as_bytes().to_vec(),
         volume_bytes: profile.backup.volume_bytes,
         max_block: Some(u64::from(profile.backup.max_block_bytes)),
-        allow_empty: !source.must_exist,
+        allow_empty: !source.must_exist || once.allow_empty,
+        allow_new_key: once.allow_new_key,
+        allow_mismatch: once.allow_source_mismatch,
+        fresh: once.fresh,
         // An interrupted set goes on only with the same selection.
         fingerprint: format!(
             "{:?} {} {} {}",

@@ -272,3 +272,38 @@ fn two_machines_never_overwrite_each_other() {
     // Nothing of the earlier rounds was lost on the way.
     home.expect(0, &["here", "verify"]);
 }
+
+/// What is refused can be let pass once, by the very words the refusal names.
+#[test]
+fn a_refusal_names_the_word_that_lets_it_pass() {
+    let home = Home::new("once");
+    home.expect(0, &["home", "backup"]);
+    let pass = |batch: &str, code: i32, word: &str| {
+        let refused = home.expect(code, &["home", batch]);
+        assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
+        home.expect(0, &["home", batch, word]);
+    };
+    let aside = home.path().join("aside");
+    fs::rename(home.source(), &aside).expect("move away");
+    fs::create_dir(home.source()).expect("empty");
+    pass("backup", 1, "--allow-empty");
+    fs::remove_dir(home.source()).expect("remove");
+    fs::rename(&aside, home.source()).expect("move back");
+    fs::write(home.path().join("pass"), "another passphrase").expect("write");
+    pass("full", 12, "--allow-new-key");
+    let state = Tree::read(&home.source());
+    assert_eq!(state.differences(&restored(&home, "out")), [""; 0]);
+
+    let moved = home.path().join("moved");
+    fs::rename(home.source(), &moved).expect("move");
+    let name = "[source]\npath = ";
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\ntarget = \"file://{}\"\npassphrase = {{ file = {:?} }}\n{name}{moved:?}\n",
+            home.target().display(),
+            home.path().join("pass"),
+        ),
+    );
+    pass("incr", 1, "--allow-source-mismatch");
+}

@@ -6,7 +6,7 @@ use crate::profile::file::{
 };
 use crate::profile::schedule::{Schedule, Zone};
 use crate::profile::settings::{
-    Backup, Checks, Concurrency, Encryption, Keyring, Keys, KindPrefixes, Requirements,
+    Backup, Checks, Concurrency, Encryption, Keyring, Keys, KindPrefixes, Once, Requirements,
     RestoreTest, Retention, Retries, RunSettings, SpotCheck,
 };
 use std::num::NonZeroUsize;
@@ -175,6 +175,7 @@ impl Checker<'_> {
                 Some(dir) => self.path("backup.temp-dir", dir),
                 None => self.around.temp_dir.clone(),
             },
+            once: Once::default(),
         })
     }
 
