@@ -215,6 +215,14 @@ impl Suite<'_> {
             .put_settled("twice", &self.file(&short))
             .expect("put of a settled file");
         assert!(self.get("twice") == short, "a settled put replaces as well");
+        let refused = self.storage.claim("twice", &self.file(&long));
+        assert_eq!(refused.expect_err("it is taken").kind(), ErrorKind::Locked);
+        assert!(self.get("twice") == short, "what is there stays");
+        self.storage.delete("twice").expect("delete");
+        self.storage
+            .claim("twice", &self.file(&long))
+            .expect("nobody has it");
+        assert!(self.get("twice") == long);
         self.storage.delete("twice").expect("delete");
     }
 

@@ -237,6 +237,7 @@ impl Engine {
     ) -> Result<BackupStats> {
         let set = begun.set;
         let before = self.overlay(begun.basis, cx)?;
+        let is_new = begun.resumed.is_none();
         let resumed = begun.resumed.unwrap_or_default();
         let last = resumed.checkpoints.last().cloned();
         let mut stats = last.as_ref().map(|c| c.stats.clone()).unwrap_or_default();
@@ -262,6 +263,7 @@ impl Engine {
             packer,
             committer,
             uploads: self.uploads,
+            is_new,
         };
         let mut packer = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx)?;
         packer.stats.source_entries = seen.0.load(Ordering::Relaxed);

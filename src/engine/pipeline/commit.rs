@@ -17,18 +17,25 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// An uploader: takes sealed volumes until there are no more.
+/// An uploader: takes sealed volumes until there are no more. The first of a new set claims the set's names: another run
+/// may have begun one in the same second.
 pub(super) fn upload(
     sealed: &Receiver<SealedVolume>,
     done: &Sender<(SealedVolume, Result<()>)>,
     storage: &dyn Storage,
     name_of: &(dyn Fn(u32) -> String + Sync),
+    is_new: bool,
 ) {
     for volume in sealed {
         let name = name_of(volume.number);
-        let result = storage
-            .put_settled(&name, volume.sealed.spool.path())
-            .map_err(|e| e.within(format!("cannot upload {name} to {}", storage.location())));
+        let from = volume.sealed.spool.path();
+        let put = if is_new && volume.number == 1 {
+            storage.claim(&name, from)
+        } else {
+            storage.put_settled(&name, from)
+        };
+        let result =
+            put.map_err(|e| e.within(format!("cannot upload {name} to {}", storage.location())));
         // After a failure the run ends: what comes next would be uploaded for nothing.
         let failed = result.is_err();
         if done.send((volume, result)).is_err() || failed {

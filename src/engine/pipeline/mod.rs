@@ -39,6 +39,8 @@ pub(crate) struct Stages {
     pub committer: Committer,
     /// Volumes uploaded at once.
     pub uploads: usize,
+    /// Whether nothing of the set can be at the target yet.
+    pub is_new: bool,
 }
 
 /// Runs the whole pipeline for the changes of one set and commits its volumes in order.
@@ -59,6 +61,7 @@ pub(crate) fn run(
         mut packer,
         mut committer,
         uploads,
+        is_new,
     } = stages;
     packer.note_beginning()?;
     let readers = cx.threads.max(1);
@@ -85,7 +88,7 @@ pub(crate) fn run(
         let uploaders: Vec<_> = (0..uploads.max(1))
             .map(|_| {
                 let (sealed, done) = (sealed_rx.clone(), done_tx.clone());
-                scope.spawn(move || commit::upload(&sealed, &done, storage, name_of))
+                scope.spawn(move || commit::upload(&sealed, &done, storage, name_of, is_new))
             })
             .collect();
         drop((sealed_rx, done_tx));

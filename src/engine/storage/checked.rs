@@ -7,6 +7,7 @@ use super::options::StorageOptions;
 use super::transfer::Transfer;
 use super::{LocalObject, Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
+use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -94,6 +95,18 @@ impl<S: Storage> Storage for Checked<S> {
 
     fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
         self.checked(name, from, || self.inner.put_settled(name, from))
+    }
+
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        // What it put itself it may put again.
+        let is_first = Cell::new(true);
+        self.checked(name, from, || {
+            if is_first.replace(false) {
+                self.inner.claim(name, from)
+            } else {
+                self.inner.put_settled(name, from)
+            }
+        })
     }
 
     fn delete(&self, name: &str) -> Result<()> {

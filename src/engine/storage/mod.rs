@@ -18,7 +18,7 @@ mod url;
 pub use options::{Environment, StorageOptions};
 pub use url::{Place, TargetUrl};
 
-use super::error::Result;
+use super::error::{Error, ErrorKind, Result};
 use checked::Checked;
 use retry::Retry;
 use std::fmt;
@@ -124,8 +124,28 @@ pub trait Storage: Send + Sync {
         self.put(name, from)
     }
 
+    /// As [`put_settled`](Self::put_settled), but an object of that name stays as it is. Of two at the same time only one
+    /// succeeds where the service can tell; by itself this looks before it puts.
+    ///
+    /// # Errors
+    /// `Locked` if there is an object of that name.
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        match self.stat(name)? {
+            Some(_) => Err(taken(name)),
+            None => self.put_settled(name, from),
+        }
+    }
+
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
+}
+
+/// Somebody else has put an object of that name.
+fn taken(name: &str) -> Error {
+    let text =
+        format!("{name} is at the target already: another run makes a set of the same second");
+    Error::new(ErrorKind::Locked, text)
+        .with_hint("run it again; each machine should have a target folder of its own")
 }
 
 macro_rules! pass_on {
@@ -152,6 +172,9 @@ macro_rules! pass_on {
             }
             fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
                 (**self).put_settled(name, from)
+            }
+            fn claim(&self, name: &str, from: &Path) -> Result<()> {
+                (**self).claim(name, from)
             }
             fn delete(&self, name: &str) -> Result<()> {
                 (**self).delete(name)

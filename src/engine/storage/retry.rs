@@ -111,6 +111,18 @@ impl<S: Storage> Storage for Retry<S> {
         self.attempts(|| self.inner.put_settled(name, from))
     }
 
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        // The answer to an upload may be lost: what is there after a failure is taken for its own.
+        let mut is_first = true;
+        self.attempts(|| {
+            if std::mem::take(&mut is_first) {
+                self.inner.claim(name, from)
+            } else {
+                self.inner.put_settled(name, from)
+            }
+        })
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         self.attempts(|| self.inner.delete(name))
     }

@@ -6,9 +6,10 @@
 
 use super::super::names;
 use super::super::transfer::Transfer;
-use super::super::{LocalObject, Location, Object, Storage};
+use super::super::{LocalObject, Location, Object, Storage, taken};
 use crate::engine::error::{Error, ErrorKind, Result};
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -98,10 +99,54 @@ impl LocalStorage {
     }
 
     /// Gives a whole temp file its name, durably.
-    fn install(&self, file: &File, temp: &TempPath, path: &Path) -> Result<()> {
+    fn install(&self, file: &File, temp: &TempPath, path: &Path, put: Put) -> Result<()> {
         file.sync_all().map_err(|e| trouble("write", path, e))?;
-        fs::rename(&temp.0, path).map_err(|e| trouble("write", path, e))?;
+        match put {
+            Put::Replacing => fs::rename(&temp.0, path),
+            Put::New => rename_new(&temp.0, path),
+        }
+        .map_err(|e| match (put, e.kind()) {
+            (Put::New, io::ErrorKind::AlreadyExists) => {
+                taken(&path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            _ => trouble("write", path, e),
+        })?;
         sync_dir(&self.dir)
+    }
+
+    fn copy(&self, name: &str, from: &Path, put: Put) -> Result<()> {
+        let path = self.path(name)?;
+        let mut upload = self.transfer.upload(from)?;
+        self.create_dir()?;
+        let (mut file, temp) = self.temp()?;
+        self.sweep(&file);
+        loop {
+            let piece = upload.next(PIECE)?;
+            if piece.is_empty() {
+                break;
+            }
+            file.write_all(&piece)
+                .map_err(|e| trouble("write", &path, e))?;
+        }
+        self.install(&file, &temp, &path, put)
+    }
+
+    fn link(&self, name: &str, from: &Path, put: Put) -> Result<()> {
+        let path = self.path(name)?;
+        if self.transfer.paces_uploads() {
+            return self.copy(name, from, put);
+        }
+        self.transfer.check()?;
+        self.create_dir()?;
+        let temp = self.dir.join(names::temp());
+        // Another file system, one without links, or a file of somebody else.
+        if fs::hard_link(from, &temp).is_err() {
+            return self.copy(name, from, put);
+        }
+        let temp = TempPath(temp);
+        let file = File::open(&temp.0).map_err(|e| trouble("read", from, e))?;
+        self.sweep(&file);
+        self.install(&file, &temp, &path, put)
     }
 
     /// Removes temp files of dead runs, once per opened target. Failures do not matter here.
@@ -208,38 +253,15 @@ impl Storage for LocalStorage {
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
-        let path = self.path(name)?;
-        let mut upload = self.transfer.upload(from)?;
-        self.create_dir()?;
-        let (mut file, temp) = self.temp()?;
-        self.sweep(&file);
-        loop {
-            let piece = upload.next(PIECE)?;
-            if piece.is_empty() {
-                break;
-            }
-            file.write_all(&piece)
-                .map_err(|e| trouble("write", &path, e))?;
-        }
-        self.install(&file, &temp, &path)
+        self.copy(name, from, Put::Replacing)
     }
 
     fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
-        let path = self.path(name)?;
-        if self.transfer.paces_uploads() {
-            return self.put(name, from);
-        }
-        self.transfer.check()?;
-        self.create_dir()?;
-        let temp = self.dir.join(names::temp());
-        // Another file system, one without links, or a file of somebody else.
-        if fs::hard_link(from, &temp).is_err() {
-            return self.put(name, from);
-        }
-        let temp = TempPath(temp);
-        let file = File::open(&temp.0).map_err(|e| trouble("read", from, e))?;
-        self.sweep(&file);
-        self.install(&file, &temp, &path)
+        self.link(name, from, Put::Replacing)
+    }
+
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        self.link(name, from, Put::New)
     }
 
     fn delete(&self, name: &str) -> Result<()> {
@@ -250,6 +272,27 @@ impl Storage for LocalStorage {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(trouble("delete", &path, e)),
         }
+    }
+}
+
+/// Whether an object of that name may be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Put {
+    Replacing,
+    New,
+}
+
+/// Renames, unless there is something of the new name.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot do both at once.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        result => Ok(result?),
     }
 }
 
