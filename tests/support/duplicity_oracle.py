@@ -216,6 +216,11 @@ def sets_of(found):
     return [[s.type, s.start_time or 0, s.get_time(), sorted(s.volume_name_dict)] for s in found]
 
 
+def sets_in(chain):
+    # Its own list leaves out a full set without volumes, which counts as nothing.
+    return [chain.fullset] + chain.incset_list
+
+
 def collection(question):
     """What a target holds, and what housekeeping would delete of it."""
     set_naming(question)
@@ -242,12 +247,13 @@ def collection(question):
         status = look(Target(list(names), manifests))
         pair = status.matched_chain_pair
         answer = {
-            "chains": [sets_of(c.get_all_sets()) for c in status.all_backup_chains],
+            "chains": [sets_of(sets_in(c)) for c in status.all_backup_chains],
             "orphaned": sets_of(status.orphaned_backup_sets),
             "incomplete": sets_of(status.incomplete_backup_sets),
             "latest": status.get_last_full_backup_time(),
-            "matched": sets_of(pair[1].get_all_sets()) if pair else None,
-            "orphaned_signatures": [text(n) for n in status.remote_orphaned_sig_names],
+            # Sets with a manifest that were taken off the newest chain for want of a sigtar.
+            "dropped": sets_of([s for s in status.incomplete_backup_sets if s.is_complete()]),
+            "matched": bool(pair),
             "at": [],
             "deleted": [],
         }
