@@ -22,7 +22,6 @@ IS_3 = hasattr(config, "file_prefix_jsonstat")
 if IS_3:
     from duplicity import cli_util, dup_collections, dup_main, selection
     from duplicity.path import Path
-    from duplicity.robust import check_common_error  # noqa: F401
 
 log.setup()
 log.setverbosity(log.ERROR)
@@ -103,15 +102,6 @@ def regexps(question):
             continue
         found.append([bool(compiled.search(os.fsdecode(raw(s)))) for s in subjects])
     return {"found": found}
-
-
-def folding(_question):
-    """Characters that folding the case changes, with what they become."""
-    import unicodedata
-
-    characters = (chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
-    known = [c for c in characters if unicodedata.category(c) != "Cn"]
-    return {"known": "".join(known), "folded": [c.casefold() for c in known]}
 
 
 def times(question):
@@ -297,7 +287,6 @@ def collection(question):
 ASKED = {
     "select": select,
     "regexps": regexps,
-    "folding": folding,
     "times": times,
     "parse": parse,
     "get": get,
