@@ -1,5 +1,6 @@
 //! What was typed: words and options, in any order, with duplicity's abbreviations and implied actions.
 
+use super::fault::{Fault, Result};
 use super::flags::{self, Arity, Effect, Flag};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -29,9 +30,35 @@ pub enum Action {
     RemoveAllButNFull,
     /// Keep increments of the newest n chains.
     RemoveAllIncOfButNFull,
+    /// Copy to another target; dropped in duplicity 2.0.
+    Replicate,
 }
 
-const ACTIONS: &[(Action, &[&str], usize)] = &[
+impl Action {
+    /// Makes a set.
+    pub fn writes(self) -> bool {
+        matches!(self, Action::Backup | Action::Full | Action::Incremental)
+    }
+
+    /// Looks at names only, so it needs no key.
+    pub fn needs_no_key(self) -> bool {
+        use Action::{Cleanup, RemoveAllButNFull, RemoveAllIncOfButNFull, RemoveOlderThan, Status};
+        matches!(
+            self,
+            Status | Cleanup | RemoveOlderThan | RemoveAllButNFull | RemoveAllIncOfButNFull
+        )
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let row = ACTIONS.iter().find(|(action, _, _)| *action == self);
+        row.and_then(|(_, names, _)| names.first().copied())
+            .unwrap_or_default()
+    }
+}
+
+/// Actions, their names, and how many arguments they take.
+pub const ACTIONS: &[(Action, &[&str], usize)] = &[
     (Action::Backup, &["backup", "bu"], 2),
     (Action::Full, &["full", "fb"], 2),
     (
@@ -55,6 +82,33 @@ const ACTIONS: &[(Action, &[&str], usize)] = &[
         &["remove-all-inc-of-but-n-full", "ri"],
         2,
     ),
+    (Action::Replicate, &["replicate"], 2),
+];
+
+/// Options whose value is a whole number, at least this.
+const NUMBERS: &[(&str, i64)] = &[
+    ("volsize", 1),
+    ("max-blocksize", 0),
+    ("num-retries", 0),
+    ("backend-retry-delay", 0),
+    ("timeout", 0),
+    ("concurrency", 0),
+    ("full-if-n-inc", 0),
+    ("progress-rate", 0),
+    ("log-fd", 1),
+    ("show-changes-in-set", -1),
+    ("current-time", i64::MIN),
+    ("copy-blocksize", 0),
+    ("skip-volume", 0),
+    ("fail-on-volume", 0),
+    ("par2-redundancy", 0),
+    ("par2-volumes", 0),
+    ("s3-multipart-chunk-size", 0),
+    ("s3-multipart-max-procs", 0),
+    ("mp-segment-size", 0),
+    ("azure-max-single-put-size", 0),
+    ("azure-max-block-size", 0),
+    ("azure-max-connections", 0),
 ];
 
 /// A command line, understood.
@@ -66,6 +120,8 @@ pub struct Args {
     pub words: Vec<OsString>,
     /// Options in the order they were given.
     pub options: Vec<(&'static Flag, Vec<OsString>)>,
+    /// Whether the action was inferred from the arguments.
+    pub implied: bool,
 }
 
 /// What the command line asks for.
@@ -75,6 +131,8 @@ pub enum Request {
     Version,
     /// `--help`.
     Help,
+    /// `--help-urls`.
+    Urls,
     /// An action.
     Run(Args),
 }
@@ -84,10 +142,46 @@ impl Request {
     ///
     /// # Errors
     /// One line that says what cannot be understood.
-    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        let (Args { options, .. }, mut words) = Self::options(args)?;
+        let has = |name: &str| options.iter().any(|(f, _)| f.means == name);
+        if has("version") {
+            return Ok(Request::Version);
+        }
+        if has("help") {
+            return Ok(Request::Help);
+        }
+        if has("help-urls") {
+            return Ok(Request::Urls);
+        }
+        for (flag, _) in &options {
+            if let Effect::Refused(why) = flag.effect {
+                return Err(Fault::usage(format!("option --{} {why}", flag.name)));
+            }
+        }
+        let (action, implied) = action_of(&mut words)?;
+        let args = Args {
+            action,
+            words,
+            options,
+            implied,
+        };
+        for (name, least) in NUMBERS {
+            if args.number::<i64>(name)?.is_some_and(|n| n < *least) {
+                return Err(Fault::usage(format!("--{name} wants at least {least}")));
+            }
+        }
+        Ok(Request::Run(args))
+    }
+
+    /// Takes the options out of a command line: they, and the words that are left.
+    ///
+    /// # Errors
+    /// An option that is unknown, ambiguous, or without its value.
+    pub fn options(args: impl IntoIterator<Item = OsString>) -> Result<(Args, Vec<OsString>)> {
         let mut words: Vec<OsString> = Vec::new();
         let mut options = Vec::new();
-        let mut args = args.into_iter();
+        let mut args = args.into_iter().peekable();
         while let Some(arg) = args.next() {
             let bytes = arg.as_bytes();
             if bytes.len() < 2 || bytes[0] != b'-' {
@@ -98,46 +192,40 @@ impl Request {
                 Some(long) => long_option(long)?,
                 None => short_option(bytes)?,
             };
-            let wanted = match flag.arity {
-                Arity::Flag => 0,
-                Arity::Value => 1,
-                Arity::Pair => 2,
+            let (least, most) = match flag.arity {
+                Arity::Flag => (0, 0),
+                Arity::Value => (1, 1),
+                Arity::Pair => (2, 2),
+                // COMPAT(dup 1.x): the address of a mailbox, which is neither option nor URL.
+                Arity::Either => match args.peek() {
+                    Some(next) if values.is_empty() && is_address(next) => (1, 1),
+                    _ => (0, 1),
+                },
             };
-            if values.len() > wanted {
-                return Err(format!("option --{} takes no value", flag.name));
+            if values.len() > most {
+                return Err(Fault::usage(format!(
+                    "option --{} takes no value",
+                    flag.name
+                )));
             }
-            while values.len() < wanted {
-                values.push(
-                    args.next()
-                        .ok_or_else(|| format!("option --{} needs a value", flag.name))?,
-                );
+            while values.len() < least {
+                values.push(args.next().ok_or_else(|| {
+                    Fault::usage(format!("option --{} needs a value", flag.name))
+                })?);
             }
             options.push((flag, values));
         }
-        let has = |name: &str| options.iter().any(|(f, _)| f.means == name);
-        if has("version") {
-            return Ok(Request::Version);
-        }
-        if has("help") {
-            return Ok(Request::Help);
-        }
-        if let Some((flag, Effect::Refused(why))) = options
-            .iter()
-            .map(|(f, _)| (f, f.effect))
-            .find(|(_, e)| matches!(e, Effect::Refused(_)))
-        {
-            return Err(format!("option --{} {why}", flag.name));
-        }
-        let action = action_of(&mut words)?;
-        Ok(Request::Run(Args {
-            action,
-            words,
+        let args = Args {
+            action: Action::Backup,
+            words: Vec::new(),
             options,
-        }))
+            implied: false,
+        };
+        Ok((args, words))
     }
 }
 
-fn long_option(long: &[u8]) -> Result<(&'static Flag, Vec<OsString>), String> {
+fn long_option(long: &[u8]) -> Result<(&'static Flag, Vec<OsString>)> {
     let (name, value) = match long.iter().position(|b| *b == b'=') {
         Some(at) => (
             &long[..at],
@@ -146,22 +234,31 @@ fn long_option(long: &[u8]) -> Result<(&'static Flag, Vec<OsString>), String> {
         None => (long, None),
     };
     let name = String::from_utf8_lossy(name);
-    let flag = flags::find(&name).map_err(|candidates| match candidates.as_slice() {
-        [] => format!("unknown option --{name}"),
-        many => format!("option --{name} is ambiguous: --{}", many.join(", --")),
+    let flag = flags::find(&name).map_err(|candidates| {
+        Fault::usage(match candidates.as_slice() {
+            [] => format!("unknown option --{name}"),
+            many => format!("option --{name} is ambiguous: --{}", many.join(", --")),
+        })
     })?;
     Ok((flag, value.into_iter().collect()))
 }
 
-fn short_option(bytes: &[u8]) -> Result<(&'static Flag, Vec<OsString>), String> {
-    let flag = flags::find_short(char::from(bytes[1]))
-        .ok_or_else(|| format!("unknown option {}", String::from_utf8_lossy(bytes)))?;
+fn short_option(bytes: &[u8]) -> Result<(&'static Flag, Vec<OsString>)> {
+    let flag = flags::find_short(char::from(bytes[1])).ok_or_else(|| {
+        Fault::usage(format!("unknown option {}", String::from_utf8_lossy(bytes)))
+    })?;
     let value = (bytes.len() > 2).then(|| OsString::from_vec(bytes[2..].to_vec()));
     Ok((flag, value.into_iter().collect()))
 }
 
-/// Takes the action from the words, or infers it from their shapes.
-fn action_of(words: &mut Vec<OsString>) -> Result<Action, String> {
+/// Whether a word is a mail address rather than anything else a command line has.
+fn is_address(word: &OsStr) -> bool {
+    let text = word.to_str().unwrap_or_default();
+    text.contains('@') && !text.contains(['/', ':']) && !text.starts_with('-')
+}
+
+/// Takes the action from the words, or infers it from their shapes; and whether it was inferred.
+fn action_of(words: &mut Vec<OsString>) -> Result<(Action, bool)> {
     let first = words
         .first()
         .and_then(|w| w.to_str())
@@ -170,34 +267,70 @@ fn action_of(words: &mut Vec<OsString>) -> Result<Action, String> {
     let exact = ACTIONS
         .iter()
         .find(|(_, names, _)| names.contains(&first.as_str()));
-    // COMPAT(dup ≤1.x): any unique beginning of an action's name.
+    // COMPAT(dup ≤1.x): any unique beginning of an action's name, unless the words make sense without one.
+    let begun = |names: &[&str]| !first.is_empty() && names.iter().any(|n| n.starts_with(&first));
     let mut prefixed = ACTIONS
         .iter()
-        .filter(|(_, names, _)| !first.is_empty() && names[0].starts_with(&first));
-    let found = exact.or_else(|| {
-        prefixed
-            .next()
-            .filter(|_| prefixed.next().is_none() && words.len() > 1)
+        .filter(|(_, names, _)| names.first().is_some_and(|n| begun(&[n])));
+    let guessed = guess(words);
+    // A path of that name is meant if there is one.
+    let guessed = guessed.filter(|_| {
+        let fits = |(_, names, count): &&(Action, &[&str], usize)| {
+            words.len() == count + 1 && names.first().is_some_and(|n| begun(&[n]))
+        };
+        ACTIONS.iter().filter(fits).count() != 1 || std::fs::symlink_metadata(&first).is_ok()
     });
-    if let Some((action, names, count)) = found {
+    let found = match (exact, guessed) {
+        (Some(row), _) => Some(row),
+        (None, Some(_)) => None,
+        (None, None) => match (prefixed.next(), prefixed.next()) {
+            (Some(row), None) => Some(row),
+            (Some((_, one, _)), Some((_, other, _))) => {
+                return Err(Fault::usage(format!(
+                    "{first:?} may mean {} or {}",
+                    one.first().unwrap_or(&""),
+                    other.first().unwrap_or(&"")
+                )));
+            }
+            _ => None,
+        },
+    };
+    if let Some((action, _, count)) = found {
         words.remove(0);
         if words.len() != *count {
-            return Err(format!(
-                "{} takes {count} arguments, {} were given",
-                names[0],
+            return Err(Fault::usage(format!(
+                "{} takes {count} argument(s), {} were given",
+                action.name(),
                 words.len()
-            ));
+            )));
         }
-        return Ok(*action);
+        return Ok((*action, false));
     }
-    match words.as_slice() {
-        [from, to] if !is_url(from) && is_url(to) => Ok(Action::Backup),
-        [from, to] if is_url(from) && !is_url(to) => Ok(Action::Restore),
-        [] => Err("nothing to do: give an action, or a source and a target URL".into()),
-        _ => Err(format!(
-            "cannot tell what to do with {} arguments: give an action first",
+    if let Some(action) = guessed {
+        return Ok((action, true));
+    }
+    Err(match words.as_slice() {
+        [] => Fault::usage("nothing to do: give an action, or a source and a target URL"),
+        [one] if is_url(one) => Fault::usage("a target alone is no action").with_hint(
+            "say what to do with it, for example collection-status or list-current-files",
+        ),
+        [from, to] if is_url(from) && is_url(to) => Fault::usage("two target URLs and no action")
+            .with_hint("give a path and a URL for a backup, a URL and a path for a restore"),
+        [_, _] => Fault::usage("two paths and no action")
+            .with_hint("write the target as a URL, for example file:///path"),
+        _ => Fault::usage(format!(
+            "{first:?} is no action: cannot tell what to do with {} arguments",
             words.len()
         )),
+    })
+}
+
+/// What two words without an action mean.
+fn guess(words: &[OsString]) -> Option<Action> {
+    match words {
+        [from, to] if !is_url(from) && is_url(to) => Some(Action::Backup),
+        [from, to] if is_url(from) && !is_url(to) => Some(Action::Restore),
+        _ => None,
     }
 }
 
@@ -229,9 +362,12 @@ impl Args {
     ///
     /// # Errors
     /// It is not UTF-8.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
         self.value(name)
-            .map(|v| v.to_str().ok_or_else(|| format!("--{name} is not UTF-8")))
+            .map(|v| {
+                v.to_str()
+                    .ok_or_else(|| Fault::usage(format!("--{name} is not UTF-8")))
+            })
             .transpose()
     }
 
@@ -239,12 +375,26 @@ impl Args {
     ///
     /// # Errors
     /// It is not a number.
-    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
         let parse = |t: &str| {
             t.parse()
-                .map_err(|_| format!("--{name} wants a number, not {t:?}"))
+                .map_err(|_| Fault::usage(format!("--{name} wants a whole number, not {t:?}")))
         };
         self.text(name)?.map(parse).transpose()
+    }
+
+    /// Whether a switch is on, of which `no-…` is the opposite: the last of the two says.
+    pub fn switch(&self, name: &str, default: bool) -> bool {
+        let said = |f: &Flag| match f.means {
+            means if means == name => Some(true),
+            means if means.strip_prefix("no-") == Some(name) => Some(false),
+            _ => None,
+        };
+        self.options
+            .iter()
+            .rev()
+            .find_map(|(f, _)| said(f))
+            .unwrap_or(default)
     }
 
     /// All values of an option.
@@ -260,10 +410,10 @@ impl Args {
 mod tests {
     use super::*;
 
-    fn run(args: &[&str]) -> Result<Args, String> {
+    fn run(args: &[&str]) -> Result<Args> {
         match Request::parse(args.iter().map(OsString::from))? {
             Request::Run(args) => Ok(args),
-            other => Err(format!("{other:?}")),
+            other => Err(Fault::usage(format!("{other:?}"))),
         }
     }
 
@@ -283,8 +433,23 @@ mod tests {
             run(&["remove-older", "2M", "file:///b"]).unwrap().action,
             Action::RemoveOlderThan
         );
-        assert!(run(&["/a", "/b"]).is_err());
-        assert!(run(&["full", "/a"]).is_err());
+        assert_eq!(run(&["li", "file:///b"]).unwrap().action, Action::List);
+        assert_eq!(run(&["ls", "file:///b"]).unwrap().action, Action::List);
+        // A source may be called as an action begins.
+        assert_eq!(run(&["re", "file:///b"]).unwrap().action, Action::Backup);
+        assert_eq!(run(&["coll", "file:///b"]).unwrap().action, Action::Status);
+        assert!(run(&["/a", "file:///b"]).unwrap().implied);
+        for wrong in [
+            &["/a", "/b"][..],
+            &["full", "/a"],
+            &["file:///b"],
+            &["file:///b", "file:///c"],
+            &["re", "1", "file:///b"],
+            &["frob", "1", "file:///b"],
+            &[],
+        ] {
+            assert_eq!(run(wrong).unwrap_err().code, 23, "{wrong:?}");
+        }
     }
 
     #[test]
@@ -306,5 +471,42 @@ mod tests {
         assert!(args.has("no-encryption"));
         assert!(run(&["full", "/a", "file:///b", "--force=1"]).is_err());
         assert!(run(&["full", "/a", "file:///b", "--volsize"]).is_err());
+    }
+
+    #[test]
+    fn the_last_of_a_switch_and_its_opposite_holds() {
+        let on = |args: &[&str]| {
+            let all = [&["/a", "file:///b"], args].concat();
+            run(&all).unwrap().switch("encryption", true)
+        };
+        assert!(on(&[]));
+        assert!(!on(&["--no-encryption"]));
+        assert!(on(&["--no-encryption", "--encryption"]));
+        assert!(!on(&["--encryption", "--no-encryption"]));
+    }
+
+    #[test]
+    fn numbers_are_checked_before_anything_is_done() {
+        for wrong in [
+            "--volsize=abc",
+            "--volsize=0",
+            "--log-fd=0",
+            "--concurrency=-1",
+            "--current-time=soon",
+        ] {
+            assert!(run(&["/a", "file:///b", wrong]).is_err(), "{wrong}");
+        }
+        assert!(run(&["/a", "file:///b", "--current-time=-5"]).is_ok());
+    }
+
+    #[test]
+    fn an_option_that_lost_its_value_takes_one_only_if_it_is_meant() {
+        let words = |args: &[&str]| run(args).unwrap().words.len();
+        assert_eq!(words(&["/a", "file:///b", "--imap-full-address"]), 2);
+        assert_eq!(
+            words(&["--imap-full-address", "me@host", "/a", "file:///b"]),
+            2
+        );
+        assert_eq!(words(&["--imap-full-address", "/a", "file:///b"]), 2);
     }
 }

@@ -2,147 +2,136 @@
 
 mod actions;
 mod args;
+mod fault;
 mod flags;
+mod help;
+mod keys;
+mod log;
 mod output;
+mod prompt;
+pub mod rdiffdir;
 mod session;
 
 pub use session::World;
 
-use crate::engine::error::{Error, ErrorKind};
-use crate::engine::monitor::{Level, Monitor, Problem};
 use actions::Done;
-use args::Request;
-use flags::Effect;
+use args::{Args, Request};
+use fault::{Fault, Result};
+use log::{Log, Weight};
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 
-/// What `--version` prints: wrappers such as duply look for a version they know.
+/// What `--version` prints: wrappers such as duply read the second word and know what that version can do.
 const VERSION: &str = concat!("duplicity 3.2.1 (dupr ", env!("CARGO_PKG_VERSION"), ")");
-
-/// Prints notes and problems as duplicity does: everything but errors goes to standard output.
-struct Words {
-    verbosity: u8,
-}
-
-impl Monitor for Words {
-    fn problem(&self, problem: Problem) {
-        if self.verbosity >= 2 {
-            let _ = writeln!(std::io::stdout(), "Error processing {problem}");
-        }
-    }
-
-    fn note(&self, level: Level, text: &str) {
-        let needed = match level {
-            Level::Warning => 2,
-            Level::Notice => 3,
-            Level::Info => 5,
-            Level::Debug => 9,
-        };
-        if self.verbosity >= needed {
-            let _ = writeln!(std::io::stdout(), "{text}");
-        }
-    }
-}
-
-fn verbosity(text: &str) -> Option<u8> {
-    match text.to_ascii_lowercase().as_str() {
-        "e" | "error" => Some(0),
-        "w" | "warning" => Some(2),
-        "n" | "notice" => Some(3),
-        "i" | "info" => Some(5),
-        "d" | "debug" => Some(9),
-        digits => digits.parse().ok().filter(|n| *n <= 9),
-    }
-}
 
 /// Runs a duplicity command line and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
-    let mut out = std::io::stdout();
-    let fail = |text: &str, code: i32| {
-        let _ = writeln!(std::io::stderr(), "{text}");
-        code
+    let print = |text: &str| {
+        let mut out = std::io::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        0
     };
     let args = match Request::parse(args) {
-        Err(text) => {
-            return fail(
-                &format!("Command line error: {text}\nSee duplicity --help"),
-                23,
-            );
-        }
-        Ok(Request::Version) => {
-            let _ = writeln!(out, "{VERSION}");
-            return 0;
-        }
-        Ok(Request::Help) => {
-            let _ = out.write_all(help().as_bytes());
-            return 0;
-        }
+        Err(fault) => return complain(&fault),
+        Ok(Request::Version) => return print(&format!("{VERSION}\n")),
+        Ok(Request::Help) => return print(&help::help()),
+        Ok(Request::Urls) => return print(&help::urls()),
         Ok(Request::Run(args)) => args,
     };
-    let level = match args.text("verbosity").map(|t| t.map(verbosity)) {
-        Ok(None) => 3,
-        Ok(Some(Some(level))) => level,
-        _ => {
-            return fail(
-                "Command line error: --verbosity wants 0 to 9 or a word such as info",
-                23,
-            );
-        }
+    let log = match open_log(&args) {
+        Ok(log) => log,
+        Err(fault) => return complain(&fault),
     };
-    let words = Words { verbosity: level };
-    for (flag, _) in &args.options {
-        if let Effect::Ignored(why) = flag.effect {
-            words.note(Level::Info, &format!("option --{} {why}", flag.name));
+    match start(&args, &mut world, &log) {
+        Ok(Done::Losses) if log.saw_no_signature() => {
+            let text = "files lack the signature that was asked for";
+            log.fail(fault::UNSIGNED, text);
+            fault::UNSIGNED
         }
-    }
-    match args.number("current-time") {
-        Ok(Some(seconds)) => world.now = crate::engine::time::Timestamp(seconds),
-        Ok(None) => {}
-        Err(text) => return fail(&text, 23),
-    }
-    match actions::run(&args, &world, &words, &mut out) {
-        Ok(Done::Well) => 0,
-        Ok(Done::Differences | Done::Losses) => 1,
-        Err(e) => {
-            let code = exit_code(&e);
-            let hint = e.hint().map(|h| format!("\n({h})")).unwrap_or_default();
-            fail(&format!("{e}{hint}"), code)
+        Ok(Done::Losses) => 1,
+        Ok(done) => {
+            log.notice("Duplicity backup complete.");
+            i32::from(done == Done::Differences)
+        }
+        Err(fault) => {
+            let hint = fault.hint.map(|h| format!("\n({h})")).unwrap_or_default();
+            log.fail(fault.code, &format!("{}{hint}", fault.text));
+            fault.code
         }
     }
 }
 
-/// duplicity's number for an error.
-fn exit_code(error: &Error) -> i32 {
-    match error.kind() {
-        ErrorKind::Usage | ErrorKind::Locked | ErrorKind::Source | ErrorKind::Unsupported => 23,
-        ErrorKind::Mismatch if error.to_string().contains("of host") => 3,
-        ErrorKind::Mismatch => 42,
-        ErrorKind::NoBackup => 17,
-        ErrorKind::NotFound => 19,
-        ErrorKind::WrongKey => 31,
-        ErrorKind::Corrupt => 21,
-        ErrorKind::Denied => 51,
-        ErrorKind::Full => 53,
-        ErrorKind::Unreachable | ErrorKind::RateLimited => 50,
-        ErrorKind::Interrupted => 4,
-        _ => 30,
-    }
-}
-
-fn help() -> String {
-    let mut text = String::from(
-        "usage: dupr duplicity ACTION [options] ARGUMENTS\n\n\
-         backup|full|incremental SOURCE URL      restore URL DIR       verify URL DIR\n\
-         list-current-files URL                  collection-status URL cleanup URL\n\
-         remove-older-than TIME URL              remove-all-but-n-full N URL\n\
-         remove-all-inc-of-but-n-full N URL\n\noptions:\n",
+/// Tells of a wrong command line, for which there is no log yet.
+fn complain(fault: &Fault) -> i32 {
+    let hint = fault.hint.as_ref().map(|h| format!("\n({h})"));
+    let _ = writeln!(
+        std::io::stderr(),
+        "Command line error: {}{}\nSee duplicity --help",
+        fault.text,
+        hint.unwrap_or_default()
     );
-    for flag in flags::FLAGS {
-        let effect = match flag.effect {
-            Effect::Honored => "",
-            Effect::Ignored(why) | Effect::Refused(why) => why,
-        };
-        text.push_str(&format!("  --{:<32} {effect}\n", flag.name));
+    fault.code
+}
+
+fn open_log(args: &Args) -> Result<Log> {
+    let verbosity = match args.text("verbosity")? {
+        None => Weight::Notice as u8,
+        Some(text) => log::verbosity(text).ok_or_else(|| {
+            Fault::usage(format!(
+                "--verbosity wants 0 to 9, one of e w n i d, or a word such as info, not {text:?}"
+            ))
+        })?,
+    };
+    let mut log = Log::new(verbosity, args.has("log-timestamp"), || {
+        jiff::Zoned::now()
+            .strftime("%Y-%m-%d %H:%M:%S,%3f")
+            .to_string()
+    });
+    if let Some(path) = args.value("log-file") {
+        log.log_to_file(Path::new(path))
+            .map_err(|e| Fault::usage(format!("--log-file {}: {e}", Path::new(path).display())))?;
     }
-    text
+    if let Some(fd) = args.number("log-fd")? {
+        log.log_to_fd(fd)
+            .map_err(|e| Fault::usage(format!("--log-fd {fd}: {e}")))?;
+    }
+    if args.action == args::Action::Restore
+        && let Some(destination) = args.words.get(1)
+    {
+        log.tell_entries(Path::new(destination));
+    }
+    if args.action.writes()
+        && let Some(source) = args.words.first()
+    {
+        log.tell_changes(Path::new(source));
+    }
+    Ok(log)
+}
+
+fn start(args: &Args, world: &mut World, log: &Log) -> Result<Done> {
+    let mut told = Vec::new();
+    for (flag, _) in &args.options {
+        let Some((remark, warns)) = flag.effect.remark().filter(|_| !told.contains(&flag.name))
+        else {
+            continue;
+        };
+        told.push(flag.name);
+        let weight = if warns {
+            Weight::Warning
+        } else {
+            Weight::Notice
+        };
+        log.say(weight, &format!("--{} {remark}", flag.name));
+    }
+    if args.implied {
+        let name = args.action.name();
+        log.notice(&format!(
+            "No action given: a {name}, by the order of path and URL."
+        ));
+    }
+    if let Some(seconds) = args.number("current-time")? {
+        world.now = crate::engine::time::Timestamp(seconds);
+    }
+    actions::run(args, world, log)
 }

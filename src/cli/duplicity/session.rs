@@ -1,20 +1,29 @@
 //! From options to an opened engine: target, archive dir, keys, source.
 
-use super::args::{Args, is_url};
+use super::args::{Action, Args, is_url};
+use super::fault::{Fault, Result};
+use super::keys;
+use super::log::Log;
+use super::prompt;
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::{Cancel, Context};
-use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::error::Error;
 use crate::engine::format::names::{NameStyle, Naming};
-use crate::engine::seal::{self, Compression, Encryption, Keyring, SealOptions, Signature};
+use crate::engine::format::{FileKind, FileName};
+use crate::engine::seal::{self, Encryption, Form, SealOptions};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonical};
-use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
+use crate::engine::storage::{
+    self, Environment, Location, Object, Place, Storage, StorageOptions, TargetUrl,
+};
 use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
 use crate::engine::time_text::parse_time;
 use crate::engine::tree::Source;
 use md5::{Digest, Md5};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +41,8 @@ pub struct World {
     pub cancel: Cancel,
     /// This program, for answering password prompts of helpers.
     pub program: Option<PathBuf>,
+    /// Names of the variables that are set, empty ones included.
+    pub set: BTreeSet<String>,
 }
 
 impl World {
@@ -39,60 +50,183 @@ impl World {
         self.environment.get(name).filter(|v| !v.is_empty())
     }
 
+    /// A secret of the environment that is set and not empty.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.var(name).map(Secret::new)
+    }
+
+    /// A secret of the environment: set, and what to. Set to nothing, it says that nobody is to be asked.
+    pub fn given(&self, name: &str) -> Option<Option<Secret>> {
+        self.set.contains(name).then(|| self.secret(name))
+    }
+
     /// The directory for temporary files.
-    pub fn temp_dir(&self, args: &Args) -> PathBuf {
+    ///
+    /// # Errors
+    /// The one that was named does not exist.
+    pub fn temp_dir(&self, args: &Args) -> Result<PathBuf> {
         let given = args.value("tempdir").map(PathBuf::from);
+        // A variable that names no directory is passed over, as Python does.
         let from_env = || {
             ["TMPDIR", "TEMP", "TMP"]
                 .iter()
-                .find_map(|n| self.var(n))
+                .filter_map(|n| self.var(n))
                 .map(PathBuf::from)
+                .find(|dir| dir.is_dir())
         };
-        given
-            .or_else(from_env)
-            .unwrap_or_else(|| PathBuf::from("/tmp"))
+        match given {
+            Some(dir) if !dir.is_dir() => Err(Fault::usage(format!(
+                "--tempdir {} is no directory",
+                dir.display()
+            ))),
+            Some(dir) => Ok(dir),
+            None => Ok(from_env().unwrap_or_else(|| PathBuf::from("/tmp"))),
+        }
     }
-}
-
-pub(super) fn usage(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Usage, text)
 }
 
 /// The time an option or argument means.
 pub(super) fn time(text: &OsStr, now: Timestamp) -> Result<Timestamp> {
-    let text = text.to_str().ok_or_else(|| usage("a time is not UTF-8"))?;
-    parse_time(text, now, &jiff::tz::TimeZone::system()).map_err(|e| usage(e.to_string()))
+    let text = text
+        .to_str()
+        .ok_or_else(|| Fault::usage("a time is not UTF-8"))?;
+    parse_time(text, now, &jiff::tz::TimeZone::system()).map_err(|e| Fault::usage(e.to_string()))
+}
+
+fn parsed(url: &OsStr) -> Result<(&str, TargetUrl)> {
+    let text = url.to_str().filter(|_| is_url(url)).ok_or_else(|| {
+        Fault::usage(format!("{} is not a target URL", Path::new(url).display()))
+            .with_hint("write file:///path for a directory")
+    })?;
+    Ok((text, TargetUrl::parse(text)?))
 }
 
 /// The engine for the target `url`, with volumes spooled in `spool`.
-pub(super) fn engine(args: &Args, url: &OsStr, spool: &Path, world: &World) -> Result<Engine> {
-    let text = url.to_str().filter(|_| is_url(url)).ok_or_else(|| {
-        usage(format!("{} is not a target URL", Path::new(url).display()))
-            .with_hint("write file:///path for a directory")
-    })?;
+pub(super) fn engine(
+    args: &Args,
+    url: &OsStr,
+    spool: &Path,
+    world: &World,
+    log: &Log,
+) -> Result<Engine> {
+    let (text, parsed) = parsed(url)?;
     let naming = naming(args)?;
-    let parsed = TargetUrl::parse(text)?;
-    let storage = storage::open(&parsed, &storage_options(args, world)?)?;
-    let seal = seal::open(&seal_options(args, world)?)?;
+    let storage = storage::open(&parsed, &storage_options(args, &parsed, world, log)?)?;
     let archive = ArchiveDir::at(archive_dir(args, text, world)?, naming.clone())?;
+    let storage: Arc<dyn Storage> = Arc::from(storage);
+    let from_names = matches!(args.action, Action::Status | Action::List);
+    let storage = match args.switch("check-remote", true) {
+        false if from_names => Arc::new(Remembered {
+            inner: storage,
+            archive: archive.clone(),
+            naming: naming.clone(),
+        }),
+        false => {
+            log.notice("--no-check-remote has no effect here: what is not listed could be lost");
+            storage
+        }
+        true => storage,
+    };
+    let seal = seal::open(&keys::seal_options(args, world, log)?)?;
     let target = Target {
-        storage: Arc::from(storage),
+        storage,
         naming,
         seal: Arc::from(seal),
     };
-    let uploads: usize = args.number("concurrency").map_err(usage)?.unwrap_or(1);
+    let uploads: usize = args.number("concurrency")?.unwrap_or(1);
     Ok(Engine::open(target, archive)
         .with_spool_dir(spool)
         .with_uploads(uploads.max(1)))
 }
 
+/// The engine that `replicate` reads from: no archive dir but one that is thrown away, and every passphrase there is.
+pub(super) fn origin(
+    args: &Args,
+    url: &OsStr,
+    spool: &Path,
+    scratch: &Path,
+    world: &World,
+    log: &Log,
+) -> Result<Engine> {
+    let (_, parsed) = parsed(url)?;
+    let naming = Naming {
+        style: NameStyle::Long,
+        ..naming(args)?
+    };
+    let storage = storage::open(&parsed, &storage_options(args, &parsed, world, log)?)?;
+    let mut options = SealOptions {
+        encryption: Encryption::None,
+        threads: world.threads,
+        keyring: keys::keyring(args),
+        ..SealOptions::default()
+    };
+    let known = ["PASSPHRASE", "SIGN_PASSPHRASE"];
+    options.further_passphrases = known.iter().filter_map(|n| world.secret(n)).collect();
+    let target = Target {
+        storage: Arc::from(storage),
+        naming: naming.clone(),
+        seal: Arc::from(seal::open(&options)?),
+    };
+    Ok(Engine::open(target, ArchiveDir::at(scratch, naming)?).with_spool_dir(spool))
+}
+
+/// A target whose listing is what the archive dir remembers of it.
+struct Remembered {
+    inner: Arc<dyn Storage>,
+    archive: ArchiveDir,
+    naming: Naming,
+}
+
+impl Storage for Remembered {
+    fn location(&self) -> &Location {
+        self.inner.location()
+    }
+
+    fn list(&self) -> crate::engine::error::Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        for (name, path) in self.archive.files()? {
+            if name.partial {
+                continue;
+            }
+            let record = self.archive.record(name.set);
+            let (form, known) = match name.kind {
+                FileKind::Manifest => (Form::Plain, record.manifest_bytes),
+                FileKind::Signature => (Form::Gzip, record.sigtar_bytes),
+                _ => continue,
+            };
+            let here = std::fs::metadata(&path).map_err(|e| Error::io("stat", &path, e))?;
+            objects.push(Object {
+                name: self.naming.format(&FileName { form, ..name }),
+                size: known.unwrap_or(here.len()),
+            });
+        }
+        Ok(objects)
+    }
+
+    fn stat(&self, name: &str) -> crate::engine::error::Result<Option<Object>> {
+        self.inner.stat(name)
+    }
+
+    fn get(&self, name: &str, to: &mut dyn Write) -> crate::engine::error::Result<u64> {
+        self.inner.get(name, to)
+    }
+
+    fn put(&self, name: &str, from: &Path) -> crate::engine::error::Result<()> {
+        self.inner.put(name, from)
+    }
+
+    fn delete(&self, name: &str) -> crate::engine::error::Result<()> {
+        self.inner.delete(name)
+    }
+}
+
 fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {
     let base = match args.value("archive-dir") {
-        Some(dir) => PathBuf::from(dir),
+        Some(dir) => expanded(dir, world),
         None => match (world.var("XDG_CACHE_HOME"), world.var("HOME")) {
             (Some(cache), _) => Path::new(cache).join("duplicity"),
             (None, Some(home)) => Path::new(home).join(".cache/duplicity"),
-            (None, None) => return Err(usage("no HOME is set: give --archive-dir")),
+            (None, None) => return Err(Fault::usage("no HOME is set: give --archive-dir")),
         },
     };
     // COMPAT(dup all): the MD5 of the URL exactly as typed.
@@ -102,19 +236,43 @@ fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {
             .map(|b| format!("{b:02x}"))
             .collect()
     };
-    let name: String = args
-        .text("name")
-        .map_err(usage)?
-        .map_or_else(digest, str::to_owned);
+    let name: String = args.text("name")?.map_or_else(digest, str::to_owned);
     Ok(base.join(name))
 }
 
-fn naming(args: &Args) -> Result<Naming> {
-    let text = |name: &str| {
-        args.text(name)
-            .map_err(usage)
-            .map(|t| t.unwrap_or_default().to_owned())
+/// A path with `~` and `$VARIABLE`s as a shell would read it, for those who quoted it.
+fn expanded(path: &OsStr, world: &World) -> PathBuf {
+    let Some(text) = path.to_str() else {
+        return PathBuf::from(path);
     };
+    let home = |rest: &str| world.var("HOME").map(|home| format!("{home}{rest}"));
+    let text = match text.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => home(rest),
+        _ => None,
+    }
+    .unwrap_or_else(|| text.to_owned());
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let braced = after.strip_prefix('{').and_then(|a| a.split_once('}'));
+        let (name, tail) = braced.unwrap_or_else(|| {
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            after.split_at(after.find(|c| !word(c)).unwrap_or(after.len()))
+        });
+        match world.var(name) {
+            Some(value) => out.push_str(value),
+            // What is not set stays as it is written.
+            None => out.push_str(&rest[at..rest.len() - tail.len()]),
+        }
+        rest = tail;
+    }
+    PathBuf::from(out + rest)
+}
+
+fn naming(args: &Args) -> Result<Naming> {
+    let text = |name: &str| args.text(name).map(|t| t.unwrap_or_default().to_owned());
     let separator = text("time-separator")?;
     let style = match (args.has("short-filenames"), args.has("old-filenames")) {
         (true, _) => NameStyle::Short,
@@ -132,123 +290,93 @@ fn naming(args: &Args) -> Result<Naming> {
     })
 }
 
-fn storage_options(args: &Args, world: &World) -> Result<StorageOptions> {
+fn storage_options(
+    args: &Args,
+    url: &TargetUrl,
+    world: &World,
+    log: &Log,
+) -> Result<StorageOptions> {
     let mut options = StorageOptions {
         environment: world.environment.clone(),
         askpass: world.program.clone(),
         cancel: world.cancel.clone(),
+        // What every run reads must not go to an archive class.
+        standard_names: |name| !name.contains(".difftar") && !name.contains(".dt"),
         password: ["BACKEND_PASSWORD", "FTP_PASSWORD"]
             .iter()
-            .find_map(|n| world.var(n))
-            .map(Secret::new),
+            .find_map(|n| world.secret(n)),
         ..StorageOptions::default()
     };
-    if let Some(n) = args.number::<u32>("num-retries").map_err(usage)? {
+    if args.has("ssh-askpass") && options.password.is_none() && url.password().is_none() {
+        options.password = Some(prompt::secret(&format!("Password for {}:", url.masked()))?);
+    }
+    if let Some(n) = args.number::<u32>("num-retries")? {
         options.attempts = n.max(1);
     }
-    if let Some(seconds) = args.number("backend-retry-delay").map_err(usage)? {
+    if let Some(seconds) = args.number("backend-retry-delay")? {
         options.backoff = Duration::from_secs(seconds);
     }
-    if let Some(seconds) = args.number("timeout").map_err(usage)? {
+    if let Some(seconds) = args.number("timeout")? {
         options.timeout = Duration::from_secs(seconds);
     }
     let mut set = |key: &str, value: &str| {
         options.settings.insert(key.into(), value.into());
     };
-    if let Some(url) = args.text("s3-endpoint-url").map_err(usage)? {
-        set("endpoint", url);
-    }
-    if let Some(region) = args.text("s3-region-name").map_err(usage)? {
-        set("region", region);
-    }
-    for (flag, class) in [
-        ("s3-use-ia", "STANDARD_IA"),
-        ("s3-use-onezone-ia", "ONEZONE_IA"),
-        ("s3-use-glacier", "GLACIER"),
-        ("s3-use-glacier-ir", "GLACIER_IR"),
-        ("s3-use-deep-archive", "DEEP_ARCHIVE"),
-    ] {
-        if args.has(flag) {
-            set("storage-class", class);
+    // Options of one service are no mistake beside a target of another: wrappers give all of them always.
+    match url.place() {
+        Place::S3 { .. } => {
+            for (flag, setting) in [
+                ("s3-endpoint-url", "endpoint"),
+                ("s3-region-name", "region"),
+                ("s3-kms-key-id", "kms-key"),
+            ] {
+                if let Some(value) = args.text(flag)? {
+                    set(setting, value);
+                }
+            }
+            for (flag, class) in CLASSES {
+                if args.has(flag) {
+                    set("storage-class", class);
+                }
+            }
+            if args.has("s3-use-server-side-kms-encryption") {
+                set("encryption", "kms");
+            } else if args.has("s3-use-server-side-encryption") {
+                set("encryption", "s3");
+            }
         }
+        Place::Sftp { .. } => {
+            let ssh: Vec<&str> = args
+                .values("ssh-options")
+                .filter_map(OsStr::to_str)
+                .collect();
+            if !ssh.is_empty() {
+                set("ssh-options", &ssh.join(" "));
+            }
+        }
+        _ => {}
     }
-    let ssh: Vec<&str> = args
-        .values("ssh-options")
-        .filter_map(OsStr::to_str)
-        .collect();
-    if !ssh.is_empty() {
-        set("ssh-options", &ssh.join(" "));
+    if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {
+        log.say(
+            super::log::Weight::Info,
+            "FTP_PASSWORD is the old name of BACKEND_PASSWORD",
+        );
     }
     Ok(options)
 }
 
-fn seal_options(args: &Args, world: &World) -> Result<SealOptions> {
-    let compression = if args.has("no-compression") {
-        Compression::None
-    } else {
-        Compression::Default
-    };
-    let secret = |name: &str| world.var(name).map(Secret::new);
-    let keys = |name: &'static str| args.values(name).map(|v| v.to_string_lossy().into_owned());
-    let encryption = if args.has("no-encryption") {
-        Encryption::None
-    } else {
-        let sign_with = keys("sign-key").chain(keys("encrypt-sign-key")).last();
-        let hidden: Vec<String> = keys("hidden-encrypt-key").collect();
-        let recipients: Vec<String> = keys("encrypt-key")
-            .chain(keys("encrypt-sign-key"))
-            .chain(hidden.iter().cloned())
-            .collect();
-        if recipients.is_empty() {
-            let passphrase = secret("PASSPHRASE").ok_or_else(|| {
-                Error::new(ErrorKind::WrongKey, "there is no passphrase")
-                    .with_hint("set PASSPHRASE, give --encrypt-key, or say --no-encryption")
-            })?;
-            let sign = sign_with.map(|key| Signature {
-                key,
-                passphrase: secret("SIGN_PASSPHRASE"),
-            });
-            Encryption::Symmetric { passphrase, sign }
-        } else {
-            Encryption::PublicKey {
-                recipients,
-                hidden: !hidden.is_empty(),
-                passphrase: secret("PASSPHRASE"),
-                sign: sign_with.map(|key| Signature {
-                    key,
-                    passphrase: secret("SIGN_PASSPHRASE").or_else(|| secret("PASSPHRASE")),
-                }),
-            }
-        }
-    };
-    let volume_bytes = args
-        .number::<u64>("volsize")
-        .map_err(usage)?
-        .unwrap_or(200)
-        .max(1)
-        << 20;
-    Ok(SealOptions {
-        encryption,
-        compression,
-        threads: world.threads,
-        block_bytes: Some(seal::block_bytes_for(volume_bytes)),
-        keyring: keyring(args),
-        ..SealOptions::default()
-    })
-}
+/// Storage classes by option.
+const CLASSES: &[(&str, &str)] = &[
+    ("s3-use-rrs", "REDUCED_REDUNDANCY"),
+    ("s3-use-ia", "STANDARD_IA"),
+    ("s3-use-onezone-ia", "ONEZONE_IA"),
+    ("s3-use-glacier", "GLACIER"),
+    ("s3-use-glacier-ir", "GLACIER_IR"),
+    ("s3-use-deep-archive", "DEEP_ARCHIVE"),
+];
 
-fn keyring(args: &Args) -> Keyring {
-    let program = args
-        .value("gpg-binary")
-        .map_or_else(|| PathBuf::from("gpg"), PathBuf::from);
-    Keyring::GnuPg {
-        home: None,
-        program,
-    }
-}
-
-/// The source at `path`, with the selection of the options.
-pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source> {
+/// The rules of the options, in their order.
+pub(super) fn rules(args: &Args, now: Timestamp) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     for (flag, values) in &args.options {
         let value = || {
@@ -257,10 +385,11 @@ pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source
                 .map(|v| v.as_bytes().to_vec())
                 .unwrap_or_default()
         };
-        let file = || {
-            let path = PathBuf::from(values.first().cloned().unwrap_or_default());
-            std::fs::read(&path).map_err(|e| Error::io("read", &path, e))
+        let read = |path: PathBuf| {
+            std::fs::read(&path).map_err(|e| Fault::usage(Error::io("read", &path, e).to_string()))
         };
+        let file = || read(PathBuf::from(values.first().cloned().unwrap_or_default()));
+        let stdin = || read(PathBuf::from("/dev/stdin"));
         rules.push(match flag.means {
             "include" => Rule::Pattern(Sign::Include, value()),
             "exclude" => Rule::Pattern(Sign::Exclude, value()),
@@ -268,6 +397,8 @@ pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source
             "exclude-regexp" => Rule::Regexp(Sign::Exclude, value()),
             "include-filelist" => Rule::Filelist(Sign::Include, file()?),
             "exclude-filelist" => Rule::Filelist(Sign::Exclude, file()?),
+            "include-filelist-stdin" => Rule::Filelist(Sign::Include, stdin()?),
+            "exclude-filelist-stdin" => Rule::Filelist(Sign::Exclude, stdin()?),
             "files-from" => Rule::FilesFrom(file()?),
             "exclude-if-present" => Rule::ExcludeIfPresent(value()),
             "exclude-device-files" => Rule::ExcludeDevices,
@@ -281,9 +412,14 @@ pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source
             _ => continue,
         });
     }
+    Ok(rules)
+}
+
+/// The source at `path`, with the selection of the options.
+pub(super) fn source(args: &Args, path: &OsStr, now: Timestamp) -> Result<Source> {
     let root = canonical(path.as_bytes());
     let select = Selection::builder(&root)
-        .extend(rules)
+        .extend(rules(args, now)?)
         .null_separated(args.has("null-separator"))
         .build()?;
     Ok(Source::new(Path::new(OsStr::from_bytes(&root)))
@@ -301,5 +437,34 @@ pub(super) fn context<'a>(
         cancel: &world.cancel,
         now: world.now,
         threads: world.threads,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_paths_are_expanded_as_a_shell_would() {
+        let world = World {
+            environment: [("HOME", "/h"), ("A_1", "x")]
+                .map(|(k, v)| (std::ffi::OsString::from(k), std::ffi::OsString::from(v)))
+                .into_iter()
+                .collect(),
+            now: Timestamp(0),
+            threads: 1,
+            cancel: Cancel::new(),
+            program: None,
+            set: BTreeSet::new(),
+        };
+        for (text, expected) in [
+            ("~/c", "/h/c"),
+            ("~", "/h"),
+            ("~other/c", "~other/c"),
+            ("/p/$A_1/${A_1}y/$NONE/${NONE}", "/p/x/xy/$NONE/${NONE}"),
+            ("a$", "a$"),
+        ] {
+            assert_eq!(expanded(OsStr::new(text), &world), Path::new(expected));
+        }
     }
 }

@@ -103,6 +103,8 @@ impl<R: Read> DifftarReader<R> {
     /// After [`Error::Refused`] the next call goes on with the member that follows; any other error is final.
     pub fn next_member(&mut self) -> Result<Option<Member>, Error> {
         let Some(header) = self.tar.next_header()? else {
+            // What guards the input, a checksum or a signature, stands at its very end.
+            self.tar.drain().map_err(tar::Error::from)?;
             return Ok(None);
         };
         let refused = |reason| Error::Refused {

@@ -73,7 +73,7 @@ impl Engine {
         Ok(temp)
     }
 
-    fn upload_sealed(
+    pub(super) fn upload_sealed(
         &self,
         path: &Path,
         set: SetId,
@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// Uploads a sealed file and returns its length.
-    fn put(
+    pub(super) fn put(
         &self,
         file: &NamedTempFile,
         set: SetId,
@@ -113,7 +113,12 @@ impl Engine {
         Ok(bytes)
     }
 
-    fn seal_file(&self, path: &Path, form: Form, spool: &Spool) -> Result<NamedTempFile> {
+    pub(super) fn seal_file(
+        &self,
+        path: &Path,
+        form: Form,
+        spool: &Spool,
+    ) -> Result<NamedTempFile> {
         let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let mut sealing = Sealing::begin(&*self.target.seal, form, spool)?;
         let mut buffer = vec![0; 256 * 1024];

@@ -1,5 +1,6 @@
 //! Restores a tree, a folder or a file as it was at a time.
 
+use super::chooser::Chooser;
 use super::replay::{Fill, Visitor};
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
@@ -7,6 +8,7 @@ use crate::engine::entry::Entry;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
+use crate::engine::select::Selection;
 use crate::engine::stats::RestoreStats;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
@@ -61,6 +63,20 @@ impl Engine {
         options: &RestoreOptions,
         cx: &Context,
     ) -> Result<RestoreStats> {
+        self.restore_chosen(destination, options, &Selection::everything(), cx)
+    }
+
+    /// Restores what `select` chooses, by paths as the archive has them. Folders that lead there come along.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn restore_chosen(
+        &self,
+        destination: &Path,
+        options: &RestoreOptions,
+        select: &Selection,
+        cx: &Context,
+    ) -> Result<RestoreStats> {
         let counted = Counted::new(cx.monitor);
         let cx = &Context {
             monitor: &counted,
@@ -76,6 +92,7 @@ impl Engine {
         let writer = TreeWriter::create(destination, write, cx)?;
         let mut visitor = Restore {
             writer,
+            chooser: Chooser::new(select),
             stats: RestoreStats::default(),
             cx,
         };
@@ -117,11 +134,24 @@ impl Engine {
 
 struct Restore<'a> {
     writer: TreeWriter<'a>,
+    chooser: Chooser<'a>,
     stats: RestoreStats,
     cx: &'a Context<'a>,
 }
 
 impl Restore<'_> {
+    /// Whether an entry is to be restored; folders that were waiting for one that is are made first.
+    fn is_chosen(&mut self, entry: &Entry) -> Result<bool> {
+        let Some(waiting) = self.chooser.choose(entry) else {
+            return Ok(false);
+        };
+        for dir in &waiting {
+            self.writer.other(dir)?;
+            self.done(dir, 0);
+        }
+        Ok(true)
+    }
+
     fn done(&mut self, entry: &Entry, bytes: u64) {
         self.stats.entries += 1;
         self.stats.content_bytes += bytes;
@@ -133,12 +163,18 @@ impl Restore<'_> {
 
 impl Visitor for Restore<'_> {
     fn entry(&mut self, entry: &Entry) -> Result<()> {
+        if !self.is_chosen(entry)? {
+            return Ok(());
+        }
         self.writer.other(entry)?;
         self.done(entry, 0);
         Ok(())
     }
 
     fn file(&mut self, entry: &Entry, fill: &mut Fill<'_>) -> Result<()> {
+        if !self.is_chosen(entry)? {
+            return Ok(());
+        }
         let Some(mut sink) = self.writer.file(entry)? else {
             return Ok(());
         };

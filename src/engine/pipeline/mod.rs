@@ -22,7 +22,7 @@ mod volume;
 pub(crate) use commit::Committer;
 pub(crate) use pack::{Packer, PartFile, Parts, ResumePoint};
 pub(crate) use read::ReadOptions;
-pub(crate) use volume::{Sealing, VolumeLimits};
+pub(crate) use volume::{Sealed, Sealing, VolumeLimits};
 
 use super::context::Context;
 use super::error::{Error, ErrorKind, Result};

@@ -6,14 +6,18 @@
 mod beneath;
 mod destination;
 mod dirs;
+mod local;
 mod metadata;
 pub mod owner;
+mod rename;
 pub mod sink;
 pub mod source;
 pub mod walk;
 pub mod write;
 
+pub use local::Local;
 pub use owner::Owners;
+pub use rename::Renames;
 pub use sink::FileSink;
 pub use source::{Replaced, Source, problem_kind, stamp_of};
 pub use walk::Walk;

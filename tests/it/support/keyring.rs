@@ -68,6 +68,11 @@ impl Keyring {
         })
     }
 
+    /// Where it lies.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// What a program needs to know to use the keys.
     pub fn env(&self) -> Vec<(String, String)> {
         let home = self.home.path().display().to_string();

@@ -1,0 +1,194 @@
+//! `restore` and `verify`.
+
+use super::{Done, Session};
+use crate::cli::duplicity::fault::{Fault, Result};
+use crate::cli::duplicity::output::Printer;
+use crate::cli::duplicity::session;
+use crate::engine::collection::{BackupSet, Collection};
+use crate::engine::ops::restore::RestoreOptions;
+use crate::engine::ops::verify::VerifyOptions;
+use crate::engine::path::PathIndex;
+use crate::engine::select::{Rule, Selection};
+use crate::engine::time::Timestamp;
+use crate::engine::tree::{Existing, Renames, WriteOptions};
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// Exit code of a restore whose destination is in use.
+const NOT_EMPTY: i32 = 11;
+/// Exit code if there is nothing to restore from.
+const NO_CHAINS: i32 = 30;
+
+impl Session<'_> {
+    pub(super) fn restore(&self, destination: &OsStr) -> Result<Done> {
+        let destination = Path::new(destination);
+        let merge = self.args.has("force");
+        if !merge && !is_free(destination) {
+            return Err(Fault::new(
+                NOT_EMPTY,
+                format!(
+                    "the restore destination {} is not empty, or is where you are",
+                    destination.display()
+                ),
+            )
+            .with_hint(
+                "choose a directory that is empty or does not exist; --force merges into it",
+            ));
+        }
+        let collection = self.scan()?;
+        let path = self.wanted()?;
+        let time = self.at()?;
+        if self.args.has("dry-run") {
+            return self.volumes_needed(&collection, time, &path);
+        }
+        let select = self.chosen(&path)?;
+        let default = WriteOptions::default();
+        let options = RestoreOptions {
+            time,
+            path,
+            write: WriteOptions {
+                existing: if merge {
+                    Existing::Merge
+                } else {
+                    Existing::Refuse
+                },
+                numeric_owner: self.args.has("numeric-owner"),
+                restore_ownership: default.restore_ownership
+                    && self.args.switch("restore-ownership", true),
+                ..default
+            },
+        };
+        let renames = self.renames()?;
+        let stats = self
+            .engine
+            .restore_chosen(destination, &options, &select, &self.cx)?;
+        let failed = renames.apply(destination, &self.cx)?;
+        Ok(Done::with(stats.problems + failed))
+    }
+
+    /// What the selection options choose of the archive.
+    fn chosen(&self, path: &PathIndex) -> Result<Selection> {
+        let mut rules = session::rules(self.args, self.cx.now)?;
+        // Wrappers give the rules of the backup to every action. Those that only make sense for a source are passed
+        // over; patterns with the path of the source choose nothing of an archive, which is told.
+        let of_sources = |rule: &Rule| {
+            matches!(
+                rule,
+                Rule::ExcludeIfPresent(_) | Rule::ExcludeForeign | Rule::FilesFrom(_)
+            )
+        };
+        if rules.iter().any(of_sources) {
+            self.log
+                .warn("Rules about a source have no effect on a restore");
+            rules.retain(|rule| !of_sources(rule));
+        }
+        if rules.is_empty() {
+            return Ok(Selection::everything());
+        }
+        if !path.is_root() {
+            return Err(Fault::usage(
+                "selection and --path-to-restore exclude each other",
+            ));
+        }
+        Ok(Selection::archive_builder()
+            .extend(rules)
+            .null_separated(self.args.has("null-separator"))
+            .build()?)
+    }
+
+    fn renames(&self) -> Result<Renames> {
+        let mut renames = Renames::default();
+        for (_, values) in self
+            .args
+            .options
+            .iter()
+            .filter(|(flag, _)| flag.means == "rename")
+        {
+            let path = |i: usize| {
+                let text = values.get(i).map(|v| v.as_os_str()).unwrap_or_default();
+                PathIndex::new(text.as_encoded_bytes())
+                    .ok()
+                    .filter(|path| !path.is_root())
+                    .ok_or_else(|| {
+                        Fault::usage(format!(
+                            "--rename wants two relative paths, not {}",
+                            Path::new(text).display()
+                        ))
+                    })
+            };
+            renames.add(path(0)?, path(1)?);
+        }
+        Ok(renames)
+    }
+
+    /// Names the volumes a restore would fetch.
+    fn volumes_needed(
+        &self,
+        collection: &Collection,
+        time: Option<Timestamp>,
+        path: &PathIndex,
+    ) -> Result<Done> {
+        let mut names = Vec::new();
+        for set in self.sets_at(collection, time)? {
+            let manifest = self.engine.manifest(set, &self.cx)?;
+            for (number, volume) in &manifest.volumes {
+                let before = volume.end.path < *path && !volume.end.path.is_within(path);
+                let after = volume.start.path > *path && !volume.start.path.is_within(path);
+                if path.is_root() || !(before || after) {
+                    names.extend(set.volumes.get(number).map(|f| format!("\n\t{}", f.name)));
+                }
+            }
+        }
+        self.log
+            .notice(&format!("Required volumes to restore:{}", names.concat()));
+        Ok(Done::Well)
+    }
+
+    fn sets_at<'c>(
+        &self,
+        collection: &'c Collection,
+        time: Option<Timestamp>,
+    ) -> Result<Vec<&'c BackupSet>> {
+        let time = time.unwrap_or(Timestamp(i64::MAX));
+        let chain = collection
+            .chain_at(time)
+            .ok_or_else(|| Fault::new(NO_CHAINS, "No backup chains found"))?;
+        Ok(chain.state_at(time))
+    }
+
+    pub(super) fn verify(&self, local: &OsStr) -> Result<Done> {
+        let local = session::source(self.args, local, self.cx.now)?;
+        self.scan()?;
+        let options = VerifyOptions {
+            time: self.at()?,
+            path: self.wanted()?,
+            compare: self.args.has("compare-data"),
+        };
+        let stats = self
+            .engine
+            .verify(&local, &options, &mut Printer(self.log), &self.cx)?;
+        self.log.notice(&format!(
+            "Verify complete: {} file(s) compared, {} difference(s) found.",
+            stats.entries, stats.differences
+        ));
+        Ok(match stats {
+            s if s.problems > 0 => Done::Losses,
+            s if s.differences > 0 => Done::Differences,
+            _ => Done::Well,
+        })
+    }
+}
+
+/// Whether a restore may take the place: it does not exist or is an empty directory, and not the current one.
+fn is_free(destination: &Path) -> bool {
+    match std::fs::symlink_metadata(destination) {
+        Err(_) => true,
+        Ok(_) => {
+            let here = std::env::current_dir().and_then(|dir| dir.canonicalize());
+            let there = destination.canonicalize();
+            let is_here = matches!((here, there), (Ok(here), Ok(there)) if here == there);
+            let empty = std::fs::read_dir(destination).is_ok_and(|mut dir| dir.next().is_none());
+            empty && !is_here
+        }
+    }
+}

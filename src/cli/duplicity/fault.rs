@@ -1,0 +1,137 @@
+//! Why an action failed, with duplicity's number for it: its exit code and the code in the machine log.
+
+use crate::engine::error::{Error, ErrorKind};
+use crate::engine::select;
+
+/// Exit code of a wrong command line.
+pub const USAGE: i32 = 23;
+
+/// Exit code if a file lacks the signature that was asked for.
+pub const UNSIGNED: i32 = 22;
+
+/// Whether a text of the engine tells of a missing or wrong signature.
+pub fn lacks_signature(text: &str) -> bool {
+    text.contains("no good signature of") || text.contains("not signed, though a signature")
+}
+
+/// Why an action failed.
+#[derive(Debug)]
+pub struct Fault {
+    /// duplicity's number.
+    pub code: i32,
+    /// One line.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Result of the door.
+pub type Result<T, E = Fault> = std::result::Result<T, E>;
+
+impl Fault {
+    /// A failure with duplicity's number for it.
+    pub fn new(code: i32, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    /// A wrong command line.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::new(USAGE, text)
+    }
+
+    /// Adds what to do about it.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self {
+            code: number(&error),
+            text: error.to_string(),
+            // Hints name the words of dupr's own command line; these name duplicity's.
+            hint: error.hint().map(|hint| {
+                hint.replace("`list`", "list-current-files")
+                    .replace("--allow-new-key", "another --name and target")
+            }),
+        }
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<select::Error> for Fault {
+    fn from(error: select::Error) -> Self {
+        use select::Error as E;
+        let code = match &error {
+            E::FilePrefix { .. } | E::NotForArchives(_) => 14,
+            E::Globbing(_) => 15,
+            E::RedundantInclude(_) => 16,
+            E::RedundantFilter => 70,
+            E::TrailingFilter => 71,
+            E::FilesFromPath { .. } => 72,
+            E::EmptyFilesFrom => 73,
+            _ => USAGE,
+        };
+        Self {
+            code,
+            ..Error::from(error).into()
+        }
+    }
+}
+
+/// duplicity's number for an error of the engine.
+fn number(error: &Error) -> i32 {
+    match error.kind() {
+        ErrorKind::Usage | ErrorKind::Locked | ErrorKind::Source | ErrorKind::Unsupported => USAGE,
+        ErrorKind::Mismatch if error.to_string().contains("of host") => 3,
+        ErrorKind::Mismatch => 42,
+        ErrorKind::NoBackup => 30,
+        ErrorKind::NotFound if error.to_string().contains("is not in the backup") => 19,
+        ErrorKind::NotFound => 50,
+        ErrorKind::WrongKey | ErrorKind::Corrupt if lacks_signature(&error.to_string()) => UNSIGNED,
+        ErrorKind::WrongKey => 31,
+        ErrorKind::Corrupt => 21,
+        ErrorKind::Denied => 51,
+        ErrorKind::Full => 53,
+        ErrorKind::Unreachable | ErrorKind::RateLimited => 50,
+        ErrorKind::Interrupted => 4,
+        _ => 30,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_duplicity() {
+        let of = |kind, text: &str| Fault::from(Error::new(kind, text)).code;
+        assert_eq!(of(ErrorKind::Mismatch, "the backups are of host \"a\""), 3);
+        assert_eq!(
+            of(ErrorKind::Mismatch, "the backups are of source \"a\""),
+            42
+        );
+        assert_eq!(of(ErrorKind::WrongKey, "no good signature of ada"), 22);
+        assert_eq!(of(ErrorKind::WrongKey, "the passphrase is wrong"), 31);
+        assert_eq!(of(ErrorKind::Locked, "busy"), 23);
+        assert_eq!(
+            of(ErrorKind::NotFound, "a is not in the backup at that time"),
+            19
+        );
+        assert_eq!(of(ErrorKind::NotFound, "no such bucket"), 50);
+        assert_eq!(Fault::from(select::Error::Globbing("a//b".into())).code, 15);
+        assert_eq!(Fault::from(select::Error::EmptyFilesFrom).code, 73);
+        assert_eq!(Fault::from(select::Error::EmptyPattern).code, 23);
+    }
+}

@@ -1,0 +1,254 @@
+//! The table: one row for each option, in the groups of the help.
+
+use super::Arity::{Either, Flag as F, Pair, Value as V};
+use super::Effect::{Always, Gone, Honored, Ignored, Refused, Renamed};
+use super::Group::{Backup, Encryption, General, Hidden, Logging, Restore, Selection, Storage};
+use super::{Arity, Effect, Flag, Group};
+
+const fn row(group: Group, name: &'static str, arity: Arity, effect: Effect) -> Flag {
+    Flag {
+        name,
+        means: name,
+        short: None,
+        arity,
+        effect,
+        group,
+    }
+}
+
+const fn short(group: Group, name: &'static str, letter: char, arity: Arity) -> Flag {
+    Flag {
+        short: Some(letter),
+        ..row(group, name, arity, Honored)
+    }
+}
+
+const fn alias(
+    group: Group,
+    name: &'static str,
+    means: &'static str,
+    arity: Arity,
+    effect: Effect,
+) -> Flag {
+    Flag {
+        means,
+        ..row(group, name, arity, effect)
+    }
+}
+
+const fn ssh(name: &'static str) -> Flag {
+    row(
+        Storage,
+        name,
+        V,
+        Ignored(
+            "has no effect: OpenSSH's ssh is used; name it in PATH, its options in --ssh-options",
+        ),
+    )
+}
+
+const fn azure(name: &'static str) -> Flag {
+    row(
+        Storage,
+        name,
+        V,
+        Ignored("is for azure://, which is not built"),
+    )
+}
+
+const fn par2(name: &'static str) -> Flag {
+    row(
+        Storage,
+        name,
+        V,
+        Ignored("is for par2+ URLs, which are not built"),
+    )
+}
+
+const fn swift(name: &'static str) -> Flag {
+    row(
+        Storage,
+        name,
+        V,
+        Ignored("is for swift:// and pca://, which are not built"),
+    )
+}
+
+const fn old_boto(name: &'static str, arity: Arity) -> Flag {
+    row(
+        Storage,
+        name,
+        arity,
+        Gone("was for S3 libraries of 2015; use --s3-region-name and --s3-endpoint-url"),
+    )
+}
+
+const TLS: Effect = Refused("is not built: add the certificate to the system's store");
+const STDIN: Effect =
+    Renamed("is old: write --include-filelist /dev/stdin or --exclude-filelist /dev/stdin");
+const TESTS: Effect = Ignored("is for tests of duplicity and has no effect");
+
+/// Every option of duplicity 0.8 to 3.2.
+#[rustfmt::skip]
+pub const TABLE: &[Flag] = &[
+    row(General, "archive-dir", V, Honored),
+    row(General, "config-dir", V, Ignored("has no effect, nor has it in duplicity")),
+    row(General, "name", V, Honored),
+    row(General, "tempdir", V, Honored),
+    row(General, "dry-run", F, Honored),
+    row(General, "force", F, Honored),
+    row(General, "ignore-errors", F, Always("what can be restored is, and losses are told")),
+    row(General, "num-retries", V, Honored),
+    row(General, "backend-retry-delay", V, Honored),
+    row(General, "timeout", V, Honored),
+    row(General, "metadata-sync-mode", V, Honored),
+    row(General, "check-remote", F, Always("the target is always listed")),
+    row(General, "no-check-remote", F, Honored),
+    row(General, "null-separator", F, Honored),
+    row(General, "copy-blocksize", V, Ignored("has no effect: buffers have a fixed size")),
+    row(General, "time-separator", V, Honored),
+    row(General, "old-filenames", F, Honored),
+    row(General, "short-filenames", F, Honored),
+    row(General, "file-prefix", V, Honored),
+    row(General, "file-prefix-archive", V, Honored),
+    row(General, "file-prefix-manifest", V, Honored),
+    row(General, "file-prefix-signature", V, Honored),
+    row(General, "file-prefix-jsonstat", V, Honored),
+    short(General, "version", 'V', F),
+    short(General, "help", 'h', F),
+    row(General, "help-urls", F, Honored),
+    alias(General, "help-backup", "help", F, Honored),
+    alias(General, "help-full", "help", F, Honored),
+    alias(General, "help-inc", "help", F, Honored),
+    alias(General, "help-restore", "help", F, Honored),
+    alias(General, "help-verify", "help", F, Honored),
+    alias(General, "help-collection-status", "help", F, Honored),
+    alias(General, "help-list-current-files", "help", F, Honored),
+    alias(General, "help-cleanup", "help", F, Honored),
+    alias(General, "help-remove-older-than", "help", F, Honored),
+    alias(General, "help-remove-all-but-n-full", "help", F, Honored),
+    alias(General, "help-remove-all-inc-of-but-n-full", "help", F, Honored),
+
+    short(Logging, "verbosity", 'v', V),
+    row(Logging, "log-fd", V, Honored),
+    row(Logging, "log-file", V, Honored),
+    row(Logging, "log-timestamp", F, Honored),
+    row(Logging, "progress", F, Honored),
+    row(Logging, "progress-rate", V, Honored),
+    row(Logging, "print-statistics", F, Honored),
+    row(Logging, "no-print-statistics", F, Honored),
+    row(Logging, "jsonstat", F, Honored),
+    row(Logging, "files-changed", F, Always("manifests list changed files")),
+    row(Logging, "no-files-changed", F, Ignored("has no effect: manifests always list changed files")),
+
+    row(Backup, "allow-source-mismatch", F, Honored),
+    row(Backup, "volsize", V, Honored),
+    row(Backup, "max-blocksize", V, Honored),
+    row(Backup, "full-if-older-than", V, Honored),
+    row(Backup, "full-if-n-inc", V, Honored),
+    row(Backup, "skip-if-no-change", F, Honored),
+    row(Backup, "concurrency", V, Honored),
+    row(Backup, "asynchronous-upload", F, Ignored("is not needed: volumes are made while others are uploaded; see --concurrency")),
+    row(Backup, "copy-links", F, Honored),
+    row(Backup, "compression", F, Honored),
+    row(Backup, "no-compression", F, Honored),
+
+    row(Encryption, "encryption", F, Honored),
+    row(Encryption, "no-encryption", F, Honored),
+    row(Encryption, "encrypt-key", V, Honored),
+    row(Encryption, "hidden-encrypt-key", V, Honored),
+    row(Encryption, "sign-key", V, Honored),
+    row(Encryption, "encrypt-sign-key", V, Honored),
+    row(Encryption, "encrypt-secret-keyring", V, Gone("was for gpg 1 and has no effect; set GNUPGHOME")),
+    row(Encryption, "gpg-binary", V, Honored),
+    row(Encryption, "gpg-options", V, Honored),
+    row(Encryption, "use-agent", F, Honored),
+    row(Encryption, "use-gpgsm", F, Refused("is not built: use OpenPGP keys")),
+
+    row(Selection, "include", V, Honored),
+    row(Selection, "exclude", V, Honored),
+    row(Selection, "include-filelist", V, Honored),
+    row(Selection, "exclude-filelist", V, Honored),
+    alias(Selection, "include-globbing-filelist", "include-filelist", V, Renamed("is old: write --include-filelist")),
+    alias(Selection, "exclude-globbing-filelist", "exclude-filelist", V, Renamed("is old: write --exclude-filelist")),
+    row(Selection, "include-filelist-stdin", F, STDIN),
+    row(Selection, "exclude-filelist-stdin", F, STDIN),
+    row(Selection, "include-regexp", V, Honored),
+    row(Selection, "exclude-regexp", V, Honored),
+    row(Selection, "exclude-if-present", V, Honored),
+    row(Selection, "exclude-device-files", F, Honored),
+    row(Selection, "exclude-other-filesystems", F, Honored),
+    row(Selection, "exclude-older-than", V, Honored),
+    row(Selection, "files-from", V, Honored),
+    row(Selection, "filter-globbing", F, Honored),
+    row(Selection, "filter-literal", F, Honored),
+    row(Selection, "filter-regexp", F, Honored),
+    row(Selection, "filter-ignorecase", F, Honored),
+    row(Selection, "filter-strictcase", F, Honored),
+
+    short(Restore, "time", 't', V),
+    alias(Restore, "restore-time", "time", V, Honored),
+    short(Restore, "path-to-restore", 'r', V),
+    alias(Restore, "file-to-restore", "path-to-restore", V, Renamed("was renamed: write --path-to-restore")),
+    row(Restore, "restore-ownership", F, Honored),
+    row(Restore, "no-restore-ownership", F, Honored),
+    alias(Restore, "do-not-restore-ownership", "no-restore-ownership", F, Renamed("was renamed: write --no-restore-ownership")),
+    row(Restore, "numeric-owner", F, Honored),
+    row(Restore, "rename", Pair, Honored),
+    row(Restore, "compare-data", F, Honored),
+    row(Restore, "file-changed", V, Honored),
+    row(Restore, "show-changes-in-set", V, Honored),
+
+    row(Storage, "ssh-askpass", F, Honored),
+    row(Storage, "ssh-options", V, Honored),
+    ssh("scp-command"),
+    ssh("sftp-command"),
+    row(Storage, "use-scp", F, Ignored("has no effect: scp:// is done with sftp")),
+    row(Storage, "s3-endpoint-url", V, Honored),
+    row(Storage, "s3-region-name", V, Honored),
+    row(Storage, "s3-unencrypted-connection", F, Ignored("has no effect: the endpoint's scheme decides; give --s3-endpoint-url http://…")),
+    row(Storage, "s3-use-rrs", F, Honored),
+    row(Storage, "s3-use-ia", F, Honored),
+    row(Storage, "s3-use-onezone-ia", F, Honored),
+    row(Storage, "s3-use-glacier", F, Honored),
+    row(Storage, "s3-use-glacier-ir", F, Honored),
+    row(Storage, "s3-use-deep-archive", F, Honored),
+    row(Storage, "s3-use-server-side-encryption", F, Honored),
+    row(Storage, "s3-use-server-side-kms-encryption", F, Honored),
+    row(Storage, "s3-kms-key-id", V, Honored),
+    row(Storage, "s3-kms-grant", V, Refused("is not built: give the role of this program the right to use the key")),
+    row(Storage, "s3-multipart-chunk-size", V, Ignored("has no effect: parts are cut by the size of the file")),
+    row(Storage, "s3-multipart-max-procs", V, Ignored("has no effect: --concurrency says how many files go at once")),
+    old_boto("s3-multipart-max-timeout", V),
+    old_boto("s3-european-buckets", F),
+    old_boto("s3-use-new-style", F),
+    old_boto("s3-use-multiprocessing", F),
+    row(Storage, "rsync-options", V, Ignored("is for rsync://, which is not built; sftp:// reaches the same hosts")),
+    row(Storage, "ftp-passive", F, Ignored("is for ftp://, which is not built")),
+    row(Storage, "ftp-regular", F, Ignored("is for ftp://, which is not built")),
+    row(Storage, "ssl-cacert-file", V, TLS),
+    row(Storage, "ssl-cacert-path", V, TLS),
+    row(Storage, "ssl-no-check-certificate", F, Refused("is not built: certificates are always checked; add yours to the system's store")),
+    row(Storage, "webdav-headers", V, Ignored("is for webdav://, which is not built")),
+    row(Storage, "imap-full-address", Either, Ignored("is for imap://, which is not built")),
+    row(Storage, "imap-mailbox", V, Ignored("is for imap://, which is not built")),
+    par2("par2-options"),
+    par2("par2-redundancy"),
+    par2("par2-volumes"),
+    azure("azure-blob-tier"),
+    azure("azure-max-single-put-size"),
+    azure("azure-max-block-size"),
+    azure("azure-max-connections"),
+    row(Storage, "b2-hide-files", F, Ignored("is for b2://, which is not built; Backblaze is reached with s3://")),
+    row(Storage, "cf-backend", V, Gone("was for Rackspace libraries that no longer exist; use s3:// or sftp://")),
+    row(Storage, "gio", F, Gone("was dropped in duplicity 2.0; mount the place and use file://")),
+    row(Storage, "idr-fakeroot", V, Ignored("is for idrived://, which is not built")),
+    row(Storage, "mf-purge", F, Gone("was for mf:// (MediaFire), whose library no longer exists; use s3:// or sftp://")),
+    swift("mp-segment-size"),
+    swift("swift-storage-policy"),
+
+    row(Hidden, "current-time", V, Honored),
+    row(Hidden, "fail-on-volume", V, TESTS),
+    row(Hidden, "skip-volume", V, TESTS),
+    row(Hidden, "pydevd", F, TESTS),
+];

@@ -1,0 +1,372 @@
+//! How files are sealed and opened: options, passphrases from environment or prompt, and `--gpg-options`.
+
+use super::args::{Action, Args};
+use super::fault::Result;
+use super::log::Log;
+use super::prompt;
+use super::session::World;
+use crate::engine::seal::{
+    Compression, Encryption, Keyring, SealOptions, Signature, block_bytes_for,
+};
+use crate::engine::secret::Secret;
+use std::path::PathBuf;
+
+/// What the options say about sealing for an action. Asks for passphrases that are needed and not in the environment.
+///
+/// # Errors
+/// Nobody answers; an option is not UTF-8 where it must be.
+pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions> {
+    let gpg = GpgOptions::of(args);
+    if let Some(remark) = gpg.remark() {
+        log.notice(&remark);
+    }
+    let names = Names::of(args);
+    let encrypts = args.switch("encryption", true);
+    let main = if encrypts {
+        passphrase(args, &names, world, log)?
+    } else {
+        None
+    };
+    let volume_bytes = args.number::<u64>("volsize")?.unwrap_or(200).max(1) << 20;
+    let mut options = SealOptions {
+        compression: match args.switch("compression", true) {
+            true => gpg.compression.unwrap_or_default(),
+            false => Compression::None,
+        },
+        threads: world.threads,
+        block_bytes: Some(block_bytes_for(volume_bytes)),
+        keyring: keyring(args),
+        ..SealOptions::default()
+    };
+    if !encrypts {
+        return Ok(options);
+    }
+    if args.action.writes() || args.action == Action::Replicate {
+        options.encryption = encryption(args, names, main, gpg.hidden, world, log)?;
+    } else {
+        options.further_passphrases = main.into_iter().collect();
+        options
+            .further_passphrases
+            .extend(world.secret("SIGN_PASSPHRASE"));
+        // COMPAT(dup all): a sign key given for reading is one all files must be signed by.
+        options.required_signer = names.sign.filter(|_| !args.action.needs_no_key());
+    }
+    Ok(options)
+}
+
+/// Where keys are found.
+pub fn keyring(args: &Args) -> Keyring {
+    Keyring::GnuPg {
+        home: GpgOptions::of(args).home,
+        program: args
+            .value("gpg-binary")
+            .map_or_else(|| PathBuf::from("gpg"), PathBuf::from),
+    }
+}
+
+/// Keys by the names they were given.
+struct Names {
+    recipients: Vec<String>,
+    hidden: Vec<String>,
+    sign: Option<String>,
+}
+
+impl Names {
+    fn of(args: &Args) -> Self {
+        let keys = |name: &'static str| args.values(name).map(|v| v.to_string_lossy().into_owned());
+        let hidden: Vec<String> = keys("hidden-encrypt-key").collect();
+        let both = ["sign-key", "encrypt-sign-key"];
+        let sign = args
+            .options
+            .iter()
+            .rev()
+            .find(|(flag, _)| both.contains(&flag.means))
+            .and_then(|(_, values)| values.first())
+            .map(|v| v.to_string_lossy().into_owned());
+        Self {
+            recipients: keys("encrypt-key")
+                .chain(keys("encrypt-sign-key"))
+                .chain(hidden.iter().cloned())
+                .collect(),
+            hidden,
+            sign,
+        }
+    }
+
+    /// Whether the signing key is one of those that open the files: then one passphrase serves both.
+    fn sign_is_recipient(&self) -> bool {
+        self.sign
+            .as_ref()
+            .is_some_and(|s| self.recipients.contains(s))
+    }
+}
+
+fn encryption(
+    args: &Args,
+    names: Names,
+    main: Option<Secret>,
+    hidden: bool,
+    world: &World,
+    log: &Log,
+) -> Result<Encryption> {
+    let sign_passphrase = if names.sign.is_some() {
+        signing_passphrase(args, &names, world, log)?
+    } else {
+        None
+    };
+    let sign = names.sign.map(|key| Signature {
+        key,
+        passphrase: sign_passphrase,
+    });
+    Ok(if names.recipients.is_empty() {
+        Encryption::Symmetric {
+            passphrase: main.unwrap_or_else(|| Secret::new("")),
+            sign,
+        }
+    } else {
+        Encryption::PublicKey {
+            recipients: names.recipients,
+            hidden: hidden || !names.hidden.is_empty(),
+            passphrase: main,
+            sign,
+        }
+    })
+}
+
+/// The passphrase that opens files, and seals them if there are no keys.
+fn passphrase(args: &Args, names: &Names, world: &World, log: &Log) -> Result<Option<Secret>> {
+    if let Some(given) = world.given("PASSPHRASE") {
+        return Ok(given);
+    }
+    if names.sign_is_recipient()
+        && let Some(given) = world.given("SIGN_PASSPHRASE")
+    {
+        log.notice("SIGN_PASSPHRASE is taken for PASSPHRASE: the signing key also decrypts");
+        return Ok(given);
+    }
+    let keys = !names.recipients.is_empty();
+    let with_keys_alone = keys && (args.action.writes() || args.action == Action::List);
+    if args.has("use-agent") || args.action.needs_no_key() || with_keys_alone {
+        return Ok(None);
+    }
+    let ask = "GnuPG passphrase for decryption:";
+    if !args.action.writes() || args.action == Action::Incremental || args.has("dry-run") {
+        return prompt::secret(ask).map(Some);
+    }
+    loop {
+        let again = "Retype passphrase for decryption to confirm:";
+        let secret = prompt::new_secret(ask, again, &|| {
+            log.warn("First and second passphrases do not match! Please try again.");
+        })?;
+        if keys || !secret.is_empty() {
+            return Ok(Some(secret));
+        }
+        log.warn("An empty passphrase encrypts nothing. Please try again.");
+    }
+}
+
+/// The passphrase of the signing key; `None` leaves it to gpg's agent.
+fn signing_passphrase(
+    args: &Args,
+    names: &Names,
+    world: &World,
+    log: &Log,
+) -> Result<Option<Secret>> {
+    if let Some(given) = world.given("SIGN_PASSPHRASE") {
+        return Ok(given);
+    }
+    if names.sign_is_recipient()
+        && let Some(given) = world.given("PASSPHRASE")
+    {
+        log.notice("PASSPHRASE is taken for SIGN_PASSPHRASE: the signing key also decrypts");
+        return Ok(given);
+    }
+    if args.has("use-agent") || names.sign_is_recipient() {
+        return Ok(None);
+    }
+    let ask = "GnuPG passphrase for signing key:";
+    match prompt::secret(ask) {
+        Ok(secret) => Ok(Some(secret).filter(|s| !s.is_empty())),
+        // Nobody there: gpg's agent may know the key, or it has no passphrase.
+        Err(_) => Ok(world.secret("PASSPHRASE")),
+    }
+}
+
+/// What `--gpg-options` mean where gpg is not what encrypts.
+#[derive(Debug, Default, PartialEq)]
+struct GpgOptions {
+    home: Option<PathBuf>,
+    compression: Option<Compression>,
+    hidden: bool,
+    /// Options without effect here.
+    idle: Vec<String>,
+}
+
+impl GpgOptions {
+    fn of(args: &Args) -> Self {
+        let words = args
+            .values("gpg-options")
+            .flat_map(|v| words(&v.to_string_lossy()));
+        let mut options = Self::default();
+        let mut words = words.peekable();
+        while let Some(word) = words.next() {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (word.clone(), None),
+            };
+            let (name, value) = match (name.strip_prefix("-z"), &value) {
+                (Some(level), None) if !level.is_empty() => ("-z".into(), Some(level.to_owned())),
+                _ => (name, value),
+            };
+            let takes = TAKING.contains(&name.as_str());
+            let value = value.or_else(|| words.next_if(|next| takes && !next.starts_with('-')));
+            options.take(&name, value.as_deref());
+        }
+        options
+    }
+
+    fn take(&mut self, name: &str, value: Option<&str>) {
+        match (name, value) {
+            ("--homedir", Some(home)) => self.home = Some(home.into()),
+            (
+                "--compress-algo" | "--compress-algorithm",
+                Some("none" | "uncompressed" | "0" | "Z0"),
+            ) => {
+                self.compression = Some(Compression::None);
+            }
+            ("--compress-level" | "-z", Some(level)) => {
+                self.compression = match level {
+                    "0" => Some(Compression::None),
+                    "1" | "2" | "3" => Some(Compression::Fast),
+                    "7" | "8" | "9" => Some(Compression::Best),
+                    _ => None,
+                };
+            }
+            ("--throw-keyids" | "--throw-keyid", _) => self.hidden = true,
+            ("--cipher-algo", Some(cipher)) if cipher.eq_ignore_ascii_case("AES256") => {}
+            (name, _) if SILENT.contains(&name) => {}
+            (name, Some(value)) => self.idle.push(format!("{name} {value}")),
+            (name, None) => self.idle.push(name.into()),
+        }
+    }
+
+    fn remark(&self) -> Option<String> {
+        (!self.idle.is_empty()).then(|| {
+            format!(
+                "--gpg-options without effect here: {} (files are encrypted in the program, with AES256)",
+                self.idle.join(", ")
+            )
+        })
+    }
+}
+
+/// Options of gpg with a value in the next word.
+const TAKING: &[&str] = &[
+    "--homedir",
+    "--compress-algo",
+    "--compress-algorithm",
+    "--compress-level",
+    "-z",
+    "--cipher-algo",
+    "--digest-algo",
+    "--cert-digest-algo",
+    "--s2k-cipher-algo",
+    "--s2k-digest-algo",
+    "--s2k-mode",
+    "--s2k-count",
+    "--trust-model",
+    "--pinentry-mode",
+    "--keyring",
+    "--secret-keyring",
+    "--primary-keyring",
+    "--default-key",
+    "--personal-cipher-preferences",
+    "--bzip2-compress-level",
+];
+
+/// Options of gpg that ask for what is done anyway, or only for silence.
+const SILENT: &[&str] = &[
+    "--trust-model",
+    "--always-trust",
+    "--batch",
+    "--yes",
+    "--no-tty",
+    "--quiet",
+    "-q",
+    "--pinentry-mode",
+    "--no-secmem-warning",
+    "--no-permission-warning",
+    "--no-mdc-warning",
+    "--force-mdc",
+    "--use-agent",
+    "--no-use-agent",
+    "--compress-algo",
+    "--compress-algorithm",
+    "--no-verbose",
+    "--verbose",
+    "-v",
+];
+
+/// Words of a string of options: split at white space, but not inside quotes, which are dropped.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    // The whole string may have come in one more pair of quotes.
+    match words.as_slice() {
+        [one] if one.contains(' ') && one.starts_with('-') => {
+            one.split_whitespace().map(str::to_owned).collect()
+        }
+        _ => words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::Request;
+    use super::*;
+
+    fn gpg(text: &str) -> GpgOptions {
+        let line = ["/a", "file:///b", &format!("--gpg-options={text}")].map(Into::into);
+        match Request::parse(line) {
+            Ok(Request::Run(args)) => GpgOptions::of(&args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_of_gpg_mean_what_they_can() {
+        assert_eq!(gpg("--homedir=/g").home, Some("/g".into()));
+        assert_eq!(gpg("--homedir '/g h'").home, Some("/g h".into()));
+        assert_eq!(
+            gpg("\"--homedir\" \"/g\" -z 0").compression,
+            Some(Compression::None)
+        );
+        assert_eq!(gpg("-z9").compression, Some(Compression::Best));
+        assert_eq!(
+            gpg("--compress-algo=none").compression,
+            Some(Compression::None)
+        );
+        assert_eq!(
+            gpg("'--cipher-algo=AES256 --trust-model always'"),
+            GpgOptions::default()
+        );
+        assert_eq!(
+            gpg("--cipher-algo TWOFISH --armor").idle,
+            ["--cipher-algo TWOFISH", "--armor"]
+        );
+        assert!(gpg("--throw-keyids").hidden);
+    }
+}

@@ -1,0 +1,516 @@
+//! Everything that is said: for people on standard output and error, for programs in the machine log.
+//!
+//! Both see the same messages under the same verbosity. The machine log is duplicity's: a line with level and code,
+//! the text with `. ` before each line, an empty line. Front ends such as Déjà Dup live on it.
+
+use super::fault::lacks_signature;
+use super::output::progress::{Moment, bar};
+use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
+use crate::engine::path::PathIndex;
+use std::fmt::Write as _;
+use std::fs::FileType;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Weight of a message; the number is the verbosity that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Fatal.
+    Error = 0,
+    /// Needs a look.
+    Warning = 2,
+    /// What a run usually says.
+    Notice = 3,
+    /// For the curious.
+    Info = 5,
+    /// For finding faults.
+    Debug = 9,
+}
+
+impl Weight {
+    fn word(self) -> &'static str {
+        match self {
+            Weight::Error => "ERROR",
+            Weight::Warning => "WARNING",
+            Weight::Notice => "NOTICE",
+            Weight::Info => "INFO",
+            Weight::Debug => "DEBUG",
+        }
+    }
+}
+
+/// Codes of the machine log below errors, duplicity's.
+pub mod code {
+    /// Anything else.
+    pub const GENERIC: i32 = 1;
+    /// A volume is done, after so many bytes.
+    pub const PROGRESS: i32 = 2;
+    /// The collection status.
+    pub const STATUS: i32 = 3;
+    /// A file that is new.
+    pub const NEW: i32 = 4;
+    /// A file that changed.
+    pub const CHANGED: i32 = 5;
+    /// A file that is gone.
+    pub const DELETED: i32 = 6;
+    /// A file being restored.
+    pub const WRITING: i32 = 7;
+    /// An entry of a listing.
+    pub const LISTED: i32 = 10;
+    /// Progress of a backup.
+    pub const UPLOAD: i32 = 16;
+    /// Warning: an entry could not be looked at.
+    pub const NO_STAT: i32 = 9;
+    /// Warning: an entry could not be read.
+    pub const NO_READ: i32 = 10;
+    /// Warning: an entry could not be restored.
+    pub const NO_PROCESS: i32 = 12;
+}
+
+/// How a verbosity is written: a digit, a letter or a word.
+pub fn verbosity(text: &str) -> Option<u8> {
+    match text.to_ascii_lowercase().as_str() {
+        "e" | "error" => Some(0),
+        "w" | "warning" => Some(2),
+        "n" | "notice" => Some(3),
+        "i" | "info" => Some(5),
+        "d" | "debug" => Some(9),
+        digits => digits.parse().ok().filter(|n| *n <= 9),
+    }
+}
+
+/// Progress of a backup, printed every few seconds.
+#[derive(Debug)]
+struct Progress {
+    every: Duration,
+    begun: Instant,
+    last: Instant,
+    read: u64,
+    stored: u64,
+    expected: u64,
+}
+
+/// Says things.
+pub struct Log {
+    verbosity: u8,
+    stamped: bool,
+    out: Mutex<BufWriter<Box<dyn Write + Send>>>,
+    machine: Mutex<Vec<File>>,
+    progress: Mutex<Option<Progress>>,
+    /// Where entries that are backed up lie.
+    source: Option<PathBuf>,
+    /// Where entries are restored to, if they are told.
+    destination: Option<PathBuf>,
+    /// Whether something lacked the signature that was asked for.
+    unsigned: AtomicBool,
+    read: AtomicU64,
+    volumes: AtomicU64,
+    stamp: fn() -> String,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log {
+    /// Says what `verbosity` shows on standard output. `stamp` is the time for `--log-timestamp`.
+    pub fn new(verbosity: u8, stamped: bool, stamp: fn() -> String) -> Self {
+        Self {
+            verbosity,
+            stamped,
+            out: Mutex::new(BufWriter::with_capacity(256 * 1024, Box::new(io::stdout()))),
+            machine: Mutex::default(),
+            progress: Mutex::default(),
+            source: None,
+            destination: None,
+            unsigned: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            volumes: AtomicU64::new(0),
+            stamp,
+        }
+    }
+
+    /// Says what `verbosity` shows on standard error: standard output is for data.
+    pub fn to_stderr(verbosity: u8) -> Self {
+        let log = Self::new(verbosity, false, String::new);
+        *held(&log.out) = BufWriter::new(Box::new(io::stderr()));
+        log
+    }
+
+    /// Adds a machine log at the end of a file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn log_to_file(&self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        held(&self.machine).push(file);
+        Ok(())
+    }
+
+    /// Adds a machine log to an open descriptor.
+    ///
+    /// # Errors
+    /// It is not open for writing.
+    pub fn log_to_fd(&self, fd: u32) -> io::Result<()> {
+        let file = match fd {
+            1 => File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            2 => File::from(io::stderr().as_fd().try_clone_to_owned()?),
+            fd => OpenOptions::new()
+                .append(true)
+                .open(format!("/proc/self/fd/{fd}"))?,
+        };
+        held(&self.machine).push(file);
+        Ok(())
+    }
+
+    /// Tells changes of the entries at `source`.
+    pub fn tell_changes(&mut self, source: &Path) {
+        self.source = Some(source.to_owned());
+    }
+
+    /// Tells entries as they are restored to `destination`.
+    pub fn tell_entries(&mut self, destination: &Path) {
+        self.destination = Some(destination.to_owned());
+    }
+
+    /// Shows how far a backup is, every `every`, once its size is expected.
+    pub fn show_progress(&self, every: Duration) {
+        let now = Instant::now();
+        *held(&self.progress) = Some(Progress {
+            every,
+            begun: now,
+            last: now,
+            read: 0,
+            stored: 0,
+            expected: 0,
+        });
+    }
+
+    /// Whether messages of this weight are shown.
+    pub fn shows(&self, weight: Weight) -> bool {
+        self.verbosity >= weight as u8
+    }
+
+    /// A message.
+    pub fn say(&self, weight: Weight, text: &str) {
+        self.record(weight, code::GENERIC, "", text.as_bytes(), false);
+    }
+
+    /// A notice.
+    pub fn notice(&self, text: &str) {
+        self.say(Weight::Notice, text);
+    }
+
+    /// A warning.
+    pub fn warn(&self, text: &str) {
+        self.say(Weight::Warning, text);
+    }
+
+    /// A message that is shown whatever the verbosity.
+    pub fn insist(&self, weight: Weight, code: i32, extra: &str, text: &[u8]) {
+        self.record(weight, code, extra, text, true);
+    }
+
+    /// A fatal error; `code` is the exit code.
+    pub fn fail(&self, code: i32, text: &str) {
+        self.record(Weight::Error, code, "", text.as_bytes(), true);
+    }
+
+    /// One line of many that belong together; [`flush`](Self::flush) after them.
+    pub fn line(&self, code: i32, extra: impl FnOnce() -> String, text: &[u8]) {
+        {
+            let mut out = held(&self.out);
+            let _ = out.write_all(text).and_then(|()| out.write_all(b"\n"));
+        }
+        self.to_machine(Weight::Info, code, extra, text);
+    }
+
+    /// Shows what was said.
+    pub fn flush(&self) {
+        // A reader that has gone away is no reason to end a backup.
+        let _ = held(&self.out).flush();
+    }
+
+    /// Whether something lacked the signature that was asked for: then nothing else that was lost counts.
+    pub fn saw_no_signature(&self) -> bool {
+        self.unsigned.load(Ordering::Relaxed)
+    }
+
+    fn note_signature(&self, text: &str) {
+        if lacks_signature(text) {
+            self.unsigned.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn record(&self, weight: Weight, code: i32, extra: &str, text: &[u8], forced: bool) {
+        if !forced && !self.shows(weight) {
+            return;
+        }
+        let mut line = Vec::new();
+        if self.stamped {
+            line.extend(format!("{} {} ", (self.stamp)(), weight.word()).bytes());
+        }
+        line.extend_from_slice(text);
+        line.push(b'\n');
+        if weight == Weight::Error {
+            self.flush();
+            let _ = io::stderr().write_all(&line);
+        } else {
+            let _ = held(&self.out).write_all(&line);
+            self.flush();
+        }
+        self.to_machine(weight, code, || extra.to_owned(), text);
+    }
+
+    fn to_machine(&self, weight: Weight, code: i32, extra: impl FnOnce() -> String, text: &[u8]) {
+        let mut files = held(&self.machine);
+        if files.is_empty() {
+            return;
+        }
+        let stanza = stanza(weight, code, &extra(), text);
+        for file in files.iter_mut() {
+            let _ = file.write_all(stanza.as_bytes());
+        }
+    }
+
+    /// Ends the progress: all is done.
+    pub fn end_progress(&self) {
+        let ended = held(&self.progress).take();
+        if let Some(progress) = ended {
+            self.tell_progress(&progress, true);
+        }
+    }
+
+    fn is_file(&self, path: &PathIndex) -> bool {
+        let at = self.source.as_ref().map(|root| match path.is_root() {
+            true => root.clone(),
+            false => root.join(path.as_path()),
+        });
+        at.and_then(|at| std::fs::symlink_metadata(at).ok())
+            .is_none_or(|meta| meta.is_file())
+    }
+
+    /// Tells of an entry that was just restored, with its type as it is now.
+    fn written(&self, path: &PathIndex) {
+        let Some(destination) = self.destination.as_ref().filter(|_| !path.is_root()) else {
+            return;
+        };
+        let kind = std::fs::symlink_metadata(destination.join(path.as_path()))
+            .map_or("reg", |meta| type_word(meta.file_type()));
+        let text = [b"Writing ", raw(path), b" of type ", kind.as_bytes()].concat();
+        let extra = format!("{} {kind}", quoted(raw(path)));
+        self.record(Weight::Info, code::WRITING, &extra, &text, false);
+    }
+
+    fn tell_progress(&self, progress: &Progress, done: bool) {
+        let moment = Moment {
+            stored: progress.stored,
+            read: if done {
+                progress.expected
+            } else {
+                progress.read
+            },
+            expected: progress.expected,
+            elapsed: progress.begun.elapsed(),
+            done,
+        };
+        self.insist(
+            Weight::Notice,
+            code::UPLOAD,
+            &moment.record(),
+            bar(&moment).as_bytes(),
+        );
+    }
+}
+
+fn type_word(kind: FileType) -> &'static str {
+    match kind {
+        k if k.is_dir() => "dir",
+        k if k.is_symlink() => "sym",
+        k if k.is_fifo() => "fifo",
+        k if k.is_char_device() => "chr",
+        k if k.is_block_device() => "blk",
+        _ => "reg",
+    }
+}
+
+/// One record of the machine log.
+fn stanza(weight: Weight, code: i32, extra: &str, text: &[u8]) -> String {
+    let mut out = format!("{} {code}", weight.word());
+    if !extra.is_empty() {
+        let _ = write!(out, " {extra}");
+    }
+    out.push('\n');
+    if !text.is_empty() {
+        for line in String::from_utf8_lossy(text).split('\n') {
+            let _ = writeln!(out, ". {line}");
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// A path as the machine log quotes it: Python's escapes, in single quotes.
+pub fn quoted(path: &[u8]) -> String {
+    let mut out = String::from("'");
+    for chunk in path.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let _ = match c {
+                '\\' => write!(out, "\\\\"),
+                '\'' => write!(out, "\\x27"),
+                '\n' => write!(out, "\\n"),
+                '\r' => write!(out, "\\r"),
+                '\t' => write!(out, "\\t"),
+                ' '..='~' => write!(out, "{c}"),
+                c if (c as u32) < 0x100 => write!(out, "\\x{:02x}", c as u32),
+                c if (c as u32) < 0x1_0000 => write!(out, "\\u{:04x}", c as u32),
+                c => write!(out, "\\U{:08x}", c as u32),
+            };
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\udc{byte:02x}");
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// A path as duplicity shows it: raw bytes, `.` for the root.
+pub fn raw(path: &PathIndex) -> &[u8] {
+    if path.is_root() {
+        b"."
+    } else {
+        path.as_bytes()
+    }
+}
+
+impl Monitor for Log {
+    fn problem(&self, problem: Problem) {
+        self.note_signature(&problem.reason);
+        let code = match problem.kind {
+            ProblemKind::Vanished => code::NO_STAT,
+            ProblemKind::Unreadable => code::NO_READ,
+            ProblemKind::Lost | ProblemKind::Unwritable | ProblemKind::Refused => code::NO_PROCESS,
+            _ => code::GENERIC,
+        };
+        let lost = problem.kind == ProblemKind::Lost;
+        // COMPAT(dup all): what people search their logs for.
+        let token = if lost { "IGNORED_ERROR: " } else { "" };
+        let text = format!("{token}Error processing {problem}");
+        let extra = quoted(problem.path.as_bytes());
+        self.record(Weight::Warning, code, &extra, text.as_bytes(), false);
+    }
+
+    fn note(&self, level: Level, text: &str) {
+        self.note_signature(text);
+        let weight = match level {
+            Level::Warning => Weight::Warning,
+            Level::Notice => Weight::Notice,
+            Level::Info => Weight::Info,
+            Level::Debug => Weight::Debug,
+        };
+        self.say(weight, text);
+    }
+
+    fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
+        if !self.shows(Weight::Info) {
+            return;
+        }
+        let (word, code) = match change {
+            Some(EntryChange::Added) => ("A", code::NEW),
+            // Only files are stored as what changed in them; all else is stored anew.
+            Some(EntryChange::Modified) if self.is_file(path) => ("M", code::CHANGED),
+            Some(EntryChange::Modified) => ("A", code::NEW),
+            Some(EntryChange::Deleted) => ("D", code::DELETED),
+            None => return self.written(path),
+        };
+        let text = [word.as_bytes(), b" ", raw(path)].concat();
+        self.record(Weight::Info, code, &quoted(raw(path)), &text, false);
+    }
+
+    fn count(&self, counter: Counter, n: u64) {
+        if counter == Counter::SourceBytes {
+            self.read.fetch_add(n, Ordering::Relaxed);
+        }
+        if counter == Counter::Volumes {
+            let number = self.volumes.fetch_add(n, Ordering::Relaxed) + n;
+            let read = self.read.load(Ordering::Relaxed).to_string();
+            let text = format!("Processed volume {number}");
+            self.record(Weight::Info, code::PROGRESS, &read, text.as_bytes(), false);
+        }
+        let mut guard = held(&self.progress);
+        let Some(progress) = guard.as_mut() else {
+            return;
+        };
+        match counter {
+            Counter::SourceBytes => progress.read += n,
+            Counter::StoredBytes => progress.stored += n,
+            _ => return,
+        }
+        if progress.last.elapsed() >= progress.every {
+            progress.last = Instant::now();
+            self.tell_progress(progress, false);
+        }
+    }
+
+    fn expect(&self, counter: Counter, total: u64) {
+        if let (Counter::SourceBytes, Some(progress)) = (counter, held(&self.progress).as_mut()) {
+            progress.expected = total;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbosity_is_a_digit_a_letter_or_a_word() {
+        for (text, level) in [
+            ("0", Some(0)),
+            ("4", Some(4)),
+            ("9", Some(9)),
+            ("n", Some(3)),
+            ("N", Some(3)),
+            ("Info", Some(5)),
+            ("WARNING", Some(2)),
+            ("e", Some(0)),
+            ("debug", Some(9)),
+            ("10", None),
+            ("loud", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(verbosity(text), level, "{text}");
+        }
+    }
+
+    #[test]
+    fn records_have_the_form_front_ends_read() {
+        assert_eq!(
+            stanza(Weight::Info, 4, "'dir/b'", b"A dir/b"),
+            "INFO 4 'dir/b'\n. A dir/b\n\n"
+        );
+        assert_eq!(
+            stanza(Weight::Error, 31, "", b"one\ntwo"),
+            "ERROR 31\n. one\n. two\n\n"
+        );
+        assert_eq!(stanza(Weight::Notice, 1, "", b""), "NOTICE 1\n\n");
+    }
+
+    #[test]
+    fn paths_are_quoted_as_python_does() {
+        assert_eq!(quoted(b"ap'os"), r"'ap\x27os'");
+        assert_eq!(
+            quoted("a\\b\nü€\u{1f600}".as_bytes()),
+            r"'a\\b\n\xfc\u20ac\U0001f600'"
+        );
+        assert_eq!(quoted(b"\xff"), r"'\udcff'");
+    }
+}

@@ -1,0 +1,165 @@
+//! Copies sets to another target, sealed as that one seals. The data is not made anew: volumes keep their bounds, so
+//! source and copy restore alike, by any program.
+//!
+//! Order is that of a backup: volumes, sigtar, manifest last. A copy that was interrupted is gone on with: a volume
+//! that is there and of a length noted here is not copied again.
+
+use super::copies::damaged;
+use crate::engine::archive::SetRecord;
+use crate::engine::collection::{BackupSet, StoredFile};
+use crate::engine::context::Context;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::manifest::{self, HashKind, Manifest};
+use crate::engine::format::{FileKind, SetId};
+use crate::engine::monitor::{Counter, Level};
+use crate::engine::pipeline::{Sealed, Sealing};
+use crate::engine::seal::Form;
+use crate::engine::target::Engine;
+use crate::engine::time::Timestamp;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+
+/// What was copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplicaStats {
+    /// Sets copied, oldest first.
+    pub sets: Vec<SetId>,
+    /// Sets that were at the other target already.
+    pub already: u64,
+    /// Volumes copied.
+    pub volumes: u64,
+    /// Bytes stored at the other target.
+    pub bytes: u64,
+}
+
+impl Engine {
+    /// Copies every set made before `before`, all of them without, to the target of `to`. Call it with the locks
+    /// of both held. With `dry`, only tells what would be copied.
+    ///
+    /// # Errors
+    /// A file cannot be read, opened or stored; what was copied before stays. `Corrupt` for a volume whose hash is
+    /// wrong: damage is never copied.
+    pub fn replicate(
+        &self,
+        to: &Engine,
+        before: Option<Timestamp>,
+        dry: bool,
+        cx: &Context,
+    ) -> Result<ReplicaStats> {
+        let collection = self.scan(cx)?;
+        let there = to.scan(cx)?;
+        let mut stats = ReplicaStats::default();
+        let mut sets: Vec<&BackupSet> = collection.every_set().collect();
+        sets.sort_by_key(|set| (set.id.time(), set.id));
+        sets.retain(|set| before.is_none_or(|time| set.id.time() < time));
+        for set in sets {
+            cx.cancel.check()?;
+            if there.every_set().any(|s| s.id == set.id) {
+                stats.already += 1;
+                continue;
+            }
+            if !dry {
+                let begun = there.incomplete.iter().find(|s| s.id == set.id);
+                self.replicate_set(set, begun, to, &mut stats, cx)
+                    .map_err(|e| e.within(format!("cannot copy the {}", set.id)))?;
+            }
+            stats.sets.push(set.id);
+        }
+        Ok(stats)
+    }
+
+    fn replicate_set(
+        &self,
+        set: &BackupSet,
+        begun: Option<&BackupSet>,
+        to: &Engine,
+        stats: &mut ReplicaStats,
+        cx: &Context,
+    ) -> Result<()> {
+        let (mut text, mut manifest) = self.remote_manifest(set, cx)?;
+        text.rewind()?;
+        // Sealed again, a volume has another hash, so what was copied of it before is worth nothing.
+        if let Some(begun) = begun {
+            for file in begun.files() {
+                to.delete(file, false)?;
+            }
+        }
+        let mut record = SetRecord::default();
+        let numbers: Vec<u32> = manifest.volumes.keys().copied().collect();
+        for number in numbers {
+            cx.cancel.check()?;
+            let missing = || {
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("its volume {number} is not at {}", self.location()),
+                )
+            };
+            let file = set.volumes.get(&number).ok_or_else(missing)?;
+            let info = manifest.volumes.get_mut(&number).ok_or_else(missing)?;
+            let form = to.target.seal.form();
+            let sealed = self.reseal(file, info.hash.as_ref(), form, to, cx)?;
+            info.hash = Some((HashKind::Sha1, sealed.sha1.clone()));
+            record.volume_bytes.insert(number, sealed.bytes);
+            stats.bytes += to.put(&sealed.spool, set.id, FileKind::Volume(number), form, cx)?;
+            stats.volumes += 1;
+            cx.monitor.count(Counter::Volumes, 1);
+        }
+        if let Some(file) = &set.signature {
+            let form = to.target.seal.form();
+            let sealed = self.reseal(file, None, form, to, cx)?;
+            stats.bytes += to.put(&sealed.spool, set.id, FileKind::Signature, form, cx)?;
+            record.sigtar_bytes = Some(sealed.bytes);
+        }
+        if let Some(json) = self.stored_stats(set, cx)? {
+            to.store_stats(set.id, &json, cx)?;
+        }
+        let form = to.target.seal.manifest_form();
+        let mut sealing = Sealing::begin(&*to.target.seal, form, &to.spool)?;
+        write_manifest(&manifest, BufReader::new(text), &mut sealing)?;
+        let sealed = sealing.finish()?;
+        stats.bytes += to.put(&sealed.spool, set.id, FileKind::Manifest, form, cx)?;
+        to.archive.note(set.id, |known| *known = record)?;
+        cx.monitor
+            .note(Level::Notice, &format!("copied the {}", set.id));
+        Ok(())
+    }
+
+    /// Downloads a file, checks and opens it, and seals its content as `to` does.
+    fn reseal(
+        &self,
+        file: &StoredFile,
+        hash: Option<&(HashKind, String)>,
+        form: Form,
+        to: &Engine,
+        cx: &Context,
+    ) -> Result<Sealed> {
+        let mut reader = self.fetch(file, hash, cx)?;
+        let mut sealing = Sealing::begin(&*to.target.seal, form, &to.spool)?;
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            let n = reader
+                .read(&mut buffer)
+                .map_err(|e| damaged(e).within(format!("cannot read {}", file.name)))?;
+            let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else {
+                return sealing.finish();
+            };
+            sealing.write_all(read)?;
+        }
+    }
+}
+
+/// Writes a manifest with the list of files of the old one as it was.
+fn write_manifest(manifest: &Manifest, old: impl BufRead, out: &mut impl Write) -> Result<()> {
+    let volumes = Manifest {
+        files: None,
+        ..manifest.clone()
+    };
+    out.write_all(&volumes.to_bytes())?;
+    let list: Vec<_> = manifest::FileList::new(old).collect::<std::io::Result<_>>()?;
+    if manifest.has_list {
+        out.write_all(&manifest::filelist_header(list.len() as u64))?;
+        for change in &list {
+            out.write_all(&manifest::filelist_line(change.word, &change.path))?;
+        }
+    }
+    Ok(())
+}
