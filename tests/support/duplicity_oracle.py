@@ -22,7 +22,6 @@ IS_3 = hasattr(config, "file_prefix_jsonstat")
 if IS_3:
     from duplicity import cli_util, dup_collections, dup_main, selection
     from duplicity.path import Path
-    from duplicity.robust import check_common_error  # noqa: F401
 
 log.setup()
 log.setverbosity(log.ERROR)
@@ -103,15 +102,6 @@ def regexps(question):
             continue
         found.append([bool(compiled.search(os.fsdecode(raw(s)))) for s in subjects])
     return {"found": found}
-
-
-def folding(_question):
-    """Characters that folding the case changes, with what they become."""
-    import unicodedata
-
-    characters = (chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
-    known = [c for c in characters if unicodedata.category(c) != "Cn"]
-    return {"known": "".join(known), "folded": [c.casefold() for c in known]}
 
 
 def times(question):
@@ -216,6 +206,11 @@ def sets_of(found):
     return [[s.type, s.start_time or 0, s.get_time(), sorted(s.volume_name_dict)] for s in found]
 
 
+def sets_in(chain):
+    # Its own list leaves out a full set without volumes, which counts as nothing.
+    return [chain.fullset] + chain.incset_list
+
+
 def collection(question):
     """What a target holds, and what housekeeping would delete of it."""
     set_naming(question)
@@ -242,12 +237,13 @@ def collection(question):
         status = look(Target(list(names), manifests))
         pair = status.matched_chain_pair
         answer = {
-            "chains": [sets_of(c.get_all_sets()) for c in status.all_backup_chains],
+            "chains": [sets_of(sets_in(c)) for c in status.all_backup_chains],
             "orphaned": sets_of(status.orphaned_backup_sets),
             "incomplete": sets_of(status.incomplete_backup_sets),
             "latest": status.get_last_full_backup_time(),
-            "matched": sets_of(pair[1].get_all_sets()) if pair else None,
-            "orphaned_signatures": [text(n) for n in status.remote_orphaned_sig_names],
+            # Sets with a manifest that were taken off the newest chain for want of a sigtar.
+            "dropped": sets_of([s for s in status.incomplete_backup_sets if s.is_complete()]),
+            "matched": bool(pair),
             "at": [],
             "deleted": [],
         }
@@ -291,7 +287,6 @@ def collection(question):
 ASKED = {
     "select": select,
     "regexps": regexps,
-    "folding": folding,
     "times": times,
     "parse": parse,
     "get": get,

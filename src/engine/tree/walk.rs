@@ -187,6 +187,7 @@ impl<'a> Walk<'a> {
             self.stack.push(frame);
             match visit {
                 Visit::Nothing => {}
+                Visit::Way => self.select_pending(),
                 Visit::Item(item) => self.select(item),
                 Visit::Dir(looked, frame) => {
                     self.select(looked.into());
@@ -356,10 +357,11 @@ impl<'a> Walk<'a> {
                 self.problem(&path, error, ProblemKind::Vanished);
             }
             // COMPAT(dup all): the directories that lead to it are stored nevertheless.
-            if self.judge_unseen(&path, Shape::Other) == Verdict::Include {
-                self.select_pending();
-            }
-            return Visit::Nothing;
+            return if self.judge_unseen(&path, Shape::Other) == Verdict::Include {
+                Visit::Way
+            } else {
+                Visit::Nothing
+            };
         }
         if self.wanted_unseen(&path) {
             self.hole(path, error)
@@ -399,6 +401,8 @@ impl<'a> Walk<'a> {
 /// What came of one entry.
 enum Visit {
     Nothing,
+    /// It is not there, but the way to it is to be stored.
+    Way,
     Item(WalkItem),
     Dir(Looked, Frame),
     Scan(Frame),

@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Differences that are shown when a test fails.
-const SHOWN: usize = 40;
+const SHOWN: usize = 12;
 
 /// A process that answers questions about duplicity.
 pub struct Oracle {

@@ -166,14 +166,6 @@ fn exception(name: &str, expected: &Value) -> Option<&'static str> {
             return Some("a volume in progress, which no version writes");
         }
     }
-    let odd = Regex::new(r"[0-9T:_+-] |T |\.[0-9]{7}T[0-9]{6,7}[^0-9]").expect("fixed");
-    if odd.is_match(name) {
-        return Some("a time with blanks or too few digits, as Python takes it");
-    }
-    let second = Regex::new(r"duplicity-full\..*\.to\..*\.jsonstat").expect("fixed");
-    if second.is_match(name) {
-        return Some("a second time in the statistics of a full set");
-    }
     let interval = Regex::new(r"(?i)\.([0-9]+[smhdwmy])+\.").expect("fixed");
     if interval.is_match(name) {
         return Some("an interval as time");
@@ -182,7 +174,14 @@ fn exception(name: &str, expected: &Value) -> Option<&'static str> {
     if large("volume") || large("time") || large("start") || large("end") {
         return Some("a number beyond all that is written");
     }
-    None
+    let time = "([0-9]{8}T[0-9]{6}Z|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}[:_][0-9]{2}[:_][0-9]{2}(Z|[+-][0-9]{2}[:_][0-9]{2}))";
+    let kinds = r"(vol[0-9]+\.difftar|(manifest|sigtar|jsonstat)(\.part)?)(\.gz|\.gpg)?\z";
+    let long = format!(r"duplicity-[a-z-]+\.{time}(\.to\.{time})?\.{kinds}");
+    let short = r"(df|di|dfs|dns)(\.[0-9a-z]+){1,3}\.(dt|(m|st)(\.p)?)(\.z|\.g)?\z";
+    let is_written = [long.as_str(), short]
+        .iter()
+        .any(|form| Regex::new(form).expect("fixed").is_match(name));
+    (!is_written).then_some("a name that no version writes")
 }
 
 fn question(seed: u64, oracle: &mut Oracle, tally: &mut Tally) -> Vec<String> {

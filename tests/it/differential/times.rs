@@ -136,9 +136,9 @@ fn exception(
     kept_another_time: &dyn Fn(i64) -> bool,
 ) -> Option<&'static str> {
     let zone = text.get(19..).unwrap_or_default();
-    let is_number_for_python = text.contains([' ', '+', '-', '_'])
-        || !text.is_ascii()
-        || ((15..=16).contains(&text.len()) && text.find('T') != Some(8));
+    let has_odd_length = text.len() == 15 || (text.len() == 16 && text.find('T') != Some(8));
+    let is_number_for_python =
+        text.contains([' ', '+', '-', '_']) || !text.is_ascii() || has_odd_length;
     match (expected, found) {
         (Some(_), Some(_)) if zone.starts_with('-') && zone.len() == 6 => {
             Some("the minutes of a zone west of Greenwich count westward")

@@ -184,7 +184,7 @@ fn names_of_no_version_are_strangers() {
         "duplicity-full-signatures.20261120T215423Z.sigtar.p7m",
         "duplicity-full-signatures.20261120T215423Z.sigtar.gpg.gz",
         "duplicity-full.3D.manifest",
-        "duplicity-full.2026-11-20T21:54:60Z.manifest",
+        "duplicity-full.2026-11-20T21:54:62Z.manifest",
         "df.totmk5.m.part",
     ];
     for name in strangers {
