@@ -192,7 +192,7 @@ fn input(file: &OsStr, gzip: bool) -> Result<Box<dyn Read + Send>> {
 /// A file being written, compressed or not.
 enum Out {
     Plain(BufWriter<Box<dyn Write>>),
-    Gzip(GzEncoder<BufWriter<Box<dyn Write>>>),
+    Gzip(Box<GzEncoder<BufWriter<Box<dyn Write>>>>),
 }
 
 fn output(file: &OsStr, gzip: bool) -> Result<Out> {
@@ -204,7 +204,7 @@ fn output(file: &OsStr, gzip: bool) -> Result<Out> {
     };
     let raw = BufWriter::with_capacity(256 * 1024, raw);
     Ok(if gzip {
-        Out::Gzip(GzEncoder::new(raw, Compression::default()))
+        Out::Gzip(Box::new(GzEncoder::new(raw, Compression::default())))
     } else {
         Out::Plain(raw)
     })
