@@ -14,6 +14,7 @@ use crate::run::history::{History, PastRuns};
 use crate::run::hook::ProfileFacts;
 use crate::run::open::{self, Surroundings};
 use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
+use crate::run::priority::Priority;
 use crate::run::products::Products;
 use crate::run::runner::{self, OUTCOME_SCHEMA, Runner};
 use crate::run::{Log, observe, require};
@@ -79,11 +80,17 @@ pub fn execute(
 pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Plan> {
     let past = read(&History::of(cx.state_dir, &profile.name), &mut Vec::new());
     let engine = open::engine(profile, cx.around)?;
-    let mut state = observe::observe(&engine, &past, &context(cx, cx.log))?;
+    let mut state = observe::observe(&engine, &past, &context(profile, cx))?;
     if let Some(newest) = state.collection.newest_time() {
         state.now = later_than(newest, cx)?;
     }
-    planned(profile, batch, &state, cx)
+    let mut plan = planned(profile, batch, &state, cx)?;
+    if batch.commands().iter().any(|c| c.makes_a_set())
+        && let Some(trouble) = open::source_trouble(profile, state.now, cx.around.zone)
+    {
+        plan.notes.push(format!("the backup would fail: {trouble}"));
+    }
+    Ok(plan)
 }
 
 /// Why a run ended before its first step.
@@ -111,6 +118,7 @@ fn begin(
     if !looks && let Some(reason) = require::unmet(&profile.run.require, &profile.backup.temp_dir) {
         return Err(NotBegun::Deferred(reason));
     }
+    let _priority = (!looks).then(|| Priority::set(&profile.run, cx.log));
     let engine = open::engine(profile, cx.around)?;
     let holder = format!(
         "dupr {} {} since {}",
@@ -122,10 +130,10 @@ fn begin(
     let _lock = if looks {
         None
     } else {
-        Some(engine.lock(&holder, wait, &context(cx, cx.log))?)
+        Some(engine.lock(&holder, wait, &context(profile, cx))?)
     };
     let state = patiently(profile, cx, || {
-        observe::observe(&engine, past, &context(cx, cx.log))
+        observe::observe(&engine, past, &context(profile, cx))
     });
     let mut state = match state {
         Err(e) if profile.target.optional && is_absent(e.kind()) => {
@@ -151,7 +159,7 @@ fn begin(
         monitor: cx.log,
         cancel: cx.around.cancel,
         clock: cx.clock,
-        threads: cx.around.threads,
+        threads: open::threads(profile, cx.around),
         temp_dir: &profile.backup.temp_dir,
         host: cx.around.host,
         next_due: profile
@@ -172,12 +180,12 @@ fn planned(profile: &Profile, batch: &Batch, state: &State, cx: &JobContext<'_>)
     })
 }
 
-fn context<'a>(cx: &JobContext<'a>, monitor: &'a dyn Monitor) -> Context<'a> {
+fn context<'a>(profile: &Profile, cx: &JobContext<'a>) -> Context<'a> {
     Context {
-        monitor,
+        monitor: cx.log,
         cancel: cx.around.cancel,
         now: (cx.clock)(),
-        threads: cx.around.threads,
+        threads: open::threads(profile, cx.around),
     }
 }
 
@@ -336,7 +344,8 @@ fn report(
             }
             Err(e) => {
                 step.status = StepStatus::Warning;
-                step.notes.push(format!("could not be sent: {e}"));
+                let hint = e.hint().map(|h| format!("; {h}")).unwrap_or_default();
+                step.notes.push(format!("could not be sent: {e}{hint}"));
             }
         }
         if step.status == StepStatus::Warning {

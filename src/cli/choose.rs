@@ -17,6 +17,12 @@ const MAX_DEPTH: usize = 8;
 pub fn profiles(word: &str, dirs: &[PathBuf]) -> Result<Vec<Found>, Errors> {
     let mut chosen: Vec<Found> = Vec::new();
     choose(word, dirs, &groups(dirs)?, MAX_DEPTH, &mut chosen)?;
+    if chosen.is_empty() {
+        return Err(Errors::single(
+            format!("{word:?} means no profile"),
+            Some("`dupr profiles` lists them".to_owned()),
+        ));
+    }
     Ok(chosen)
 }
 
@@ -82,6 +88,12 @@ fn choose(
 
 /// Adds a tool of a similar name to the help.
 fn with_tools(word: &str, mut errors: Errors) -> Errors {
+    if RESERVED.contains(&word) {
+        return Errors::single(
+            format!("{word} is a tool's name and no profile's, and this dupr has no such tool yet"),
+            Some("`dupr --help` lists the tools; docs/roadmap.md what is to come".to_owned()),
+        );
+    }
     if let Some(tool) = nearest(word, RESERVED.iter().copied())
         && let Some(problem) = errors.problems.first_mut()
         && !problem
@@ -155,7 +167,7 @@ mod tests {
             ("db-b.toml", ""),
             (
                 "groups.toml",
-                "web = [\"www\", \"db-*\"]\nmore = [\"web\", \"home\"]\nround = [\"round\"]\n",
+                "web = [\"www\", \"db-*\"]\nmore = [\"web\", \"home\"]\nround = [\"round\"]\nnone = []\n",
             ),
         ] {
             std::fs::write(root.path().join(file), text).unwrap();
@@ -189,7 +201,10 @@ mod tests {
         let help = |word| profiles(word, &dirs).unwrap_err().to_string();
         assert!(help("hom").contains("did you mean home?"));
         assert!(help("statu").contains("did you mean status?"));
+        assert!(help("serve").contains("no such tool yet"));
         assert!(help("x*").contains("no profile matches"));
+        assert!(help(",").contains("means no profile"));
+        assert!(help("none").contains("means no profile"));
         assert!(help("round").contains("circles"));
         assert!(help("home,nothing-like-it").contains("nothing-like-it"));
     }

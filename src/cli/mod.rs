@@ -3,8 +3,10 @@
 pub mod args;
 pub mod ask;
 pub mod choose;
+pub mod complain;
 pub mod duplicity;
 pub mod exit;
+pub mod order;
 pub mod run;
 pub mod session;
 pub mod signals;
@@ -13,7 +15,7 @@ pub mod ui;
 pub mod world;
 
 use crate::engine::storage::askpass;
-use args::{Cli, ProfileLine, What};
+use args::{Cli, Common, ProfileLine, What};
 use clap::Parser;
 use session::Session;
 use std::ffi::{OsStr, OsString};
@@ -65,9 +67,19 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(e) => return explain(&e),
     };
-    let (common, what) = (cli.common, cli.what);
+    dispatch(world, cli.common, cli.what)
+}
+
+fn dispatch(world: World, common: Common, what: What) -> u8 {
     match what {
         What::Profile(words) => {
+            if let Some(words) = order::tool_first(&words) {
+                let line = std::iter::once("dupr".into()).chain(words);
+                return match Cli::try_parse_from(line) {
+                    Ok(cli) => dispatch(world, common.and(cli.common), cli.what),
+                    Err(e) => explain(&e),
+                };
+            }
             match ProfileLine::try_parse_from(std::iter::once("dupr".into()).chain(words)) {
                 Ok(line) => run::run(&line.words, &Session::new(world, common.and(line.common))),
                 Err(e) => explain(&e),

@@ -4,7 +4,7 @@ use super::args::{BatchWords, Common};
 use super::session::{CLOCK, Session};
 use super::ui::products::{Collected, Lines};
 use super::ui::{out, summary};
-use super::{choose, exit};
+use super::{choose, complain, exit};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
 use crate::job::{self, Ended, JobContext};
@@ -32,7 +32,7 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
         }
     };
     if let Err(e) = session.watch_signals() {
-        return failed(&e);
+        return complain::error(&e, session);
     }
     let log_file = match session.log_file() {
         Ok(file) => file,
@@ -83,10 +83,7 @@ enum Complaint {
 /// A complaint in words, at the end of which nothing was done.
 fn usage(complaint: &Complaint, session: &Session) -> u8 {
     match complaint {
-        Complaint::Profile(errors) => {
-            let text = errors.render(session.colors(session.world.terminal.error));
-            out::complaint(text.trim_end());
-        }
+        Complaint::Profile(errors) => complain::about(errors, session),
         Complaint::Batch {
             message,
             help,
@@ -101,9 +98,11 @@ fn usage(complaint: &Complaint, session: &Session) -> u8 {
             if let Some(help) = help {
                 out::complaint(&format!("help: {help}"));
             }
+            let help = help.as_ref().map(|h| format!(" ({h})"));
+            let text = format!("{message}{}", help.unwrap_or_default());
+            complain::document(exit::USAGE, vec![text], session)
         }
     }
-    exit::USAGE
 }
 
 /// Tells an error that ended everything, and returns its code.
@@ -188,19 +187,21 @@ fn utf8(word: &OsString) -> std::result::Result<String, Complaint> {
 fn plans(jobs: &[Job], session: &Session, cx: &JobContext<'_>) -> u8 {
     let mut code = exit::DONE;
     let mut documents = Vec::new();
+    let mut errors = Vec::new();
     for job in jobs {
         match job::plan(&job.profile, &job.batch, cx) {
             Ok(plan) if session.common.json => documents.push(json!(plan)),
             Ok(plan) => out::text(&render::text(&plan, session.common.verbose > 0)),
             Err(e) => {
                 let e = e.within(format!("cannot plan for {}", job.profile.name));
+                errors.push(e.to_string());
                 let this = failed(&e);
                 code = if code == exit::DONE { this } else { code };
             }
         }
     }
     if session.common.json {
-        out::json(&json!({"schema": SCHEMA, "code": code, "plans": documents}));
+        out::json(&json!({"schema": SCHEMA, "code": code, "plans": documents, "errors": errors}));
     }
     code
 }

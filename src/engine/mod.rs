@@ -57,6 +57,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod ahead;
 pub mod archive;
 pub mod collection;
 pub mod context;

@@ -172,17 +172,17 @@ fn day(year: i32, month: i32, day: i32) -> Option<civil::Date> {
 /// `YYYY-MM-DDThh:mm:ss` with or without zone, or `YYYYMMDDThhmmssZ`.
 fn clock_time(text: &str, separator: char) -> Option<Meaning> {
     let (date_part, rest) = text.split_once('T')?;
-    if let Some(clock) = rest
-        .strip_suffix('Z')
-        .filter(|c| c.len() == 6 && date_part.len() == 8)
-    {
+    // COMPAT(dup all): whatever stands in the last place, it is read as Z.
+    if date_part.len() == 8 && rest.chars().count() == 7 && !rest.contains(['T', '\n']) {
         let d = day(
             number(date_part.get(..4)?, 4..=4)?,
             number(date_part.get(4..6)?, 2..=2)?,
             number(date_part.get(6..)?, 2..=2)?,
         )?;
-        let time = time_of_day(clock.get(..2)?, clock.get(2..4)?, clock.get(4..)?)?;
-        return instant(d.to_datetime(time), 0);
+        return instant(
+            at_time(d, rest.get(..2)?, rest.get(2..4)?, rest.get(4..6)?)?,
+            0,
+        );
     }
     let mut fields = date_part.split('-');
     let d = day(
@@ -196,11 +196,10 @@ fn clock_time(text: &str, separator: char) -> Option<Meaning> {
     let width = 6 + 2 * separator.len_utf8();
     let (clock, zone) = (rest.get(..width)?, rest.get(width..)?);
     let mut fields = clock.split(separator);
-    let time = time_of_day(fields.next()?, fields.next()?, fields.next()?)?;
+    let local = at_time(d, fields.next()?, fields.next()?, fields.next()?)?;
     if fields.next().is_some() {
         return None;
     }
-    let local = d.to_datetime(time);
     if zone.is_empty() {
         return Some(Meaning::Local(local));
     }
@@ -214,9 +213,6 @@ fn clock_time(text: &str, separator: char) -> Option<Meaning> {
     };
     let (hours, minutes) = zone.get(1..)?.split_once(separator)?;
     let (hours, minutes) = (number(hours, 2..=2)?, number(minutes, 2..=2)?);
-    if hours > 23 || minutes > 59 {
-        return None;
-    }
     // COMPAT(dup all): duplicity adds the minutes of a negative offset instead of taking them off (-03:30 becomes
     // -02:30 there). Here the text means what RFC 3339 says.
     instant(
@@ -225,16 +221,24 @@ fn clock_time(text: &str, separator: char) -> Option<Meaning> {
     )
 }
 
-fn time_of_day(hour: &str, minute: &str, second: &str) -> Option<civil::Time> {
-    let field = |text| number(text, 2..=2).and_then(|n| i8::try_from(n).ok());
-    civil::Time::new(field(hour)?, field(minute)?, field(second)?, 0).ok()
+/// A time of day, up to two leap seconds included, which run into the next minute.
+fn at_time(day: civil::Date, hour: &str, minute: &str, second: &str) -> Option<civil::DateTime> {
+    let field = |text, most| {
+        let n = number(text, 2..=2).and_then(|n| i8::try_from(n).ok())?;
+        (n <= most).then_some(n)
+    };
+    let (hour, minute, second) = (field(hour, 23)?, field(minute, 59)?, field(second, 61)?);
+    let time = civil::Time::new(hour, minute, 0, 0).ok()?;
+    day.to_datetime(time)
+        .checked_add(jiff::Span::new().seconds(second))
+        .ok()
 }
 
+// COMPAT(dup all): the first second of 1970 is no time, there and in names.
 fn instant(local: civil::DateTime, offset_seconds: i64) -> Option<Meaning> {
     let utc = local.to_zoned(TimeZone::UTC).ok()?;
-    Some(Meaning::Instant(
-        utc.timestamp().as_second() - offset_seconds,
-    ))
+    let seconds = utc.timestamp().as_second() - offset_seconds;
+    (seconds != 0).then_some(Meaning::Instant(seconds))
 }
 
 /// `YYYY-MM-DD`, `MM/DD/YYYY` and their mixtures, or `YYYYMMDDZ`.
@@ -285,6 +289,7 @@ mod tests {
             ("1W", 1_699_395_200),
             ("2002-01-25T07:00:00+02:00", 1_011_934_800),
             ("20020125T070000Z", 1_011_942_000),
+            ("2002-01-25T06:59:60Z", 1_011_942_000),
             ("2002/03-5", 1_015_286_400),
             ("3/5/2002", 1_015_286_400),
             ("03-05-2002", 1_015_286_400),
@@ -309,6 +314,8 @@ mod tests {
             "2100-01-01",
             "2002-01-25T7:00:00",
             "2002-01-25T25:00:00Z",
+            "2002-01-25T23:59:62Z",
+            "1970-01-01T00:00:00Z",
             "20020125T070000+0100",
             "9999999999999999Y",
         ] {

@@ -171,16 +171,11 @@ pub const WORDS: &[(&str, Word)] = &[
     ("sync", Word::Sync),
 ];
 
-/// Commands that are no part of a batch: `dupr home history`.
-pub const ALONE: &[&str] = &[
-    "history",
-    "du",
-    "browse",
-    "mount",
-    "replicate",
-    "keys",
-    "show",
-];
+/// Tools, which are no part of a batch: `dupr home history`.
+pub const ALONE: &[&str] = &["history", "show", "plan", "doctor"];
+
+/// Commands that are kept free and not there yet; docs/roadmap.md names them.
+pub const TO_COME: &[&str] = &["du", "browse", "mount", "replicate", "keys"];
 
 impl Word {
     /// As plans write it.
@@ -227,8 +222,19 @@ impl BatchError {
         let width = text
             .get(span.clone())
             .map_or(1, |t| t.chars().count().max(1));
+        // One for one, so that the mark stays below its place; nothing that steers a terminal gets through.
+        let shown: String = text
+            .chars()
+            .map(|c| {
+                if crate::profile::lookup::is_plain(c) {
+                    c
+                } else {
+                    '\u{fffd}'
+                }
+            })
+            .collect();
         Some(format!(
-            "{text}\n{}{}",
+            "{shown}\n{}{}",
             " ".repeat(before),
             "^".repeat(width)
         ))
@@ -368,6 +374,14 @@ impl Command {
         matches!(
             self.word(),
             Word::Status | Word::List | Word::Find | Word::Diff
+        )
+    }
+
+    /// Whether it makes a set.
+    pub fn makes_a_set(&self) -> bool {
+        matches!(
+            self.word(),
+            Word::Backup | Word::Bkp | Word::Full | Word::Incr
         )
     }
 

@@ -2,6 +2,7 @@
 //! another.
 
 mod around;
+mod mail;
 mod places;
 mod settings;
 
@@ -19,6 +20,7 @@ pub const NOT_AVAILABLE: &[&str] = &[
     "source.snapshot",
     "source.dump",
     "target.par2-redundancy",
+    "keys.gpg-options",
     "keys.passphrase.keyring",
     "keys.sign-passphrase.keyring",
     "target.password.keyring",
@@ -166,8 +168,12 @@ impl Checker<'_> {
                 })
                 .map(|p| p.join("."))
                 .collect();
-            let off =
-                *key == "source.snapshot" && self.loaded.file.source.snapshot == SnapshotKind::None;
+            let file = &self.loaded.file;
+            let off = match *key {
+                "source.snapshot" => file.source.snapshot == SnapshotKind::None,
+                "keys.gpg-options" => file.keys.gpg_options.0.is_empty(),
+                _ => false,
+            };
             if let (Some(first), false) = (set.first(), off) {
                 self.problem(
                     first,

@@ -23,6 +23,11 @@ pub fn is_path(word: &str) -> bool {
     word.contains('/') || word.ends_with(".toml")
 }
 
+/// Whether a character neither steers a terminal nor hides what is shown.
+pub fn is_plain(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().count() == 1
+}
+
 /// The file of a profile: a path as it is, a name by search.
 ///
 /// # Errors
@@ -36,10 +41,12 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             given
         };
         if !path.is_file() {
-            return Err(Errors::single(
-                format!("there is no profile {}", path.display()),
-                None,
-            ));
+            let message = if path.exists() {
+                format!("{} is not a regular file", path.display())
+            } else {
+                format!("there is no profile {}", path.display())
+            };
+            return Err(Errors::single(message, None));
         }
         return Ok(Found {
             name: name_of(&path),
@@ -47,7 +54,7 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             hidden: Vec::new(),
         });
     }
-    if word.is_empty() || word.starts_with('.') || word.chars().any(char::is_control) {
+    if word.is_empty() || word.starts_with('.') || !word.chars().all(is_plain) {
         return Err(Errors::single(
             format!("{word:?} is not the name of a profile"),
             None,

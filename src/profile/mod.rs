@@ -13,6 +13,7 @@ pub mod file;
 mod layer;
 mod load;
 pub mod lookup;
+pub mod mail_server;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
@@ -22,6 +23,7 @@ pub use age::Age;
 pub use check::NOT_AVAILABLE;
 pub use error::Errors;
 pub use load::{BatchJudge, Loaded, Shown, Surroundings};
+pub use mail_server::MailServer;
 pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{

@@ -47,7 +47,7 @@ impl SecretRef {
     /// Blocks for up to a minute on a program. Read it once a run and keep it.
     ///
     /// # Errors
-    /// `Usage` or `Denied` with the place it should have come from, never with anything of its content.
+    /// `Usage` with the place it should have come from, never with anything of its content.
     pub fn resolve(&self, env: &BTreeMap<String, String>, ask: Ask<'_>) -> Result<Secret> {
         let secret = match self {
             SecretRef::File(path) => from_file(path),
@@ -120,7 +120,7 @@ pub(super) fn file_trouble(path: &Path) -> Option<String> {
 
 fn from_file(path: &Path) -> Result<Secret> {
     if let Some(trouble) = file_trouble(path) {
-        let error = Error::new(ErrorKind::Denied, trouble);
+        let error = Error::new(ErrorKind::Usage, trouble);
         return Err(error.with_hint(format!("chmod 600 {}", path.display())));
     }
     let file = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
@@ -162,10 +162,11 @@ fn from_command(
     let program = argv.first().map_or("", String::as_str);
     match capture(argv, env, timeout) {
         Ok(bytes) => Ok(first_line(&bytes)),
-        Err(what) => Err(Error::new(
-            ErrorKind::Denied,
-            format!("{program} gave no secret: {what}"),
-        )),
+        Err(what) => {
+            let text = format!("{program} gave no secret: {what}");
+            let hint = format!("run {program} by hand as the same user, and look at what it needs");
+            Err(Error::new(ErrorKind::Usage, text).with_hint(hint))
+        }
     }
 }
 
@@ -368,7 +369,7 @@ mod tests {
         std::fs::write(&path, "canary").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).unwrap();
         let error = resolve(&SecretRef::File(path.clone())).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.hint().unwrap().starts_with("chmod 600"));
     }
 

@@ -1,6 +1,7 @@
 //! The tables of a profile other than source and target. Defaults are written down here, once.
 
 use super::age::Age;
+use super::mail_server::MailServer;
 use super::secret::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,6 @@ pub struct Keys {
     pub compression: Compression,
     /// The gpg program, for agents and smart cards.
     pub gpg_program: PathBuf,
-    /// Further arguments for gpg.
-    pub gpg_options: Vec<String>,
 }
 
 /// Whether data is encrypted.
@@ -374,12 +373,14 @@ pub struct Email {
 /// How mail is handed over.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MailTransport {
-    /// To a server: `smtps://user@host:465` or `smtp://user@host:587`.
+    /// To a server.
     Smtp {
         /// The server, without password.
-        url: String,
-        /// Password of the user in `url`.
+        server: MailServer,
+        /// Password of its user.
         password: Option<SecretRef>,
+        /// Certificates that may vouch for the server, beside those of the system.
+        ca_file: Option<PathBuf>,
     },
     /// To a local program.
     Sendmail(PathBuf),

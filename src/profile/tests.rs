@@ -130,7 +130,7 @@ fn nothing_is_written_unencrypted_by_accident() {
 
 #[test]
 fn secrets_in_the_file_need_leave_and_are_never_shown() {
-    let inline = "version = 1\nsource = \"/a\"\ntarget = \"ftp://u:c4nary@h/x\"\npassphrase = \"c4nary\"\nbogus = 1\n";
+    let inline = "version = 1\nsource = \"/a\"\ntarget = \"sftp://u:c4nary@h/x\"\npassphrase = \"c4nary\"\nbogus = 1\n";
     let errors = check(inline).unwrap_err();
     let text = format!(
         "{errors} {errors:?} {} {}",
@@ -148,7 +148,7 @@ fn secrets_in_the_file_need_leave_and_are_never_shown() {
     let loaded = Loaded::from_text(Path::new("x.toml"), &allowed, &around(), &[]).unwrap();
     assert!(!format!("{:?}", loaded.show()).contains("c4nary"));
     // A file that is no TOML at all.
-    let broken = "passphrase = \"c4nary\ntarget = \"ftp://u:c4nary@h\"";
+    let broken = "passphrase = \"c4nary\ntarget = \"sftp://u:c4nary@h\"";
     let errors = check(broken).unwrap_err();
     assert!(
         !format!("{errors} {}", errors.render(false)).contains("c4nary"),

@@ -85,7 +85,8 @@ pub fn time(t: Timestamp) -> String {
 
 /// How much smaller what is stored is than what was read: `2.4:1`; empty where there is nothing to compare.
 pub fn ratio(read: u64, stored: u64) -> String {
-    if read == 0 || stored == 0 {
+    // A set of a few bytes is all frame: 0.1:1 would say nothing.
+    if stored == 0 || read < stored {
         return String::new();
     }
     #[allow(clippy::cast_precision_loss)] // one digit after the point is shown

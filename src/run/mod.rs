@@ -9,6 +9,7 @@ pub mod monitor;
 pub mod observe;
 pub mod open;
 pub mod outcome;
+pub mod priority;
 pub mod products;
 pub mod require;
 pub mod runner;

@@ -67,7 +67,11 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
         signature: backup.kind_prefixes.signature.clone(),
         ..Naming::default()
     };
-    let archive = ArchiveDir::at(&backup.archive_dir, naming.clone())?;
+    let archive = ArchiveDir::at(&backup.archive_dir, naming.clone()).map_err(|e| {
+        // Denied here says nothing of the target.
+        Error::new(ErrorKind::Io, e.to_string())
+            .with_hint("name a place of your own: archive-dir under [backup]")
+    })?;
     let target = Target {
         storage: Arc::from(storage),
         naming,
@@ -140,11 +144,19 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
     Ok(SealOptions {
         encryption,
         compression,
-        threads: around.threads,
+        threads: threads(profile, around),
         block_bytes: Some(block_bytes_for(profile.backup.volume_bytes)),
         keyring,
         ..SealOptions::default()
     })
+}
+
+/// Worker threads: `backup.concurrency`, or one for each processor.
+pub fn threads(profile: &Profile, around: &Surroundings<'_>) -> usize {
+    match profile.backup.concurrency {
+        profile::Concurrency::Auto => around.threads,
+        profile::Concurrency::Exactly(threads) => threads.get(),
+    }
 }
 
 /// The source of a profile with its selection.
@@ -197,6 +209,18 @@ pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Sour
     Ok(Source::new(&declared.root)
         .with_selection(select)
         .following_symlinks(declared.follow_symlinks))
+}
+
+/// Why a set cannot be made of the source as it is now: a rule that cannot be used, a folder that is not there.
+pub fn source_trouble(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Option<String> {
+    let root = &profile.source.root;
+    match source(profile, now, zone) {
+        Err(e) => Some(e.to_string()),
+        Ok(_) if profile.source.must_exist && std::fs::symlink_metadata(root).is_err() => {
+            Some(format!("the source {} is not there", root.display()))
+        }
+        Ok(_) => None,
+    }
 }
 
 /// The options of a backup.

@@ -6,6 +6,8 @@
 use crate::engine::error::ErrorKind;
 use crate::engine::storage::{Object, Storage};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::thread;
 use tempfile::TempDir;
@@ -104,7 +106,18 @@ impl Suite<'_> {
             bytes.len() as u64,
             "get returns the number of bytes it delivered"
         );
+        if let Some(mut object) = self.open_local(name) {
+            let mut there = Vec::new();
+            object.read_to_end(&mut there).expect("a local object");
+            assert!(there == bytes, "{name:?} is the same where it lies");
+        }
         bytes
+    }
+
+    fn open_local(&self, name: &str) -> Option<File> {
+        let object = self.storage.open_local(name);
+        let object = object.unwrap_or_else(|e| panic!("cannot open {name:?} where it lies: {e}"));
+        object.map(|object| object.file)
     }
 
     fn size(&self, name: &str) -> Option<u64> {
@@ -179,7 +192,16 @@ impl Suite<'_> {
     fn a_second_put_replaces(&self) {
         let (long, short) = (noise(300_000, 2), noise(1000, 3));
         for content in [&long, &short, &long] {
+            let before = self
+                .size("twice")
+                .and_then(|bytes| Some((bytes, self.open_local("twice")?)));
             self.put("twice", content);
+            if let Some((bytes, mut open)) = before {
+                let mut there = Vec::new();
+                open.read_to_end(&mut there).expect("a local object");
+                let old = if bytes == 1000 { &short } else { &long };
+                assert!(&there == old, "an open object is replaced, not changed");
+            }
             assert!(
                 &self.get("twice") == content,
                 "the newest put is the one that is read"
@@ -189,6 +211,10 @@ impl Suite<'_> {
                 BTreeMap::from([("twice".to_string(), content.len() as u64)])
             );
         }
+        self.storage
+            .put_settled("twice", &self.file(&short))
+            .expect("put of a settled file");
+        assert!(self.get("twice") == short, "a settled put replaces as well");
         self.storage.delete("twice").expect("delete");
     }
 
@@ -223,6 +249,11 @@ impl Suite<'_> {
             ErrorKind::NotFound,
             "get of an absent object: {error}"
         );
+        match self.storage.open_local("absent") {
+            Ok(None) => {}
+            Ok(Some(object)) => panic!("an absent object is open: {object:?}"),
+            Err(e) => assert_eq!(e.kind(), ErrorKind::NotFound, "{e}"),
+        }
         self.storage
             .delete("absent")
             .expect("deleting what is absent is a success");
@@ -234,6 +265,8 @@ impl Suite<'_> {
             self.storage.put(name, &source).expect_err(name);
             self.storage.get(name, &mut Vec::new()).expect_err(name);
             self.storage.delete(name).expect_err(name);
+            let open = self.storage.open_local(name);
+            assert!(matches!(open, Ok(None) | Err(_)), "{name:?}");
         }
         self.nothing_is_left();
     }

@@ -19,6 +19,7 @@ const BASE: &[&str] = &[
     "engine::monitor",
     "engine::stats",
     "engine::error",
+    "engine::ahead",
 ];
 
 /// Module, and what it may use besides itself and [`BASE`].
@@ -119,6 +120,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         r"\bCommand::new\b|\bprocess::Command\b|\bprocess::\{[^}]*\bCommand\b",
         &[
             "src/run/hook.rs",
+            "src/run/priority.rs",
             "src/report/notify",
             "src/profile/secret.rs",
             "src/profile/duply.rs",

@@ -447,7 +447,10 @@ mod tests {
     #[test]
     fn quoted_paths_are_expanded_as_a_shell_would() {
         let world = World {
-            environment: [("HOME", "/h"), ("A_1", "x")].into_iter().collect(),
+            environment: [("HOME", "/h"), ("A_1", "x")]
+                .map(|(k, v)| (std::ffi::OsString::from(k), std::ffi::OsString::from(v)))
+                .into_iter()
+                .collect(),
             now: Timestamp(0),
             threads: 1,
             cancel: Cancel::new(),

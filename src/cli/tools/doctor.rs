@@ -3,7 +3,7 @@
 use crate::cli::args::SomeProfiles;
 use crate::cli::session::Session;
 use crate::cli::ui::{Tone, colored, out};
-use crate::cli::{choose, exit, run};
+use crate::cli::{choose, complain, exit, run};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::Silent;
@@ -66,14 +66,7 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
     };
     let found = match choose::profiles(&word, &session.config_dirs()) {
         Ok(found) => found,
-        Err(errors) => {
-            out::complaint(
-                errors
-                    .render(session.colors(session.world.terminal.error))
-                    .trim_end(),
-            );
-            return exit::USAGE;
-        }
+        Err(errors) => return complain::about(&errors, session),
     };
     let around = session.surroundings();
     let mut worst = Finding::Ok;

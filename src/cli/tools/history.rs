@@ -4,7 +4,7 @@ use crate::cli::args::HistoryArgs;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
-use crate::cli::{choose, exit, run};
+use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::Result;
 use crate::report::{Report, elapsed_ms, format, headline, render, status_word};
 use crate::run::History;
@@ -16,18 +16,11 @@ use std::collections::BTreeMap;
 pub fn run(args: &HistoryArgs, session: &Session) -> u8 {
     let name = match choose::profiles(&args.profile, &session.config_dirs()) {
         Ok(found) => found.into_iter().next().map(|f| f.name).unwrap_or_default(),
-        Err(errors) => {
-            out::complaint(
-                errors
-                    .render(session.colors(session.world.terminal.error))
-                    .trim_end(),
-            );
-            return exit::USAGE;
-        }
+        Err(errors) => return complain::about(&errors, session),
     };
     match show(&name, args, session) {
         Ok(()) => exit::DONE,
-        Err(e) => run::failed(&e),
+        Err(e) => complain::error(&e, session),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::args::ImportFrom;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{exit, run};
+use crate::cli::{complain, exit};
 use crate::profile::duply::{self, Imported};
 use crate::report::format;
 use serde_json::json;
@@ -23,14 +23,7 @@ pub fn run(from: &ImportFrom, session: &Session) -> u8 {
     let around = session.surroundings();
     let imported = match duply::import(&place(profile, session), &dest, &around) {
         Ok(imported) => imported,
-        Err(errors) => {
-            out::complaint(
-                errors
-                    .render(session.colors(session.world.terminal.error))
-                    .trim_end(),
-            );
-            return exit::USAGE;
-        }
+        Err(errors) => return complain::about(&errors, session),
     };
     if session.common.plan {
         show(&imported, &dest, session);
@@ -55,7 +48,7 @@ pub fn run(from: &ImportFrom, session: &Session) -> u8 {
             }
             exit::DONE
         }
-        Err(e) => run::failed(&e),
+        Err(e) => complain::error(&e, session),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `dupr show`: the merged profile, and where each value came from.
 
 use crate::cli::args::OneProfile;
-use crate::cli::exit;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
+use crate::cli::{complain, exit};
 use crate::profile::Loaded;
 use crate::report::format;
 use serde_json::json;
@@ -15,10 +15,7 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
     let colors = session.colors(session.world.terminal.error);
     let loaded = match Loaded::read(&args.profile, &around, &session.common.set) {
         Ok(loaded) => loaded,
-        Err(errors) => {
-            out::complaint(errors.render(colors).trim_end());
-            return exit::USAGE;
-        }
+        Err(errors) => return complain::about(&errors, session),
     };
     let shown = loaded.show();
     if session.common.json {

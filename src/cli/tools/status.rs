@@ -4,7 +4,7 @@ use crate::cli::args::StatusArgs;
 use crate::cli::session::Session;
 use crate::cli::ui::table::Table;
 use crate::cli::ui::{Tone, colored, out};
-use crate::cli::{choose, exit, run};
+use crate::cli::{choose, complain, exit, run};
 use crate::engine::time::Timestamp;
 use crate::profile::{Loaded, Profile};
 use crate::report::format;
@@ -21,14 +21,7 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     };
     let found = match choose::profiles(&word, &session.config_dirs()) {
         Ok(found) => found,
-        Err(errors) => {
-            out::complaint(
-                errors
-                    .render(session.colors(session.world.terminal.error))
-                    .trim_end(),
-            );
-            return exit::USAGE;
-        }
+        Err(errors) => return complain::about(&errors, session),
     };
     let now = run::now();
     let around = session.surroundings();

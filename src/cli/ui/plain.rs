@@ -98,6 +98,10 @@ impl RunMonitor for Plain<'_> {
                 Loudness::Normal,
                 &format!("{} failed: {}", step.title, failure.message),
             ),
+            None if step.status == StepStatus::Interrupted => self.tell(
+                Loudness::Normal,
+                &format!("{} {}", step.title, step.notes.join("; ")),
+            ),
             None if step.status == StepStatus::Done => self.tell(
                 Loudness::Verbose,
                 &format!("{} done in {}", step.title, format::millis(step.elapsed_ms)),

@@ -1,4 +1,5 @@
-//! Fetching one sealed file: downloaded whole, checked against its hash, then opened.
+//! Fetching one sealed file: downloaded whole, checked against its hash, then opened. A file of this machine is checked
+//! and opened where it lies.
 
 use super::copies::damaged;
 use crate::engine::collection::StoredFile;
@@ -6,6 +7,7 @@ use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::HashKind;
 use crate::engine::monitor::{Counter, Level};
+use crate::engine::storage::LocalObject;
 use crate::engine::target::Engine;
 use sha1::{Digest, Sha1};
 use std::fs::File;
@@ -14,20 +16,58 @@ use std::io::{BufReader, Read, Seek, Write};
 /// Downloads of one volume before it is given up for lost.
 const ATTEMPTS: u32 = 2;
 
-/// Hashes what it passes on.
-struct Hashing<W> {
-    out: W,
-    sha1: Sha1,
-    md5: Option<md5::Md5>,
+/// Bytes read at a time from a file that is not copied.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// The hash a manifest asks for, as far as it was computed.
+enum Hasher {
+    Sha1(Sha1),
+    Md5(md5::Md5),
+    /// None was asked for.
+    Nothing,
 }
 
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        let n = self.out.write(buffer)?;
-        match &mut self.md5 {
-            Some(md5) => md5.update(&buffer[..n]),
-            None => self.sha1.update(&buffer[..n]),
+impl Hasher {
+    fn new(hash: Option<&(HashKind, String)>) -> Self {
+        match hash {
+            Some((HashKind::Md5, _)) => Self::Md5(md5::Md5::new()),
+            Some(_) => Self::Sha1(Sha1::new()),
+            None => Self::Nothing,
         }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(sha1) => sha1.update(bytes),
+            Self::Md5(md5) => md5.update(bytes),
+            Self::Nothing => {}
+        }
+    }
+
+    fn hex(self) -> String {
+        let hex = |digest: &[u8]| digest.iter().map(|b| format!("{b:02x}")).collect();
+        match self {
+            Self::Sha1(sha1) => hex(&sha1.finalize()),
+            Self::Md5(md5) => hex(&md5.finalize()),
+            Self::Nothing => String::new(),
+        }
+    }
+}
+
+/// Hashes what it passes on, while it is wanted.
+struct Hashing<'a, W> {
+    out: W,
+    hasher: Hasher,
+    wanted: &'a dyn Fn() -> bool,
+}
+
+impl<W: Write> Write for Hashing<'_, W> {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        if !(self.wanted)() {
+            return Err(unwanted().into());
+        }
+        let n = self.out.write(buffer)?;
+        self.hasher.update(buffer.get(..n).unwrap_or(buffer));
         Ok(n)
     }
 
@@ -36,8 +76,20 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
+fn unwanted() -> Error {
+    Error::new(ErrorKind::Interrupted, "the file is not wanted any more")
+}
+
+/// The content of a stored file, to be checked.
+struct Content {
+    file: File,
+    bytes: u64,
+    hash: String,
+}
+
 impl Engine {
-    /// Downloads a file into an unlinked spool file and checks its length, and its `hash` if there is one.
+    /// A file's content, with its length checked, and its `hash` if there is one: downloaded into an unlinked spool
+    /// file, or where it lies if that is on this machine.
     ///
     /// # Errors
     /// `Corrupt` if either differs after a second download; `NotFound` if it is not there.
@@ -47,27 +99,32 @@ impl Engine {
         hash: Option<&(HashKind, String)>,
         cx: &Context,
     ) -> Result<File> {
+        self.download_while(file, hash, &|| true, cx)
+    }
+
+    /// As [`download`](Self::download), but given up once it is not `wanted` any more.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download); `Interrupted` if it was given up.
+    pub(super) fn download_while(
+        &self,
+        file: &StoredFile,
+        hash: Option<&(HashKind, String)>,
+        wanted: &dyn Fn() -> bool,
+        cx: &Context,
+    ) -> Result<File> {
         let mut attempt = 1;
         loop {
-            let spool = tempfile::tempfile_in(self.spool.dir())
-                .map_err(|e| Error::io("create a spool file in", self.spool.dir(), e))?;
-            let md5 = matches!(hash, Some((HashKind::Md5, _))).then(md5::Md5::new);
-            let mut out = Hashing {
-                out: &spool,
-                sha1: Sha1::new(),
-                md5,
+            let content = match self.target.storage.open_local(&file.name)? {
+                Some(object) => look_at(object, Hasher::new(hash), wanted)?,
+                None => self.spooled(file, Hasher::new(hash), wanted)?,
             };
-            let bytes = self.target.storage.get(&file.name, &mut out)?;
+            let Content {
+                file: content,
+                bytes,
+                hash: found,
+            } = content;
             cx.monitor.count(Counter::FetchedBytes, bytes);
-            let found: String = match out.md5 {
-                Some(md5) => md5.finalize().iter().map(|b| format!("{b:02x}")).collect(),
-                None => out
-                    .sha1
-                    .finalize()
-                    .iter()
-                    .map(|b| format!("{b:02x}"))
-                    .collect(),
-            };
             let fault = match hash {
                 _ if bytes != file.size => Some(format!(
                     "{bytes} bytes came, the listing says {}",
@@ -78,24 +135,44 @@ impl Engine {
                 }
                 _ => None,
             };
-            match fault {
-                Some(fault) => {
-                    let text = format!("{} is damaged: {fault}", file.name);
-                    if attempt == ATTEMPTS {
-                        return Err(Error::new(ErrorKind::Corrupt, text));
-                    }
-                    cx.monitor
-                        .note(Level::Info, &format!("{text}; fetching it once more"));
-                    attempt += 1;
-                }
-                None => {
-                    (&spool)
-                        .rewind()
-                        .map_err(|e| Error::io("rewind a spool file in", self.spool.dir(), e))?;
-                    return Ok(spool);
-                }
+            let Some(fault) = fault else {
+                return Ok(content);
+            };
+            let text = format!("{} is damaged: {fault}", file.name);
+            if attempt == ATTEMPTS {
+                return Err(Error::new(ErrorKind::Corrupt, text));
             }
+            cx.monitor
+                .note(Level::Info, &format!("{text}; fetching it once more"));
+            attempt += 1;
         }
+    }
+
+    /// Downloads a file into an unlinked spool file.
+    fn spooled(
+        &self,
+        file: &StoredFile,
+        hasher: Hasher,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Content> {
+        let dir = self.spool.dir();
+        let mut spool =
+            tempfile::tempfile_in(dir).map_err(|e| Error::io("create a spool file in", dir, e))?;
+        let mut out = Hashing {
+            out: &spool,
+            hasher,
+            wanted,
+        };
+        let bytes = self.target.storage.get(&file.name, &mut out)?;
+        let hash = out.hasher.hex();
+        spool
+            .rewind()
+            .map_err(|e| Error::io("rewind a spool file in", dir, e))?;
+        Ok(Content {
+            file: spool,
+            bytes,
+            hash,
+        })
     }
 
     /// Downloads and opens a file.
@@ -108,12 +185,20 @@ impl Engine {
         hash: Option<&(HashKind, String)>,
         cx: &Context,
     ) -> Result<Box<dyn Read + Send>> {
-        let spool = self.download(file, hash, cx)?;
+        let content = self.download(file, hash, cx)?;
+        self.unseal(file, content)
+    }
+
+    /// Opens a downloaded file.
+    ///
+    /// # Errors
+    /// `WrongKey` if no key opens it; `Corrupt` if it is not what its name says.
+    pub(super) fn unseal(&self, file: &StoredFile, content: File) -> Result<Box<dyn Read + Send>> {
         self.target
             .seal
             .unseal(
                 file.parsed.form,
-                Box::new(BufReader::with_capacity(256 * 1024, spool)),
+                Box::new(BufReader::with_capacity(256 * 1024, content)),
             )
             .map_err(|e| e.within(format!("cannot open {}", file.name)))
     }
@@ -151,4 +236,34 @@ impl Engine {
         spool.rewind().map_err(spooling)?;
         Ok(spool)
     }
+}
+
+/// Measures and hashes an object where it lies.
+fn look_at(object: LocalObject, mut hasher: Hasher, wanted: &dyn Fn() -> bool) -> Result<Content> {
+    let LocalObject { mut file, path } = object;
+    let reading = |e| Error::io("read", &path, e);
+    if matches!(hasher, Hasher::Nothing) {
+        let bytes = file.metadata().map_err(reading)?.len();
+        let hash = hasher.hex();
+        return Ok(Content { file, bytes, hash });
+    }
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut bytes = 0;
+    loop {
+        if !wanted() {
+            return Err(unwanted());
+        }
+        match file.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => {
+                hasher.update(piece.get(..n).unwrap_or_default());
+                bytes += n as u64;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(reading(e)),
+        }
+    }
+    file.rewind().map_err(reading)?;
+    let hash = hasher.hex();
+    Ok(Content { file, bytes, hash })
 }

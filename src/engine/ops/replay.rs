@@ -1,6 +1,9 @@
 //! The state of a chain at a time: difftars grouped by path, each group patched into one entry.
 
+use super::fetch_ahead::Fetcher;
+use super::needed::Supply;
 use super::set_stream::{Head, SetStream};
+use crate::engine::ahead::Permits;
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::delta::patch;
@@ -13,10 +16,14 @@ use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::io::{Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::SpooledTempFile;
 
 /// Bytes of an older content kept in memory while it is patched; more goes to an unlinked file.
 const BASIS_MEMORY: usize = 4 << 20;
+
+/// Volumes read ahead at the same time, each with some two MiB of buffers.
+const STREAMS_AHEAD: usize = 4;
 
 /// Writes a file's content and returns its length.
 pub(super) type Fill<'a> = dyn FnMut(&mut dyn Write) -> Result<u64> + 'a;
@@ -55,18 +62,20 @@ impl Engine {
             .iter()
             .map(|s| SetStream::open(self, s, wanted, strict, cx))
             .collect::<Result<Vec<_>>>()?;
-        while let Some(path) = first_path(&mut streams)? {
-            cx.cancel.check()?;
-            let mut members = Vec::new();
-            for (i, stream) in streams.iter_mut().enumerate() {
-                if stream.peek()? == Some(&path)
-                    && let Some(head) = stream.take()
-                {
-                    members.push((i, head));
-                }
+        let volumes = streams.iter().enumerate();
+        let volumes = volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect();
+        std::thread::scope(|scope| {
+            let (fetcher, _halt) = Fetcher::start(scope, self, volumes, cx);
+            let permits = Permits::new(cx.threads.clamp(1, STREAMS_AHEAD));
+            for (set, stream) in streams.iter_mut().enumerate() {
+                stream.supply(Supply {
+                    fetcher: Arc::clone(&fetcher),
+                    permits: permits.clone(),
+                    set,
+                });
             }
-            self.resolve(&path, members, &mut streams, visitor)?;
-        }
+            self.show(&mut streams, visitor, cx)
+        })?;
         let mut replayed = Replayed {
             losses,
             ..Replayed::default()
@@ -76,6 +85,28 @@ impl Engine {
             replayed.losses += stream.losses;
         }
         Ok(replayed)
+    }
+
+    /// Shows all entries of a chain's streams.
+    fn show(
+        &self,
+        streams: &mut [SetStream<'_>],
+        visitor: &mut dyn Visitor,
+        cx: &Context,
+    ) -> Result<()> {
+        while let Some(path) = first_path(streams)? {
+            cx.cancel.check()?;
+            let mut members = Vec::new();
+            for (i, stream) in streams.iter_mut().enumerate() {
+                if stream.peek()? == Some(&path)
+                    && let Some(head) = stream.take()
+                {
+                    members.push((i, head));
+                }
+            }
+            self.resolve(&path, members, streams, visitor)?;
+        }
+        Ok(())
     }
 
     /// Says so if the newest set of the state is gone, which would otherwise look like an older state; 1 if it is.
@@ -188,10 +219,10 @@ fn content(
     out: &mut dyn Write,
 ) -> Result<u64> {
     let Some((last, middle)) = deltas.split_last() else {
-        return copy(&mut streams[base], out);
+        return streams[base].copy_to(out);
     };
     let mut basis = spool(spool_dir);
-    copy(&mut streams[base], &mut basis)?;
+    streams[base].copy_to(&mut basis)?;
     for delta in middle {
         let mut next = spool(spool_dir);
         apply(&mut basis, &mut streams[*delta], &mut next)?;
@@ -202,19 +233,6 @@ fn content(
 
 fn spool(dir: &Path) -> SpooledTempFile {
     tempfile::spooled_tempfile_in(BASIS_MEMORY, dir)
-}
-
-fn copy(from: &mut SetStream<'_>, out: &mut dyn Write) -> Result<u64> {
-    let mut buffer = vec![0; crate::engine::format::BLOCK_BYTES];
-    let mut bytes = 0;
-    loop {
-        let n = std::io::Read::read(from, &mut buffer)?;
-        if n == 0 {
-            return Ok(bytes);
-        }
-        out.write_all(&buffer[..n])?;
-        bytes += n as u64;
-    }
 }
 
 fn apply(

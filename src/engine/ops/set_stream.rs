@@ -5,21 +5,20 @@
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
 use super::copies::damaged;
+use super::fetch_ahead::Wanted;
+use super::needed::{Input, Needed, Supply};
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::difftar::{DifftarReader, Error as MemberError, Member};
-use crate::engine::format::manifest::{Manifest, VolumeInfo};
+use crate::engine::format::manifest::VolumeInfo;
 use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::format::{BLOCK_BYTES, DiffKind};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
-use std::collections::VecDeque;
-use std::io::Read;
-
-type Input = Box<dyn Read + Send>;
+use std::io::{Read, Write};
 
 /// The next entry of a set.
 pub(super) enum Head {
@@ -42,9 +41,10 @@ pub(super) struct SetStream<'e> {
     engine: &'e Engine,
     cx: &'e Context<'e>,
     set: BackupSet,
-    manifest: Option<Manifest>,
-    pending: VecDeque<u32>,
+    needed: Needed<'e>,
     reader: Option<DifftarReader<Input>>,
+    /// Whether the volume being read was checked against a hash.
+    hashed: bool,
     /// Member whose header was read and whose data was not.
     raw: Option<Member>,
     head: Option<(PathIndex, Head)>,
@@ -55,6 +55,8 @@ pub(super) struct SetStream<'e> {
     ghosts: Option<SigtarReader<Input>>,
     ghost: Option<SigEntry>,
     wanted: PathIndex,
+    /// For copying.
+    buffer: Vec<u8>,
     /// Ranges of lost volumes.
     lost: Vec<(PathIndex, PathIndex)>,
     /// From here on the sigtar cannot tell what was lost.
@@ -81,9 +83,9 @@ impl<'e> SetStream<'e> {
             engine,
             cx,
             set: set.clone(),
-            manifest: None,
-            pending: VecDeque::new(),
+            needed: Needed::nothing(),
             reader: None,
+            hashed: false,
             raw: None,
             head: None,
             last: None,
@@ -91,6 +93,7 @@ impl<'e> SetStream<'e> {
             ghosts: None,
             ghost: None,
             wanted: wanted.clone(),
+            buffer: Vec::new(),
             lost: Vec::new(),
             blind_from: None,
             volumes: 0,
@@ -105,19 +108,7 @@ impl<'e> SetStream<'e> {
         }
         match engine.manifest_or_copy(set, cx) {
             Ok(manifest) => {
-                let in_order = ordered(&manifest);
-                let needed = |v: &VolumeInfo| {
-                    !in_order
-                        || (v.end.path >= *wanted
-                            && (v.start.path <= *wanted || v.start.path.is_within(wanted)))
-                };
-                stream.pending = manifest
-                    .volumes
-                    .iter()
-                    .filter(|(_, v)| needed(v))
-                    .map(|(n, _)| *n)
-                    .collect();
-                stream.manifest = Some(manifest);
+                stream.needed = Needed::within(wanted, manifest);
                 if strict {
                     stream.watch_sigtar()?;
                 }
@@ -125,11 +116,21 @@ impl<'e> SetStream<'e> {
             // The volumes speak for themselves; the sigtar tells what is missing from them.
             Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 stream.lose(&format!("{e}; reading the volumes that are there"), None)?;
-                stream.pending = set.volumes.keys().copied().collect();
+                stream.needed = Needed::all_of(set);
             }
             Err(e) => return Err(e),
         }
         Ok(stream)
+    }
+
+    /// The volumes it will ask for.
+    pub fn wanted_volumes(&self, set: usize) -> Vec<Wanted> {
+        self.needed.wanted(&self.set, set)
+    }
+
+    /// Where it gets them from. To be told before the first [`peek`](Self::peek).
+    pub fn supply(&mut self, supply: Supply<'e>) {
+        self.needed.supply(supply);
     }
 
     /// Path of the next entry.
@@ -172,6 +173,9 @@ impl<'e> SetStream<'e> {
                 return Ok(None);
             };
             if !member.path.is_within(&self.wanted) {
+                if self.needed.in_order() && member.path > self.wanted {
+                    self.stop_reading();
+                }
                 continue;
             }
             if self.last.as_ref().is_some_and(|l| *l >= member.path) {
@@ -240,28 +244,20 @@ impl<'e> SetStream<'e> {
         Ok(self.raw.as_ref())
     }
 
+    /// Gives up what follows: it is beyond what is wanted.
+    fn stop_reading(&mut self) {
+        // Without a hash the end of the volume must be reached to know that it is whole.
+        if self.hashed {
+            self.reader = None;
+        }
+        self.needed.forget_rest();
+    }
+
     fn open_volume(&mut self) -> Result<bool> {
-        while let Some(number) = self.pending.pop_front() {
+        while let Some((number, info)) = self.needed.next() {
             self.cx.cancel.check()?;
-            let info = self
-                .manifest
-                .as_ref()
-                .and_then(|m| m.volumes.get(&number))
-                .cloned();
-            let opened = match self.set.volumes.get(&number) {
-                Some(file) => {
-                    let hash = info.as_ref().and_then(|i| i.hash.as_ref());
-                    self.engine.fetch(file, hash, self.cx)
-                }
-                None => Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!(
-                        "volume {number} of the {} is not at the target",
-                        self.set.id
-                    ),
-                )),
-            };
-            match opened {
+            self.hashed = info.as_ref().is_some_and(|info| info.hash.is_some());
+            match self.needed.open(number, &self.set, self.engine) {
                 Ok(input) => {
                     self.volumes += 1;
                     self.reader = Some(DifftarReader::new(input));
@@ -348,6 +344,30 @@ impl<'e> SetStream<'e> {
         }
     }
 
+    /// Writes the data of the current entry and returns its length.
+    ///
+    /// # Errors
+    /// Those of reading and of `out`.
+    pub fn copy_to(&mut self, out: &mut dyn Write) -> Result<u64> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(BLOCK_BYTES, 0);
+        let mut bytes = 0;
+        let copied = loop {
+            match self.read(&mut buffer) {
+                Ok(0) => break Ok(bytes),
+                Ok(n) => {
+                    if let Err(e) = out.write_all(buffer.get(..n).unwrap_or_default()) {
+                        break Err(e.into());
+                    }
+                    bytes += n as u64;
+                }
+                Err(e) => break Err(e.into()),
+            }
+        };
+        self.buffer = buffer;
+        copied
+    }
+
     /// Passes over what was not read of the current entry's data.
     fn skip_data(&mut self) -> Result<()> {
         while let Some((path, diff, block, size)) = self.current.take() {
@@ -409,16 +429,6 @@ impl Read for SetStream<'_> {
             }
         }
     }
-}
-
-/// Whether the bounds of the volumes follow each other, so that they can be gone by.
-fn ordered(manifest: &Manifest) -> bool {
-    let bounds: Vec<&PathIndex> = manifest
-        .volumes
-        .values()
-        .flat_map(|v| [&v.start.path, &v.end.path])
-        .collect();
-    bounds.is_sorted()
 }
 
 /// The name of a member that would lead out of the destination.

@@ -27,7 +27,7 @@ pub(super) fn upload(
     for volume in sealed {
         let name = name_of(volume.number);
         let result = storage
-            .put(&name, volume.sealed.spool.path())
+            .put_settled(&name, volume.sealed.spool.path())
             .map_err(|e| e.within(format!("cannot upload {name} to {}", storage.location())));
         // After a failure the run ends: what comes next would be uploaded for nothing.
         let failed = result.is_err();

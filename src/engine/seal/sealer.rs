@@ -4,7 +4,7 @@ use super::gpg::{self, Gpg};
 use super::gzip::{GzipReader, GzipWriter};
 use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
-use super::openpgp::head::{Container, Head, peek, whole};
+use super::openpgp::head::{Container, Head, peek};
 use super::openpgp::read::{MessageReader, RequiredSigner};
 use super::openpgp::sign::SigningKey;
 use super::openpgp::unlock::{PassphraseKey, Secrets};
@@ -172,7 +172,9 @@ impl Sealer {
             )?));
         }
         Ok(Box::new(MessageReader::open(
-            whole(seen, rest),
+            &head,
+            seen,
+            rest,
             Arc::clone(&self.secrets),
             self.required_signer.clone(),
         )?))

@@ -11,12 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Patterns of a rule list with what each is to do; `default` is what the list is for.
 pub fn patterns(content: &[u8], null_separated: bool, default: Action) -> Vec<(Action, Vec<u8>)> {
-    let separator = if null_separated { 0 } else { b'\n' };
-    content
-        .split(|b| *b == separator)
+    lines(content, null_separated)
         .filter_map(|line| pattern(line, default))
         .filter(|(_, pattern)| !pattern.is_empty())
         .collect()
+}
+
+/// The lines of a list. Which byte ends one does not matter, for empty ones say nothing.
+// COMPAT(dup 3): a carriage return ends a line, too, as everywhere in Python's text files.
+fn lines(content: &[u8], null_separated: bool) -> impl Iterator<Item = &[u8]> {
+    content.split(move |b| match null_separated {
+        true => *b == 0,
+        false => matches!(b, b'\n' | b'\r'),
+    })
 }
 
 /// What one line says; `None` for blank lines and comments.
@@ -59,23 +66,22 @@ pub struct FilesFrom {
 }
 
 impl FilesFrom {
-    /// Reads a list: relative paths, every byte of a line counts.
+    /// Reads a list of relative paths. Every byte of a line counts, but for components that are empty or `.`, as in
+    /// `./a//b/`: they lead nowhere and are left out.
     ///
     /// # Errors
     /// [`Error::FilesFromPath`] for paths that are absolute or lead out, [`Error::EmptyFilesFrom`].
     pub fn parse(content: &[u8], null_separated: bool) -> Result<Self, Error> {
-        let separator = if null_separated { 0 } else { b'\n' };
         let mut files = Self::default();
-        for line in content
-            .split(|b| *b == separator)
-            .filter(|line| !line.is_empty())
-        {
+        let mut is_empty = true;
+        for line in lines(content, null_separated).filter(|line| !line.is_empty()) {
+            is_empty = false;
             files.add(line).map_err(|error| Error::FilesFromPath {
                 path: text::printable(line),
                 reason: error.to_string(),
             })?;
         }
-        if files.names.is_empty() {
+        if is_empty {
             Err(Error::EmptyFilesFrom)
         } else {
             Ok(files)
@@ -83,7 +89,12 @@ impl FilesFrom {
     }
 
     fn add(&mut self, line: &[u8]) -> Result<(), PathError> {
-        let mut path = PathIndex::new(line)?;
+        if line.starts_with(b"/") {
+            return Err(PathError::Absolute);
+        }
+        let parts = line.split(|b| *b == b'/');
+        let plain = parts.filter(|part| !matches!(*part, b"" | b"."));
+        let mut path = PathIndex::new(&plain.collect::<Vec<_>>().join(&b'/'))?;
         while let (Some(parent), Some(name)) = (path.parent(), path.file_name().map(Box::from)) {
             if !self.names.entry(parent.clone()).or_default().insert(name) {
                 break;
@@ -140,6 +151,8 @@ mod tests {
         assert_eq!(names(""), [b"home".as_slice(), b"usr"]);
         assert_eq!(names("usr/bin"), [b"x".as_slice()]);
         assert!(names("home").is_empty());
+        let list = FilesFrom::parse(b"./a//b/\r./\r\n.\n", false).unwrap();
+        assert_eq!(list.names(&PathIndex::root()), [b"a".as_slice()]);
         assert!(matches!(
             FilesFrom::parse(b"/x", false),
             Err(Error::FilesFromPath { .. })

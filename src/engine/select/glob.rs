@@ -4,8 +4,8 @@
 //! character. A pattern covers what it names and everything below. See docs/format.md, "Glob grammar".
 
 use super::rule::Case;
-use super::{Error, Shape, Verdict};
-use regex::{Regex, RegexBuilder};
+use super::{Error, Shape, Verdict, chars, regexp, text};
+use regex::Regex;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -38,11 +38,11 @@ impl Glob {
                 .strip_suffix('/')
                 .map_or((pattern, false), |body| (body, true)),
         };
-        let regex = translate(body).ok_or_else(|| Error::BadRange(pattern.to_owned()))?;
+        let regex = translate(body, case).ok_or_else(|| Error::BadRange(pattern.to_owned()))?;
         // Anything may come after `**`, so what leads there ends with it.
         let cut = body.find("**").map_or(body, |at| &body[..at + 2]);
-        let leading = leading(cut, pattern)?;
-        let compile = |text: String| compile(&text, case, pattern);
+        let leading = leading(cut, case, pattern)?;
+        let compile = |text: String| regexp::compile(&text, pattern);
         Ok(Self {
             covered: compile(format!("^{regex}{COVERS}"))?,
             named_dir: if dir_only {
@@ -75,20 +75,8 @@ impl Glob {
     }
 }
 
-/// Compiles a regular expression over path text; `pattern` is what the user wrote.
-pub fn compile(regex: &str, case: Case, pattern: &str) -> Result<Regex, Error> {
-    RegexBuilder::new(regex)
-        .dot_matches_new_line(true)
-        .case_insensitive(case == Case::Ignore)
-        .build()
-        .map_err(|error| Error::Regexp {
-            pattern: pattern.to_owned(),
-            reason: super::regexp::one_line(&error),
-        })
-}
-
 /// Regular expressions for every leading part of a pattern that ends at a component.
-fn leading(body: &str, pattern: &str) -> Result<Vec<String>, Error> {
+fn leading(body: &str, case: Case, pattern: &str) -> Result<Vec<String>, Error> {
     let mut ends: Vec<usize> = body.match_indices('/').map(|(at, _)| at).collect();
     ends.push(body.len());
     let mut starts = vec![0];
@@ -99,19 +87,20 @@ fn leading(body: &str, pattern: &str) -> Result<Vec<String>, Error> {
     }
     ends.into_iter()
         .map(|end| if end == 0 { "/" } else { &body[..end] })
-        .map(|prefix| translate(prefix).ok_or_else(|| Error::BadRange(pattern.to_owned())))
+        .map(|prefix| translate(prefix, case).ok_or_else(|| Error::BadRange(pattern.to_owned())))
         .collect()
 }
 
 /// The regular expression of a pattern; `None` if a range is reversed.
-fn translate(pattern: &str) -> Option<String> {
+fn translate(pattern: &str, case: Case) -> Option<String> {
+    let ignore = case == Case::Ignore;
     let mut regex = String::with_capacity(pattern.len() * 2);
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
         let after = &rest[c.len_utf8()..];
         rest = match c {
             '*' if after.starts_with('*') => {
-                regex.push_str(".*");
+                regex.push_str("(?s:.*)");
                 &after[1..]
             }
             '*' => {
@@ -124,7 +113,7 @@ fn translate(pattern: &str) -> Option<String> {
             }
             '[' => match class_end(after) {
                 Some(end) => {
-                    class(&after[..end], &mut regex)?;
+                    regex.push_str(&class(&after[..end], ignore)?);
                     &after[end + 1..]
                 }
                 None => {
@@ -133,7 +122,7 @@ fn translate(pattern: &str) -> Option<String> {
                 }
             },
             _ => {
-                regex.push_str(&regex::escape(&rest[..c.len_utf8()]));
+                chars::literal(&mut regex, text::point(c), ignore, false);
                 after
             }
         };
@@ -148,33 +137,27 @@ fn class_end(text: &str) -> Option<usize> {
     text[from..].find(']').map(|at| from + at)
 }
 
-/// Writes a class. No class of characters has a name here, and `\` is a character like any other.
-fn class(content: &str, regex: &mut String) -> Option<()> {
+/// A class. No class of characters has a name here, and `\` is a character like any other.
+fn class(content: &str, ignore: bool) -> Option<String> {
     let (negated, content) = match content.strip_prefix(['!', '^']) {
         Some(rest) => (true, rest),
         None => (false, content),
     };
-    regex.push_str(if negated { "[^" } else { "[" });
-    let chars: Vec<char> = content.chars().collect();
-    let mut at = 0;
-    while let Some(&low) = chars.get(at) {
-        let high = match (chars.get(at + 1), chars.get(at + 2)) {
-            (Some('-'), Some(&high)) => high,
-            _ => low,
+    let points: Vec<u32> = content.chars().map(text::point).collect();
+    let mut ranges = chars::Ranges::new();
+    let mut rest = points.as_slice();
+    while let [low, after @ ..] = rest {
+        let (high, after) = match after {
+            [dash, high, after @ ..] if *dash == u32::from('-') => (high, after),
+            _ => (low, after),
         };
         if high < low {
             return None;
         }
-        let is_range = matches!((chars.get(at + 1), chars.get(at + 2)), (Some('-'), Some(_)));
-        at += if is_range { 3 } else { 1 };
-        regex.push_str(&format!(
-            "\\x{{{:x}}}-\\x{{{:x}}}",
-            u32::from(low),
-            u32::from(high)
-        ));
+        ranges.push((*low, *high));
+        rest = after;
     }
-    regex.push(']');
-    Some(())
+    Some(chars::class(&ranges, "", negated, ignore, false))
 }
 
 #[cfg(test)]

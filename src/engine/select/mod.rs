@@ -5,8 +5,10 @@
 //! inside, something below may be included". The semantics, odd corners included, are duplicity's; see
 //! docs/format.md, "File selection".
 
+mod chars;
 mod filelist;
 mod glob;
+mod python;
 mod regexp;
 mod rule;
 mod text;
@@ -81,7 +83,7 @@ pub enum Error {
     /// A character range whose end comes before its start, as in `[z-a]`.
     #[error("pattern {0:?} has a reversed character range")]
     BadRange(String),
-    /// Not a regular expression, or one with look-around or back references.
+    /// Not a regular expression, or one of the few that cannot be used here.
     #[error("regular expression {pattern:?} cannot be used: {reason}")]
     Regexp {
         /// The expression as given.
@@ -122,7 +124,7 @@ impl From<Error> for super::error::Error {
             }
             Error::FilePrefix { .. } => Some("start the pattern with the source or with **"),
             Error::RedundantInclude(_) => Some("add an exclude after it, for example - **"),
-            Error::Regexp { .. } => Some("look-around and back references are not supported"),
+            Error::Regexp { .. } => Some("expressions are written as for Python's re"),
             Error::NoSign(_) => {
                 Some("write - PATTERN to leave something out, + PATTERN to keep it")
             }

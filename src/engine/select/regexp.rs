@@ -1,107 +1,96 @@
-//! Regular expressions written for Python, read by the `regex` crate.
+//! Regular expressions of rules: Python's, run by the engine that is up to them.
 //!
-//! The two dialects agree on nearly everything. Where they differ without need, the text is changed; look-around
-//! and back references do not exist here and are refused when the expression is compiled.
+//! Most run in linear time. Look-around and back references need an engine that goes back and tries again; when that
+//! takes too many steps, the answer is the one that keeps the file.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use super::rule::Case;
+use super::{Error, python};
+use regex::{Regex, RegexBuilder};
 
-/// The last line of what the compiler of regular expressions says: the one with the reason.
-pub fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default().trim();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+/// Steps back a single search may take.
+const MOST_STEPS: usize = 10_000_000;
+/// Bytes of a compiled expression.
+const MOST_BYTES: usize = 64 << 20;
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub enum Regexp {
+    /// Runs in linear time.
+    Linear(Regex),
+    /// Goes back and tries again.
+    Backtracking(Box<fancy_regex::Regex>),
 }
 
-/// The expression in the spelling of the `regex` crate.
-///
-/// Inside a class `[`, `&` and `~` are plain characters; a brace that starts no repetition is one as well; the end of
-/// the text is `\Z`; a letter without ASCII code and an angle bracket stand for themselves when escaped.
-pub fn from_python(pattern: &str) -> String {
-    let mut result = String::with_capacity(pattern.len() + 8);
-    let mut chars = pattern.chars().peekable();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('Z') if !in_class => result.push_str("\\z"),
-                Some(next) if matches!(next, '<' | '>') || !next.is_ascii() => result.push(next),
-                Some(next) => result.extend([c, next]),
-                None => result.push(c),
-            },
-            '[' if !in_class => {
-                in_class = true;
-                result.push(c);
-                result.extend(chars.next_if_eq(&'^'));
-                if chars.next_if_eq(&']').is_some() {
-                    result.push_str("\\]");
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                result.push(c);
-            }
-            '[' | '&' | '~' if in_class => result.extend(['\\', c]),
-            '{' if !in_class => match repetition(&chars) {
-                Some((text, length)) => {
-                    result.push_str(&text);
-                    chars.by_ref().take(length).for_each(drop);
-                }
-                None => result.push_str("\\{"),
-            },
-            _ => result.push(c),
+impl Regexp {
+    /// Compiles an expression as Python reads it.
+    ///
+    /// # Errors
+    /// [`Error::Regexp`] for what Python refuses, and for the little that no engine here can do.
+    pub fn from_python(pattern: &str, case: Case) -> Result<Self, Error> {
+        let translated = python::translate(pattern, case == Case::Ignore)
+            .map_err(|reason| unusable(pattern, reason))?;
+        if translated.needs_backtracking {
+            fancy_regex::RegexBuilder::new(&translated.text)
+                .backtrack_limit(MOST_STEPS)
+                .delegate_size_limit(MOST_BYTES)
+                .build()
+                .map(|regex| Self::Backtracking(Box::new(regex)))
+                .map_err(|error| unusable(pattern, last_line(&error.to_string())))
+        } else {
+            compile(&translated.text, pattern).map(Self::Linear)
         }
     }
-    result
+
+    /// Whether it is found in `text`; `unknown` if that takes too long to find out.
+    pub fn is_found(&self, text: &str, unknown: bool) -> bool {
+        match self {
+            Self::Linear(regex) => regex.is_match(text),
+            Self::Backtracking(regex) => regex.is_match(text).unwrap_or(unknown),
+        }
+    }
 }
 
-/// The repetition whose `{` was just read, and how many more characters it has; `None` if it is none.
-fn repetition(rest: &Peekable<Chars<'_>>) -> Option<(String, usize)> {
-    let inner: String = rest.clone().take_while(|c| *c != '}').collect();
-    if inner.is_empty() || rest.clone().nth(inner.chars().count()) != Some('}') {
-        return None;
+/// Compiles an expression of this program's own making; `pattern` is what the user wrote.
+///
+/// # Errors
+/// [`Error::Regexp`], for expressions that are too large.
+pub fn compile(regex: &str, pattern: &str) -> Result<Regex, Error> {
+    RegexBuilder::new(regex)
+        .size_limit(MOST_BYTES)
+        .build()
+        .map_err(|error| unusable(pattern, last_line(&error.to_string())))
+}
+
+fn unusable(pattern: &str, reason: String) -> Error {
+    Error::Regexp {
+        pattern: pattern.to_owned(),
+        reason,
     }
-    let (low, high) = inner.split_once(',').unwrap_or((&inner, &inner));
-    if !low.chars().chain(high.chars()).all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let low = if low.is_empty() { "0" } else { low };
-    let text = if inner.contains(',') {
-        format!("{{{low},{high}}}")
-    } else {
-        format!("{{{low}}}")
-    };
-    Some((text, inner.len() + 1))
+}
+
+/// The last line of what a compiler of regular expressions says: the one with the reason.
+fn last_line(text: &str) -> String {
+    let last = text.lines().last().unwrap_or_default().trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
-    fn what_differs_is_changed() {
-        for (python, rust) in [
-            ("[[a]b", r"[\[a]b"),
-            ("[]a]", r"[\]a]"),
-            ("[^]&&~]", r"[^\]\&\&\~]"),
-            (r"\[[\]]", r"\[[\]]"),
-            (r"x\Z", r"x\z"),
-            (r"a\", r"a\"),
-            ("a{2}b{2,}c{2,3}", "a{2}b{2,}c{2,3}"),
-            ("a{,3}b{,}", "a{0,3}b{0,}"),
-            ("{a,b}{}{x", r"\{a,b}\{}\{x"),
-            ("[{]{1}", "[{]{1}"),
-            (r"\<\é[\>]", "<é[>]"),
-        ] {
-            assert_eq!(from_python(python), rust);
-        }
+    fn what_takes_too_long_is_answered_as_asked() {
+        let regexp = Regexp::from_python("(?=(x+x+)+y)z", Case::Strict).unwrap();
+        let text = "x".repeat(64);
+        assert!(regexp.is_found(&text, true));
+        assert!(!regexp.is_found(&text, false));
     }
 
-    proptest! {
-        #[test]
-        fn no_text_is_trouble(pattern in r"[\[\]{}a,1^\\&-]{0,10}") {
-            let _ = regex::Regex::new(&from_python(&pattern));
+    #[test]
+    fn reasons_are_one_line() {
+        for bad in ["(a", "a**", r"\q", "(?<=a*)b", "[b-a]", "x{3,2}"] {
+            let error = Regexp::from_python(bad, Case::Strict).unwrap_err();
+            assert!(!error.to_string().contains('\n'), "{error}");
         }
     }
 }

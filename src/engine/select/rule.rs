@@ -5,11 +5,10 @@
 
 use super::filelist::{self, FilesFrom};
 use super::glob::Glob;
-use super::regexp::{self, one_line};
+use super::regexp::Regexp;
 use super::text;
 use super::{Candidate, Error, Shape, Verdict, is_older};
 use crate::engine::time::Timestamp;
-use regex::Regex;
 
 /// What a rule does with what it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl Rule {
 pub(super) enum Test {
     Glob(Action, Glob),
     Literal(Action, Case, String),
-    Regexp(Action, Regex),
+    Regexp(Action, Regexp),
     IfPresent(Vec<u8>),
     Devices,
     Foreign,
@@ -104,10 +103,10 @@ impl Test {
             Test::Glob(Action::Include, glob) => glob.include(text, candidate.shape),
             Test::Glob(Action::Exclude, glob) => excluded(glob.covers(text, candidate.shape)),
             Test::Literal(action, case, path) => literal(*action, *case, path, text),
-            Test::Regexp(action, regex) => regex.is_match(text).then_some(match action {
-                Action::Include => Verdict::Include,
-                Action::Exclude => Verdict::Exclude,
-            }),
+            Test::Regexp(Action::Include, regexp) => {
+                regexp.is_found(text, true).then_some(Verdict::Include)
+            }
+            Test::Regexp(Action::Exclude, regexp) => excluded(regexp.is_found(text, false)),
             Test::IfPresent(name) => {
                 excluded(candidate.shape == Shape::Dir && (candidate.contains)(name))
             }
@@ -196,6 +195,9 @@ impl<'a> Compiler<'a> {
             }
             Rule::ExcludeIfPresent(name) => {
                 self.on_disk_only("a rule on marker files")?;
+                if name.is_empty() {
+                    return Err(Error::EmptyPattern);
+                }
                 self.tests.insert(0, Test::IfPresent(name.clone()));
             }
             Rule::ExcludeDevices => self.tests.insert(0, Test::Devices),
@@ -295,15 +297,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn regexp(&mut self, action: Action, pattern: &[u8]) -> Result<(), Error> {
-        let text = text::decode(pattern);
-        let regex = regex::RegexBuilder::new(&regexp::from_python(&text))
-            .case_insensitive(self.case == Case::Ignore)
-            .build()
-            .map_err(|error| Error::Regexp {
-                pattern: text::printable(pattern),
-                reason: one_line(&error),
-            })?;
-        self.push_pattern(action, pattern, Test::Regexp(action, regex));
+        if pattern.is_empty() {
+            return Err(Error::EmptyPattern);
+        }
+        let regexp = Regexp::from_python(&text::decode(pattern), self.case)?;
+        self.push_pattern(action, pattern, Test::Regexp(action, regexp));
         Ok(())
     }
 

@@ -99,7 +99,7 @@ fn rules_for_an_archive_are_relative() {
 
 #[test]
 fn expressions_that_cannot_be_used_are_named() {
-    for bad in ["(?!a)b", "(a", r"(a)\1"] {
+    for bad in ["(?<=a*)b", "(a", r"\q"] {
         let rule = Rule::Regexp(Action::Exclude, bad.as_bytes().to_vec());
         let error = Selection::builder(b"/r").add(rule).build().unwrap_err();
         assert!(

@@ -5,7 +5,7 @@
 
 use super::options::StorageOptions;
 use super::transfer::Transfer;
-use super::{Location, Object, Storage};
+use super::{LocalObject, Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::io::Write;
 use std::path::Path;
@@ -28,6 +28,30 @@ impl<S: Storage> Checked<S> {
             backoff: options.backoff,
             transfer,
         }
+    }
+
+    /// Has `put` upload `from` as `name` until it shows there with its size.
+    fn checked(&self, name: &str, from: &Path, put: impl Fn() -> Result<()>) -> Result<()> {
+        let bytes = std::fs::metadata(from)
+            .map_err(|e| Error::io("read", from, e))?
+            .len();
+        let mut last = String::new();
+        for attempt in 1..=self.attempts {
+            put()?;
+            let Some(_) = self.fault(name, bytes)? else {
+                return Ok(());
+            };
+            // Some services show an object a moment late.
+            self.transfer.pause(self.backoff * attempt)?;
+            let Some(fault) = self.fault(name, bytes)? else {
+                return Ok(());
+            };
+            last = fault;
+        }
+        // Nothing that is known to be torn may keep a good name; the error below tells of it in any case.
+        let _ = self.inner.delete(name);
+        Err(Error::new(ErrorKind::Corrupt, last)
+            .with_hint("look at the free space and the quota of the target"))
     }
 
     /// What is wrong with the stored object, if anything.
@@ -60,27 +84,16 @@ impl<S: Storage> Storage for Checked<S> {
         self.inner.get(name, to)
     }
 
+    fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+        self.inner.open_local(name)
+    }
+
     fn put(&self, name: &str, from: &Path) -> Result<()> {
-        let bytes = std::fs::metadata(from)
-            .map_err(|e| Error::io("read", from, e))?
-            .len();
-        let mut last = String::new();
-        for attempt in 1..=self.attempts {
-            self.inner.put(name, from)?;
-            let Some(_) = self.fault(name, bytes)? else {
-                return Ok(());
-            };
-            // Some services show an object a moment late.
-            self.transfer.pause(self.backoff * attempt)?;
-            let Some(fault) = self.fault(name, bytes)? else {
-                return Ok(());
-            };
-            last = fault;
-        }
-        // Nothing that is known to be torn may keep a good name; the error below tells of it in any case.
-        let _ = self.inner.delete(name);
-        Err(Error::new(ErrorKind::Corrupt, last)
-            .with_hint("look at the free space and the quota of the target"))
+        self.checked(name, from, || self.inner.put(name, from))
+    }
+
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        self.checked(name, from, || self.inner.put_settled(name, from))
     }
 
     fn delete(&self, name: &str) -> Result<()> {

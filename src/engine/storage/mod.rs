@@ -22,8 +22,9 @@ use super::error::Result;
 use checked::Checked;
 use retry::Retry;
 use std::fmt;
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use transfer::Transfer;
 
@@ -78,6 +79,15 @@ impl fmt::Display for Location {
     }
 }
 
+/// An object that can be read where it is.
+#[derive(Debug)]
+pub struct LocalObject {
+    /// The file, at its beginning.
+    pub file: File,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
 /// A place that keeps named objects.
 ///
 /// # Contract (checked by the contract suite for every service)
@@ -98,8 +108,21 @@ pub trait Storage: Send + Sync {
     /// Copies an object's bytes to `to` and returns their number. After an error `to` holds a prefix: start anew.
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64>;
 
+    /// Opens an object that is a file of this machine, to be read where it is; `None` if it must be fetched with
+    /// [`get`](Self::get). An object is replaced, never changed, so an open one keeps its content.
+    fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+        let _ = name;
+        Ok(None)
+    }
+
     /// Uploads the file `from` as `name`, replacing an object of that name. Creates the target if needed.
     fn put(&self, name: &str, from: &Path) -> Result<()>;
+
+    /// As [`put`](Self::put), of a file whose bytes will never change: a service may give it a second name instead of
+    /// copying it. The caller may remove `from` afterwards.
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        self.put(name, from)
+    }
 
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
@@ -121,8 +144,14 @@ macro_rules! pass_on {
             fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
                 (**self).get(name, to)
             }
+            fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+                (**self).open_local(name)
+            }
             fn put(&self, name: &str, from: &Path) -> Result<()> {
                 (**self).put(name, from)
+            }
+            fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+                (**self).put_settled(name, from)
             }
             fn delete(&self, name: &str) -> Result<()> {
                 (**self).delete(name)

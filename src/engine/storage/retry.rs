@@ -6,7 +6,7 @@
 use super::names::random;
 use super::options::StorageOptions;
 use super::transfer::Transfer;
-use super::{Location, Object, Storage};
+use super::{LocalObject, Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::io::{self, Write};
 use std::path::Path;
@@ -99,8 +99,16 @@ impl<S: Storage> Storage for Retry<S> {
         })
     }
 
+    fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+        self.attempts(|| self.inner.open_local(name))
+    }
+
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         self.attempts(|| self.inner.put(name, from))
+    }
+
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        self.attempts(|| self.inner.put_settled(name, from))
     }
 
     fn delete(&self, name: &str) -> Result<()> {

@@ -113,6 +113,16 @@ impl Transfer {
         })
     }
 
+    /// Whether uploads have a pace to keep.
+    pub(super) fn paces_uploads(&self) -> bool {
+        self.upload.is_some()
+    }
+
+    /// Whether downloads have a pace to keep.
+    pub(super) fn paces_downloads(&self) -> bool {
+        self.download.is_some()
+    }
+
     /// A way to `to` at the pace of downloads.
     pub(super) fn download<'a>(&'a self, to: &'a mut dyn Write) -> Download<'a> {
         Download {

@@ -202,10 +202,15 @@ impl<'a> Walk<'a> {
     ///
     /// A hole counts: what it hides may have been selected before, and its directories must not be taken for deleted.
     fn select(&mut self, item: WalkItem) {
+        self.select_pending();
+        self.ready.push_back(item);
+    }
+
+    /// Hands out the directories that were waiting for something below them.
+    fn select_pending(&mut self) {
         for frame in &mut self.stack {
             self.ready.extend(frame.pending.take().map(WalkItem::from));
         }
-        self.ready.push_back(item);
     }
 
     fn enter(&mut self, frame: Frame) {
@@ -350,6 +355,10 @@ impl<'a> Walk<'a> {
             } else if self.wanted_unseen(&path) {
                 self.problem(&path, error, ProblemKind::Vanished);
             }
+            // COMPAT(dup all): the directories that lead to it are stored nevertheless.
+            if self.judge_unseen(&path, Shape::Other) == Verdict::Include {
+                self.select_pending();
+            }
             return Visit::Nothing;
         }
         if self.wanted_unseen(&path) {
@@ -366,18 +375,18 @@ impl<'a> Walk<'a> {
 
     /// Whether the rules may want a path of which nothing but the name is known.
     fn wanted_unseen(&self, path: &PathIndex) -> bool {
-        let judge = |shape| {
-            let nothing = |_: &[u8]| false;
-            let candidate = Candidate {
-                path,
-                shape,
-                mtime: i64::MAX,
-                is_foreign: false,
-                contains: &nothing,
-            };
-            self.source.selection().judge(&candidate)
-        };
-        judge(Shape::File) == Verdict::Include || judge(Shape::Dir) != Verdict::Exclude
+        self.judge_unseen(path, Shape::File) == Verdict::Include
+            || self.judge_unseen(path, Shape::Dir) != Verdict::Exclude
+    }
+
+    fn judge_unseen(&self, path: &PathIndex, shape: Shape) -> Verdict {
+        self.source.selection().judge(&Candidate {
+            path,
+            shape,
+            mtime: i64::MAX,
+            is_foreign: false,
+            contains: &|_: &[u8]| false,
+        })
     }
 
     fn problem(&self, path: &PathIndex, error: Errno, kind: ProblemKind) {

@@ -1,6 +1,6 @@
 //! Text to a tree of words: the grammar of the batch language, without arguments.
 
-use super::{ALONE, BatchError, Rough, WORDS, Word};
+use super::{ALONE, BatchError, Rough, TO_COME, WORDS, Word};
 use crate::plan::When;
 
 /// Deepest nesting of groups: more is no batch a person wrote.
@@ -83,7 +83,13 @@ fn token(word: &str) -> Result<Token, BatchError> {
     if ALONE.contains(&lower.as_str()) {
         return Err(BatchError::new(
             format!("{lower} is no part of a batch: it stands alone"),
-            None,
+            Some(format!("dupr PROFILE {lower}")),
+        ));
+    }
+    if TO_COME.contains(&lower.as_str()) {
+        return Err(BatchError::new(
+            format!("this dupr has no {lower} yet"),
+            Some("`dupr --help` lists the commands; docs/roadmap.md what is to come".to_owned()),
         ));
     }
     let known = WORDS.iter().map(|(text, _)| *text);

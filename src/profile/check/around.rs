@@ -1,13 +1,11 @@
-//! Checks what happens around a run: hooks, scripts beside the profile, reports.
+//! Checks what happens around a run: hooks, and scripts beside the profile.
 
 use super::Checker;
 use crate::profile::Age;
 use crate::profile::error::nearest;
-use crate::profile::file::{EmailFile, HookFile, ProfileFile};
-use crate::profile::settings::{Email, HOOKED_WORDS, Hook, HookMoment, MailTransport, OnFailure};
-use crate::profile::url;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::profile::file::{HookFile, ProfileFile};
+use crate::profile::settings::{HOOKED_WORDS, Hook, HookMoment, OnFailure};
+use std::path::Path;
 
 impl Checker<'_> {
     pub(super) fn hooks(&mut self, file: &ProfileFile) -> Vec<Hook> {
@@ -104,111 +102,6 @@ impl Checker<'_> {
             undo: None,
             timeout: None,
             on_failure: OnFailure::Abort,
-        })
-    }
-
-    pub(super) fn email(&mut self, file: &EmailFile, inline: bool) -> Option<Email> {
-        let key = "report.email";
-        let password = file
-            .password
-            .as_ref()
-            .and_then(|p| self.secret("report.email.password", p, inline));
-        for (i, to) in file.to.0.iter().enumerate() {
-            if !to.contains('@') && !to.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
-                || to.is_empty()
-            {
-                self.problem(
-                    &format!("{key}.to.{i}"),
-                    format!("{to:?} is not a mail address"),
-                    None,
-                );
-            }
-        }
-        if file.to.is_empty() {
-            self.problem(
-                key,
-                "the mail report says no recipient",
-                Some("write to = [\"me@example.org\"]".to_owned()),
-            );
-        }
-        let Some(from) = file.from.clone() else {
-            if !self.known_bad("report.email.from") {
-                self.problem(
-                    key,
-                    "the mail report says no sender",
-                    Some("write from = \"backup@example.org\"".to_owned()),
-                );
-            }
-            return None;
-        };
-        for (name, _) in file
-            .templates
-            .iter()
-            .filter(|(n, _)| !["subject", "text", "html"].contains(&n.as_str()))
-        {
-            let help = "possible: subject, text, html".to_owned();
-            self.problem(
-                &format!("{key}.templates.{name}"),
-                format!("there is no template {name:?}"),
-                Some(help),
-            );
-        }
-        let templates: BTreeMap<String, PathBuf> = file
-            .templates
-            .iter()
-            .map(|(name, path)| {
-                (
-                    name.clone(),
-                    self.path(&format!("{key}.templates.{name}"), path),
-                )
-            })
-            .collect();
-        let transport = match (&file.smtp, &file.sendmail) {
-            (Some(_), Some(_)) => {
-                self.problem(
-                    "report.email.sendmail",
-                    "smtp and sendmail are alternatives",
-                    Some("keep one of them".to_owned()),
-                );
-                return None;
-            }
-            (Some(url), None) => {
-                let scheme = url.split_once("://").map(|(s, rest)| (s, !rest.is_empty()));
-                if !matches!(scheme, Some(("smtp" | "smtps", true))) {
-                    let help = "write it as smtps://user@mail.example.org:465".to_owned();
-                    self.problem(
-                        "report.email.smtp",
-                        "not the URL of a mail server",
-                        Some(help),
-                    );
-                }
-                if url::password(url).is_some() && !inline {
-                    let help = "take it out and write password = { file = \"…\" }".to_owned();
-                    self.problem("report.email.smtp", "the URL holds a password", Some(help));
-                }
-                MailTransport::Smtp {
-                    url: url.clone(),
-                    password,
-                }
-            }
-            (None, Some(program)) => {
-                MailTransport::Sendmail(self.path("report.email.sendmail", program))
-            }
-            (None, None) => {
-                if !self.known_bad(key) {
-                    let help = "write smtp = \"smtps://user@host:465\" or sendmail = \"/usr/sbin/sendmail\"".to_owned();
-                    self.problem(key, "the mail report says no way to send", Some(help));
-                }
-                return None;
-            }
-        };
-        Some(Email {
-            to: file.to.0.clone(),
-            from,
-            transport,
-            when: file.when.0.clone(),
-            attach_log: file.attach_log,
-            templates,
         })
     }
 }

@@ -167,6 +167,10 @@ impl Checker<'_> {
                 Some("take it out and write password = { file = \"…\" }".to_owned()),
             );
         }
+        if let Err(e) = crate::engine::storage::TargetUrl::parse(url.expose()) {
+            let help = e.hint().map(str::to_owned);
+            self.problem(&format!("{key}.url"), e.to_string(), help);
+        }
         let name = file.name.clone().unwrap_or_else(|| {
             if i == 0 {
                 "first".into()

@@ -101,7 +101,6 @@ impl Checker<'_> {
             sign_passphrase: sign_passphrase.flatten(),
             compression: entry.compression,
             gpg_program: PathBuf::from(&entry.gpg_program),
-            gpg_options: entry.gpg_options.0.clone(),
         })
     }
 

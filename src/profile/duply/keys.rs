@@ -69,9 +69,7 @@ impl Import<'_> {
                 .flat_map(|o| o.split_whitespace())
                 .map(str::to_owned),
         );
-        if !options.is_empty() {
-            let _ = writeln!(out, "gpg-options = {}", list(&options));
-        }
+        self.gpg_options(&options);
         if self.params.no_compression {
             let _ = writeln!(out, "compression = \"none\"");
         }
@@ -86,6 +84,24 @@ impl Import<'_> {
                 "keys lie in the duply profile ({}): on a new machine run gpg --import on them",
                 exported.join(", ")
             ));
+        }
+    }
+
+    /// Options of gpg. What dupr does anyway needs no word; of the rest is told that it is left out.
+    fn gpg_options(&mut self, options: &[String]) {
+        let mut rest = options.iter().map(String::as_str).peekable();
+        let mut lost = Vec::new();
+        while let Some(option) = rest.next() {
+            match option {
+                "--batch" | "--no-tty" | "--quiet" | "-q" | "--pinentry-mode=loopback" => {}
+                "--pinentry-mode" if rest.next_if_eq(&"loopback").is_some() => {}
+                _ => lost.push(option),
+            }
+        }
+        if !lost.is_empty() {
+            self.params
+                .unknown
+                .push(format!("options of gpg: {}", lost.join(" ")));
         }
     }
 

@@ -49,8 +49,15 @@ impl Params {
             if params.flag(option) {
                 continue;
             }
-            let takes_value =
-                given.is_some() || rest.peek().is_some_and(|next| !next.starts_with('-'));
+            // The value of these is itself made of options.
+            let passes_on = matches!(
+                option,
+                "--gpg-options" | "--ssh-options" | "--rsync-options" | "--scp-command"
+            );
+            let takes_value = given.is_some()
+                || rest
+                    .peek()
+                    .is_some_and(|next| passes_on || !next.starts_with('-'));
             let value = if given.is_some() {
                 given
             } else if takes_value {
@@ -90,6 +97,7 @@ impl Params {
             | "--progress"
             | "--use-agent"
             | "--print-statistics"
+            | "--no-print-statistics"
             | "--log-timestamp"
             | "--s3-use-new-style"
             | "--s3-european-buckets"
@@ -155,6 +163,7 @@ impl Params {
                 self.target.push(("timeout", format!("\"{value}s\"")))
             }
             "--concurrency" => {}
+            "--ssh-options" => self.options.push(("ssh-options", value)),
             "--s3-region-name" => self.options.push(("region", value)),
             "--s3-endpoint-url" => self.options.push(("endpoint", value)),
             "--verbosity"

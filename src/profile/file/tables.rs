@@ -218,6 +218,10 @@ pub struct EmailFile {
     /// `smtps://user@host:465` or `smtp://user@host:587`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smtp: Option<String>,
+    /// Certificates (PEM) that may vouch for the server, beside those of the system. With it, TLS is demanded of
+    /// this very machine, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
     /// A local program instead of `smtp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sendmail: Option<String>,
@@ -238,6 +242,7 @@ impl Default for EmailFile {
             to: OneOrMany::default(),
             from: None,
             smtp: None,
+            ca_file: None,
             sendmail: None,
             password: None,
             when: List(vec![

@@ -10,17 +10,20 @@ use super::super::{Outcome, Report};
 use super::{Notifier, SecretReader, Sent, when};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
-use crate::profile::{Email, MailTransport};
+use crate::profile::{Email, MailServer, MailTransport};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::{SendmailTransport, SmtpTransport, Transport};
-use percent_encoding::percent_decode_str;
+use std::path::Path;
 use std::time::Duration;
 
 /// Time one step of a conversation with a server may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a certificate begins in a PEM file.
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// How often a server that says "later" is asked again, and the pause before.
 const RETRIES: u32 = 2;
@@ -32,96 +35,58 @@ pub struct EmailNotifier {
     pause: Duration,
 }
 
-/// A mail server, from a URL such as `smtps://user@mail.example.org:465`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Server {
-    /// TLS from the first byte (`smtps`); otherwise by STARTTLS.
-    tls_at_once: bool,
-    user: Option<String>,
-    host: String,
-    port: u16,
+/// A connection as the profile wants it: TLS with a certificate that is believed, except to this very machine.
+fn connect(
+    server: &MailServer,
+    password: Option<Secret>,
+    ca_file: Option<&Path>,
+) -> Result<SmtpTransport> {
+    let tls = || -> Result<TlsParameters> {
+        let mut builder = TlsParameters::builder(server.host.clone());
+        if let Some(path) = ca_file {
+            builder = certificates(path)?
+                .into_iter()
+                .fold(builder, TlsParametersBuilder::add_root_certificate);
+        }
+        builder
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Io, "cannot prepare TLS for mail").with_source(e))
+    };
+    let open = server.is_here() && ca_file.is_none();
+    let security = match (server.tls_at_once, open) {
+        (true, _) => Tls::Wrapper(tls()?),
+        (false, false) => Tls::Required(tls()?),
+        (false, true) => Tls::None,
+    };
+    let mut builder = SmtpTransport::builder_dangerous(&server.host)
+        .port(server.port)
+        .tls(security)
+        .timeout(Some(TIMEOUT));
+    if let (Some(user), Some(password)) = (&server.user, password) {
+        let text = password
+            .expose_str()
+            .ok_or_else(|| Error::new(ErrorKind::Usage, "mail password is not UTF-8"))?;
+        builder = builder.credentials(Credentials::new(user.clone(), text.to_owned()));
+    }
+    Ok(builder.build())
 }
 
-impl Server {
-    fn parse(url: &str) -> Result<Self> {
-        let wrong = |what: &str| {
-            Error::new(
-                ErrorKind::Usage,
-                format!(
-                    "{what} in the mail server {:?}",
-                    crate::profile::url::mask(url)
-                ),
-            )
-            .with_hint("write it as smtps://user@host:465, or smtp://user@host:587 for STARTTLS")
-        };
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("no scheme"))?;
-        let tls_at_once = match scheme {
-            "smtps" => true,
-            "smtp" => false,
-            _ => return Err(wrong("unknown scheme")),
-        };
-        let rest = rest.trim_end_matches('/');
-        let (user, host) = match rest.rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, rest),
-        };
-        let (host, port) = match host.strip_prefix('[').and_then(|h| h.split_once(']')) {
-            Some((address, port)) => (address, port.strip_prefix(':')),
-            None => host
-                .split_once(':')
-                .map_or((host, None), |(h, p)| (h, Some(p))),
-        };
-        let port = match port {
-            Some(text) => text
-                .parse()
-                .map_err(|_| wrong("a port that is no number"))?,
-            None if tls_at_once => 465,
-            None => 587,
-        };
-        if host.is_empty() {
-            return Err(wrong("no host"));
-        }
-        let user = user.map(|u| percent_decode_str(u).decode_utf8_lossy().into_owned());
-        Ok(Self {
-            tls_at_once,
-            user,
-            host: host.to_owned(),
-            port,
-        })
+/// The certificates of a PEM file.
+fn certificates(path: &Path) -> Result<Vec<Certificate>> {
+    let pem = std::fs::read(path).map_err(|e| Error::io("read the certificates in", path, e))?;
+    let none = || {
+        Error::new(
+            ErrorKind::Usage,
+            format!("{} holds no certificate in PEM form", path.display()),
+        )
+        .with_hint("ca-file under [report.email] names the certificate that signed the server's")
+    };
+    if !pem.windows(BEGIN.len()).any(|w| w == BEGIN) {
+        return Err(none());
     }
-
-    /// Whether it is this machine, so that nobody can listen in between.
-    fn is_here(&self) -> bool {
-        self.host == "localhost"
-            || self
-                .host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|a| a.is_loopback())
-    }
-
-    fn connect(&self, password: Option<Secret>) -> Result<SmtpTransport> {
-        let tls = || {
-            TlsParameters::new(self.host.clone()).map_err(|e| {
-                Error::new(ErrorKind::Io, "cannot prepare TLS for mail").with_source(e)
-            })
-        };
-        let security = match (self.tls_at_once, self.is_here()) {
-            (true, _) => Tls::Wrapper(tls()?),
-            (false, false) => Tls::Required(tls()?),
-            (false, true) => Tls::None,
-        };
-        let mut builder = SmtpTransport::builder_dangerous(&self.host)
-            .port(self.port)
-            .tls(security)
-            .timeout(Some(TIMEOUT));
-        if let (Some(user), Some(password)) = (&self.user, password) {
-            let text = password
-                .expose_str()
-                .ok_or_else(|| Error::new(ErrorKind::Usage, "mail password is not UTF-8"))?;
-            builder = builder.credentials(Credentials::new(user.clone(), text.to_owned()));
-        }
-        Ok(builder.build())
-    }
+    Certificate::from_pem(&pem)
+        .map(|c| vec![c])
+        .map_err(|e| none().with_source(e))
 }
 
 impl EmailNotifier {
@@ -179,10 +144,13 @@ impl EmailNotifier {
                 sent.map(|_| ())
                     .map_err(|e| Error::new(ErrorKind::Io, what).with_source(e))
             }
-            MailTransport::Smtp { url, password } => {
-                let server = Server::parse(url)?;
+            MailTransport::Smtp {
+                server,
+                password,
+                ca_file,
+            } => {
                 let password = password.as_ref().map(secrets).transpose()?;
-                let transport = server.connect(password)?;
+                let transport = connect(server, password, ca_file.as_deref())?;
                 let mut attempt = 0;
                 loop {
                     match transport.send(mail) {
@@ -191,7 +159,7 @@ impl EmailNotifier {
                             attempt += 1;
                             std::thread::sleep(self.pause);
                         }
-                        Err(e) => return Err(refused(&server, e)),
+                        Err(e) => return Err(refused(server, &e)),
                     }
                 }
             }
@@ -199,19 +167,72 @@ impl EmailNotifier {
     }
 }
 
-/// What a mail server's refusal means.
-fn refused(server: &Server, error: lettre::transport::smtp::Error) -> Error {
-    let kind = match error.status().map(u16::from) {
+/// What a mail server's refusal means, and what to do about it.
+fn refused(server: &MailServer, error: &lettre::transport::smtp::Error) -> Error {
+    let status = error.status().map(u16::from);
+    let kind = match status {
         Some(530 | 534 | 535 | 538 | 550..=554) => ErrorKind::Denied,
         Some(_) => ErrorKind::Io,
         None => ErrorKind::Unreachable,
     };
-    Error::new(
-        kind,
-        format!("cannot send mail through {}:{}", server.host, server.port),
-    )
-    .with_source(error)
-    .with_hint("`dupr mail-test` sends a test message once [report.email] is right")
+    // lettre's text ends with that of its source already.
+    let said = error.to_string();
+    let (why, hint) = match (&server.user, status) {
+        (Some(user), Some(534 | 535)) => (
+            format!("the login of {user} is denied: {said}"),
+            "look at the user in `smtp` and at `password` under [report.email]",
+        ),
+        _ => match trouble_with_tls(server, &said) {
+            Some(known) => known,
+            None => (
+                said,
+                "`dupr mail-test` sends a test message once [report.email] is right",
+            ),
+        },
+    };
+    let place = format!("{}:{}", server.host, server.port);
+    Error::new(kind, format!("cannot send mail through {place}: {why}")).with_hint(hint)
+}
+
+/// Why a connection was not secured, in words; rustls' own are names of variants.
+fn trouble_with_tls(server: &MailServer, said: &str) -> Option<(String, &'static str)> {
+    let host = &server.host;
+    let said_lower = said.to_lowercase();
+    let one_of = |words: &[&str]| words.iter().any(|w| said_lower.contains(w));
+    let (why, hint) = if one_of(&["notvalidforname", "not valid for name"]) {
+        (
+            format!("the certificate of the server is not for the name {host}"),
+            "write the name that stands in the certificate into `smtp`",
+        )
+    } else if one_of(&["unknownissuer", "causedasendentity", "badsignature"]) {
+        (
+            "the certificate of the server is signed by nobody this machine believes".to_owned(),
+            "if the authority is your own, name its certificate: ca-file under [report.email]",
+        )
+    } else if one_of(&["expired", "notvalidyet", "not valid yet"]) {
+        (
+            "the certificate of the server is not valid today".to_owned(),
+            "look at the certificate, and at the clock of this machine",
+        )
+    } else if one_of(&["certificate"]) {
+        (
+            format!("the certificate of the server is refused: {said}"),
+            "look at the certificate",
+        )
+    } else if server.tls_at_once && one_of(&["invalidcontenttype", "corrupt message"]) {
+        (
+            "the server does not speak TLS from the first byte".to_owned(),
+            "write smtp:// for STARTTLS, usually with port 587",
+        )
+    } else if one_of(&["starttls"]) {
+        (
+            "the server offers no TLS, and nothing is sent in the clear".to_owned(),
+            "smtps:// with port 465 may do",
+        )
+    } else {
+        return None;
+    };
+    Some((why, hint))
 }
 
 impl Notifier for EmailNotifier {

@@ -30,7 +30,9 @@ fn collection() -> Option<Bench> {
 
 /// Output without what may differ.
 fn comparable(text: &str) -> Vec<String> {
-    let inside = Regex::new(r"^(\. )?(DEBUG: to_|Need to use '|Deleting (complete|any incremental) |Duplicity backup complete)")
+    let inside = Regex::new(
+        r"^(\. )?(DEBUG: to_|Need to use '|Deleting (complete|any incremental) |Duplicity backup complete)",
+    )
     .expect("a pattern");
     let masked = [
         (r#"^(\. )?((Start|End|Elapsed)Time) .*"#, "$1$2"),

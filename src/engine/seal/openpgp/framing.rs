@@ -1,32 +1,40 @@
-//! A literal data packet of unknown length, written in parts.
+//! A packet of unknown length, written in parts.
 //!
 //! The library's own writer keeps 4 MiB back; volumes, sigtars and manifests are open at once, so this one keeps 64
-//! KiB. RFC 4880, 4.2.2.4 (partial lengths) and 5.9 (literal data).
+//! KiB. RFC 4880, 4.2.2.4 (partial lengths), 5.9 (literal data) and 5.13 (encrypted data).
 
 use std::io::{self, Write};
 
-/// New-format header of packet 11.
+/// New-format headers of packets.
 const LITERAL: u8 = 0xc0 | 11;
+const PROTECTED: u8 = 0xc0 | 18;
 
 /// Each part but the last holds 2^16 bytes.
 const PART_LOG2: u8 = 16;
 const PART_BYTES: usize = 1 << PART_LOG2;
 
-/// Binary data, no name, no date.
-const HEADER: [u8; 6] = [b'b', 0, 0, 0, 0, 0];
-
-/// Cuts content into the parts of a literal data packet.
-pub(super) struct LiteralFraming {
+/// Cuts content into the parts of a packet.
+pub(super) struct PacketFraming {
+    header: u8,
     part: Vec<u8>,
     started: bool,
 }
 
-impl LiteralFraming {
-    pub(super) fn new() -> Self {
-        let mut part = Vec::with_capacity(HEADER.len());
-        part.extend(HEADER);
+impl PacketFraming {
+    /// Frames literal data: binary, no name, no date.
+    pub(super) fn literal() -> Self {
+        Self::new(LITERAL, &[b'b', 0, 0, 0, 0, 0])
+    }
+
+    /// Frames encrypted data with a modification detection code: version 1.
+    pub(super) fn protected() -> Self {
+        Self::new(PROTECTED, &[1])
+    }
+
+    fn new(header: u8, first: &[u8]) -> Self {
         Self {
-            part,
+            header,
+            part: first.to_vec(),
             started: false,
         }
     }
@@ -53,7 +61,7 @@ impl LiteralFraming {
 
     fn start(&mut self, out: &mut dyn Write) -> io::Result<()> {
         if !self.started {
-            out.write_all(&[LITERAL])?;
+            out.write_all(&[self.header])?;
             self.started = true;
         }
         Ok(())
@@ -95,7 +103,7 @@ mod tests {
             0, 1, 185, 186, 187, 8377, 8378, 65_529, 65_530, 65_531, 131_066, 131_067, 300_000,
         ] {
             let content: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-            let mut framing = LiteralFraming::new();
+            let mut framing = PacketFraming::literal();
             let mut out = Vec::new();
             for piece in content.chunks(50_000) {
                 framing.write(piece, &mut out).unwrap();

@@ -40,6 +40,8 @@ pub(in crate::engine::seal) struct Head {
     pub ciphers: Vec<u8>,
     /// What follows.
     pub container: Container,
+    /// Bytes before that.
+    pub bytes: usize,
 }
 
 /// Reads the head of a message and gives back a reader that still has it.
@@ -91,9 +93,11 @@ fn parse(bytes: &[u8]) -> Result<Head, Trouble> {
         passphrases: 0,
         ciphers: Vec::new(),
         container: Container::Protected,
+        bytes: 0,
     };
     let mut rest = bytes;
     loop {
+        head.bytes = bytes.len() - rest.len();
         let tag = tag(rest)?;
         match tag {
             PROTECTED => {
@@ -199,12 +203,9 @@ fn long_enough(bytes: &[u8]) -> Result<(), Trouble> {
     }
 }
 
-/// The whole message again: the bytes peeked at, then the rest.
-pub(in crate::engine::seal) fn whole(
-    head: Vec<u8>,
-    rest: Box<dyn Read + Send>,
-) -> impl Read + Send {
-    io::Cursor::new(head).chain(rest)
+/// The bytes peeked at, then the rest.
+pub(super) fn whole(head: Vec<u8>, rest: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+    Box::new(io::Cursor::new(head).chain(rest))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! with a modification detection code. docs/format.md, "Encryption", lists what duplicity's gpg writes; RFC 4880
 //! describes the packets.
 
+mod container;
 mod framing;
 pub(super) mod head;
 pub(super) mod read;

@@ -1,25 +1,30 @@
 //! Reads encrypted messages in process.
 //!
+//! The usual container is opened by our own reader and the library only sees the packets inside; what our reader does
+//! not know (another cipher than AES, AEAD, session key packets of later versions) the library reads as a whole.
+//!
 //! The last stretch of content is held back until everything after it was read and checked, so a reader that gets to
 //! the end without an error has read exactly what was encrypted. Who stops earlier knows nothing.
 
+use super::container::{self, ContainerReader};
+use super::head::{Head, whole};
 use super::unlock::Secrets;
 use super::{POLICY, checked};
 use crate::engine::error::{Error, ErrorKind, Result};
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::SessionKey;
-use sequoia_openpgp::packet::{PKESK, SKESK};
+use sequoia_openpgp::packet::{PKESK, Packet, SKESK};
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::parse::stream::{
-    DecryptionHelper, Decryptor, DecryptorBuilder, MessageLayer, MessageStructure,
-    VerificationHelper,
+    DecryptionHelper, DecryptorBuilder, MessageLayer, MessageStructure, VerificationHelper,
+    VerifierBuilder,
 };
 use sequoia_openpgp::types::SymmetricAlgorithm;
-use sequoia_openpgp::{Fingerprint, KeyHandle};
+use sequoia_openpgp::{Fingerprint, KeyHandle, PacketPile};
 use std::io::{self, Read};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Content held back, and as much again read ahead.
 const HELD_BACK_BYTES: usize = 512 * 1024;
@@ -35,7 +40,7 @@ pub(in crate::engine::seal) struct RequiredSigner {
 
 /// Reads one message. See the module for what an end without error means.
 pub(in crate::engine::seal) struct MessageReader {
-    decryptor: Decryptor<'static, Helper>,
+    content: Box<dyn Read + Send>,
     trouble: Trouble,
     failed: bool,
 }
@@ -43,34 +48,38 @@ pub(in crate::engine::seal) struct MessageReader {
 /// The first error that is not the library's. It takes any error below it for damage, and would hide an outage.
 type Trouble = Arc<Mutex<Option<Error>>>;
 
+/// The container of a message whose packets the library reads.
+type Container = Arc<Mutex<ContainerReader<Box<dyn Read + Send>>>>;
+
 impl MessageReader {
-    /// Opens a message; `input` stands at its first byte.
+    /// Opens the message that consists of `seen`, which begins with `head`, and of `rest`.
     pub(in crate::engine::seal) fn open(
-        input: impl Read + Send + 'static,
+        head: &Head,
+        mut seen: Vec<u8>,
+        rest: Box<dyn Read + Send>,
         secrets: Arc<Secrets>,
         signer: Option<RequiredSigner>,
     ) -> Result<Self> {
         let trouble = Trouble::default();
-        let input = Input {
-            inner: Mutex::new(input),
-            trouble: Arc::clone(&trouble),
-        };
-        let helper = Helper {
+        let mut helper = Helper {
             secrets,
             signer,
             trouble: Arc::clone(&trouble),
+            container: None,
         };
-        let decryptor = survive(|| {
-            let builder = checked(DecryptorBuilder::from_reader(input), ErrorKind::Corrupt)?
-                .buffer_size(HELD_BACK_BYTES);
-            checked(
-                builder.with_policy(&*POLICY, None, helper),
-                ErrorKind::Corrupt,
-            )
-        });
-        match decryptor {
-            Ok(decryptor) => Ok(Self {
-                decryptor,
+        let content = match survive(|| helper.unlock(head, &seen))? {
+            Some(decryptor) => {
+                seen.drain(..head.bytes);
+                let container = ContainerReader::open(whole(seen, rest), decryptor)?;
+                let container = Arc::new(Mutex::new(container));
+                helper.container = Some(Arc::clone(&container));
+                survive(|| packets_of(container, helper))
+            }
+            None => survive(|| packets_in(whole(seen, rest), helper)),
+        };
+        match content {
+            Ok(content) => Ok(Self {
+                content,
                 trouble,
                 failed: false,
             }),
@@ -79,12 +88,40 @@ impl MessageReader {
     }
 }
 
+/// Has the library read the packets inside a container.
+fn packets_of(container: Container, helper: Helper) -> Result<Box<dyn Read + Send>> {
+    let input = Input {
+        inner: container,
+        trouble: Arc::clone(&helper.trouble),
+    };
+    let builder = checked(VerifierBuilder::from_reader(input), ErrorKind::Corrupt)?
+        .buffer_size(HELD_BACK_BYTES);
+    Ok(Box::new(checked(
+        builder.with_policy(&*POLICY, None, helper),
+        ErrorKind::Corrupt,
+    )?))
+}
+
+/// Has the library read a whole message.
+fn packets_in(message: Box<dyn Read + Send>, helper: Helper) -> Result<Box<dyn Read + Send>> {
+    let input = Input {
+        inner: Arc::new(Mutex::new(message)),
+        trouble: Arc::clone(&helper.trouble),
+    };
+    let builder = checked(DecryptorBuilder::from_reader(input), ErrorKind::Corrupt)?
+        .buffer_size(HELD_BACK_BYTES);
+    Ok(Box::new(checked(
+        builder.with_policy(&*POLICY, None, helper),
+        ErrorKind::Corrupt,
+    )?))
+}
+
 impl Read for MessageReader {
     fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
         if self.failed {
             return Err(Error::new(ErrorKind::Corrupt, "reading goes on after an error").into());
         }
-        survive(|| Ok(self.decryptor.read(data)?)).map_err(|error| {
+        survive(|| Ok(self.content.read(data)?)).map_err(|error| {
             // The library keeps no state that could be asked again.
             self.failed = true;
             cause(&self.trouble, error).into()
@@ -102,10 +139,7 @@ fn survive<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// What really went wrong: the error of the input or of the signer check, if there was one.
 fn cause(trouble: &Trouble, error: Error) -> Error {
-    let own = trouble
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let own = locked(trouble).take();
     own.unwrap_or_else(|| match error.kind() {
         // The library's decoders have no kinds of their own.
         ErrorKind::Io => {
@@ -117,22 +151,16 @@ fn cause(trouble: &Trouble, error: Error) -> Error {
 
 /// An input the library accepts: it asks for `Sync`, though it never shares it.
 struct Input<R> {
-    inner: Mutex<R>,
+    inner: Arc<Mutex<R>>,
     trouble: Trouble,
 }
 
 impl<R: Read> Read for Input<R> {
     fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
-        match self
-            .inner
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .read(data)
-        {
+        match locked(&self.inner).read(data) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 let told = io::Error::new(error.kind(), "the input failed");
-                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-                trouble.get_or_insert(Error::from(error));
+                locked(&self.trouble).get_or_insert(Error::from(error));
                 Err(told)
             }
             read => read,
@@ -140,17 +168,85 @@ impl<R: Read> Read for Input<R> {
     }
 }
 
-/// Answers the library's questions about keys.
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Finds the session key, and answers the library's questions about keys.
 struct Helper {
     secrets: Arc<Secrets>,
     signer: Option<RequiredSigner>,
     trouble: Trouble,
+    /// Set if the library sees only the packets inside the container.
+    container: Option<Container>,
 }
 
 /// Tries a session key; true if it fits.
 type Try<'a> = dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool + 'a;
 
 impl Helper {
+    /// The session key at work, or `None` if the message is left to the library.
+    fn unlock(&self, head: &Head, seen: &[u8]) -> Result<Option<container::Decryptor>> {
+        let Some((keys, container)) = seen.split_at_checked(head.bytes) else {
+            return Ok(None);
+        };
+        let Some(first) = container::first_octets(container) else {
+            return Ok(None);
+        };
+        let Ok(packets) = PacketPile::from_bytes(keys) else {
+            return Ok(None);
+        };
+        let (mut pkesks, mut skesks) = (Vec::new(), Vec::new());
+        for packet in packets.into_children() {
+            match packet {
+                Packet::PKESK(packet @ PKESK::V3(_)) => pkesks.push(packet),
+                Packet::SKESK(packet @ SKESK::V4(_)) => skesks.push(packet),
+                Packet::Marker(_) => {}
+                _ => return Ok(None),
+            }
+        }
+        let mut found = None;
+        self.find_key(&pkesks, &skesks, None, &mut |cipher, key| {
+            let Some(cipher) = cipher.filter(|cipher| container::Decryptor::is_ours(*cipher))
+            else {
+                // May be right: the library can tell.
+                return true;
+            };
+            let fits = container::Decryptor::new(cipher, key)
+                .is_some_and(|decryptor| decryptor.fits(first));
+            if fits {
+                found = container::Decryptor::new(cipher, key);
+            }
+            fits
+        })?;
+        Ok(found)
+    }
+
+    /// Tries all keys and passphrases until one fits.
+    fn find_key(
+        &self,
+        pkesks: &[PKESK],
+        skesks: &[SKESK],
+        cipher: Option<SymmetricAlgorithm>,
+        fits: &mut Try,
+    ) -> Result<()> {
+        if pkesks
+            .iter()
+            .any(|packet| self.try_keys(packet, cipher, fits))
+        {
+            return Ok(());
+        }
+        for (number, passphrase) in self.secrets.passphrases() {
+            for packet in skesks {
+                if self.try_passphrase(packet, number, passphrase.expose(), fits)? {
+                    self.secrets.was_good(number);
+                    return Ok(());
+                }
+            }
+        }
+        Err(no_key(pkesks, skesks))
+    }
+
     fn try_keys(&self, packet: &PKESK, cipher: Option<SymmetricAlgorithm>, fits: &mut Try) -> bool {
         let recipient = packet.recipient();
         self.secrets
@@ -197,21 +293,8 @@ impl DecryptionHelper for Helper {
         cipher: Option<SymmetricAlgorithm>,
         fits: &mut dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool,
     ) -> openpgp::Result<Option<Cert>> {
-        if pkesks
-            .iter()
-            .any(|packet| self.try_keys(packet, cipher, fits))
-        {
-            return Ok(None);
-        }
-        for (number, passphrase) in self.secrets.passphrases() {
-            for packet in skesks {
-                if self.try_passphrase(packet, number, passphrase.expose(), fits)? {
-                    self.secrets.was_good(number);
-                    return Ok(None);
-                }
-            }
-        }
-        Err(no_key(pkesks, skesks).into())
+        self.find_key(pkesks, skesks, cipher, fits)?;
+        Ok(None)
     }
 }
 
@@ -246,6 +329,13 @@ impl VerificationHelper for Helper {
 
     /// Called when the whole message was read, before the content held back is given out.
     fn check(&mut self, structure: MessageStructure) -> openpgp::Result<()> {
+        if let Some(container) = &self.container {
+            locked(container).check().map_err(|error| {
+                let told = error.to_string();
+                locked(&self.trouble).get_or_insert(Error::from(error));
+                openpgp::Error::MalformedMessage(told)
+            })?;
+        }
         let Some(signer) = &self.signer else {
             return Ok(());
         };
@@ -266,7 +356,7 @@ impl VerificationHelper for Helper {
         }
         let error = not_signed_by(&signer.name, &others.join("; "));
         let told = error.to_string();
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *locked(&self.trouble) = Some(error);
         Err(openpgp::Error::BadSignature(told).into())
     }
 }
@@ -286,3 +376,6 @@ pub(in crate::engine::seal) fn same_key(fingerprint: &Fingerprint, hex: &str) ->
     hex.parse::<KeyHandle>()
         .is_ok_and(|handle| handle.aliases(KeyHandle::from(fingerprint)))
 }
+
+#[cfg(test)]
+mod tests;

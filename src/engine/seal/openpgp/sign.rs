@@ -73,13 +73,13 @@ impl Signing {
     }
 
     /// The packet that announces the signature.
-    pub(super) fn one_pass(key: &SigningKey) -> Packet {
+    pub(super) fn one_pass(key: &SigningKey) -> Result<Vec<u8>> {
         let mut packet = OnePassSig3::new(SignatureType::Binary);
         packet.set_pk_algo(key.public.pk_algo());
         packet.set_hash_algo(HASH);
         packet.set_issuer(key.public.keyid());
         packet.set_last(true);
-        packet.into()
+        serialized(&packet.into())
     }
 
     /// Covers more content.
@@ -91,8 +91,8 @@ impl Signing {
         Ok(())
     }
 
-    /// Signs what was covered and writes the signature packet.
-    pub(super) fn finish(self, out: &mut (dyn Write + Send + Sync)) -> Result<()> {
+    /// Signs what was covered; gives the signature packet.
+    pub(super) fn finish(self) -> Result<Vec<u8>> {
         let signature = match self.maker {
             Maker::Here { mut pair, hash } => {
                 let builder = SignatureBuilder::new(SignatureType::Binary);
@@ -119,6 +119,13 @@ impl Signing {
                 signature
             }
         };
-        checked(Packet::from(signature).serialize(out), ErrorKind::Io)
+        serialized(&signature.into())
     }
+}
+
+/// The packet as it is written.
+pub(super) fn serialized(packet: &Packet) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    checked(packet.serialize(&mut bytes), ErrorKind::Internal)?;
+    Ok(bytes)
 }

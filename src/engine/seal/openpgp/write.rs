@@ -3,8 +3,9 @@
 //! From top to bottom: signature and literal packet, deflate, encryption, output. Each layer streams; what is held
 //! back does not depend on time, so neither do the estimates.
 
-use super::framing::LiteralFraming;
-use super::sign::{Signing, SigningKey};
+use super::container::ContainerWriter;
+use super::framing::PacketFraming;
+use super::sign::{Signing, SigningKey, serialized};
 use super::{checked, unlock::PassphraseKey};
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::seal::SealWriter;
@@ -12,11 +13,8 @@ use crate::engine::seal::deflate::{DeflateWriter, Pool};
 use sequoia_openpgp::Packet;
 use sequoia_openpgp::crypto::SessionKey;
 use sequoia_openpgp::packet::{Key, PKESK, SKESK, key, pkesk::PKESK3, skesk::SKESK4};
-use sequoia_openpgp::serialize::Serialize;
-use sequoia_openpgp::serialize::stream::{Encryptor, Message};
 use sequoia_openpgp::types::SymmetricAlgorithm;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What gpg has used since 2.1 and can read since 1.0.
 pub(super) const CIPHER: SymmetricAlgorithm = SymmetricAlgorithm::AES256;
@@ -47,19 +45,17 @@ pub(in crate::engine::seal) enum Lock {
 /// Writes one message.
 pub(in crate::engine::seal) struct MessageWriter {
     body: Body,
-    literal: LiteralFraming,
+    literal: PacketFraming,
     signing: Option<Signing>,
-    out: Output,
     /// Bytes besides the body's.
     overhead: u64,
 }
 
+type Container = ContainerWriter<Box<dyn Write + Send>>;
+
 enum Body {
-    Deflated(DeflateWriter<Message<'static>>),
-    Plain {
-        message: Message<'static>,
-        bytes: u64,
-    },
+    Deflated(DeflateWriter<Container>),
+    Plain { container: Container, bytes: u64 },
 }
 
 impl MessageWriter {
@@ -68,41 +64,36 @@ impl MessageWriter {
         lock: &Lock,
         signer: Option<&SigningKey>,
         deflate: Option<(&Pool, usize)>,
-        out: Box<dyn Write + Send>,
+        mut out: Box<dyn Write + Send>,
     ) -> Result<Self> {
         let (session_key, keys) = lock.session_key()?;
-        let out = Output(Arc::new(Mutex::new(out)));
-        let mut message = Message::new(out.clone());
         let mut overhead = CONTAINER_BYTES;
         for packet in keys {
-            let mut bytes = Vec::new();
-            checked(packet.serialize(&mut bytes), ErrorKind::Internal)?;
+            let bytes = serialized(&packet)?;
             overhead += bytes.len() as u64;
-            message.write_all(&bytes)?;
+            out.write_all(&bytes)?;
         }
-        let encryptor = checked(
-            Encryptor::with_session_key(message, CIPHER, session_key),
-            ErrorKind::Internal,
-        )?;
-        let mut message = checked(encryptor.build(), ErrorKind::Io)?;
+        let mut container = ContainerWriter::start(&session_key, out)?;
         let mut body = match deflate {
             Some((pool, block_bytes)) => {
-                message.write_all(&COMPRESSED_ZIP)?;
-                Body::Deflated(DeflateWriter::new(pool, block_bytes, message)?)
+                container.write_all(&COMPRESSED_ZIP)?;
+                Body::Deflated(DeflateWriter::new(pool, block_bytes, container)?)
             }
-            None => Body::Plain { message, bytes: 0 },
+            None => Body::Plain {
+                container,
+                bytes: 0,
+            },
         };
         let mut signing = None;
         if let Some(key) = signer {
             overhead += SIGNATURE_BYTES;
-            checked(Signing::one_pass(key).serialize(&mut body), ErrorKind::Io)?;
+            body.write_all(&Signing::one_pass(key)?)?;
             signing = Some(Signing::start(key)?);
         }
         Ok(Self {
             body,
-            literal: LiteralFraming::new(),
+            literal: PacketFraming::literal(),
             signing,
-            out,
             overhead,
         })
     }
@@ -165,20 +156,17 @@ impl SealWriter for MessageWriter {
             mut body,
             literal,
             signing,
-            mut out,
             ..
         } = *self;
         literal.finish(&mut body)?;
         if let Some(signing) = signing {
-            signing.finish(&mut body)?;
+            body.write_all(&signing.finish()?)?;
         }
-        let message = match body {
+        let container = match body {
             Body::Deflated(deflate) => deflate.finish()?.0,
-            Body::Plain { message, .. } => message,
+            Body::Plain { container, .. } => container,
         };
-        checked(message.finalize(), ErrorKind::Io)?;
-        // The library drops its output without a flush, and a buffer's error would be lost.
-        Ok(out.flush()?)
+        Ok(container.finish()?.flush()?)
     }
 }
 
@@ -195,8 +183,8 @@ impl Write for Body {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match self {
             Body::Deflated(deflate) => deflate.write(data),
-            Body::Plain { message, bytes } => {
-                let n = message.write(data)?;
+            Body::Plain { container, bytes } => {
+                let n = container.write(data)?;
                 *bytes += n as u64;
                 Ok(n)
             }
@@ -205,25 +193,5 @@ impl Write for Body {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// The output, also within reach when the library has it. Never used from two threads at once.
-#[derive(Clone)]
-struct Output(Arc<Mutex<Box<dyn Write + Send>>>);
-
-impl Write for Output {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .flush()
     }
 }

@@ -6,7 +6,7 @@
 
 use super::super::names;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage};
+use super::super::{LocalObject, Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
 use rustix::fs::FlockOperation;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -95,6 +95,13 @@ impl LocalStorage {
                 return Ok((file, path));
             }
         }
+    }
+
+    /// Gives a whole temp file its name, durably.
+    fn install(&self, file: &File, temp: &TempPath, path: &Path) -> Result<()> {
+        file.sync_all().map_err(|e| trouble("write", path, e))?;
+        fs::rename(&temp.0, path).map_err(|e| trouble("write", path, e))?;
+        sync_dir(&self.dir)
     }
 
     /// Removes temp files of dead runs, once per opened target. Failures do not matter here.
@@ -189,11 +196,22 @@ impl Storage for LocalStorage {
         }
     }
 
+    fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
+        // A limit is there to spare the disk or the mount; only `get` keeps it.
+        if self.transfer.paces_downloads() {
+            return Ok(None);
+        }
+        let path = self.path(name)?;
+        let file = File::open(&path).map_err(|e| trouble("read", &path, e))?;
+        // Over a network two passes may cost twice.
+        Ok((!is_mounted(&file)).then_some(LocalObject { file, path }))
+    }
+
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         let path = self.path(name)?;
         let mut upload = self.transfer.upload(from)?;
         self.create_dir()?;
-        let (mut file, mut temp) = self.temp()?;
+        let (mut file, temp) = self.temp()?;
         self.sweep(&file);
         loop {
             let piece = upload.next(PIECE)?;
@@ -203,10 +221,25 @@ impl Storage for LocalStorage {
             file.write_all(&piece)
                 .map_err(|e| trouble("write", &path, e))?;
         }
-        file.sync_all().map_err(|e| trouble("write", &path, e))?;
-        fs::rename(&temp.0, &path).map_err(|e| trouble("write", &path, e))?;
-        temp.0.clear();
-        sync_dir(&self.dir)
+        self.install(&file, &temp, &path)
+    }
+
+    fn put_settled(&self, name: &str, from: &Path) -> Result<()> {
+        let path = self.path(name)?;
+        if self.transfer.paces_uploads() {
+            return self.put(name, from);
+        }
+        self.transfer.check()?;
+        self.create_dir()?;
+        let temp = self.dir.join(names::temp());
+        // Another file system, one without links, or a file of somebody else.
+        if fs::hard_link(from, &temp).is_err() {
+            return self.put(name, from);
+        }
+        let temp = TempPath(temp);
+        let file = File::open(&temp.0).map_err(|e| trouble("read", from, e))?;
+        self.sweep(&file);
+        self.install(&file, &temp, &path)
     }
 
     fn delete(&self, name: &str) -> Result<()> {
@@ -220,15 +253,31 @@ impl Storage for LocalStorage {
     }
 }
 
-/// Removes the temp file it names, if any, when an upload fails.
+/// Removes the temp file it names, if it is still there: when an upload failed, or when the file had its name already,
+/// for then renaming does nothing.
 struct TempPath(PathBuf);
 
 impl Drop for TempPath {
     fn drop(&mut self) {
-        if !self.0.as_os_str().is_empty() {
-            let _ = fs::remove_file(&self.0);
-        }
+        let _ = fs::remove_file(&self.0);
     }
+}
+
+/// Whether a file lies on a file system that brings it from elsewhere, so that reading it twice may fetch it twice.
+fn is_mounted(file: &File) -> bool {
+    // NFS, SMB (three generations), FUSE, 9P, AFS, Ceph, Coda; numbers of linux/magic.h.
+    const ELSEWHERE: [u32; 9] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x0102_1997,
+        0x5346_414f,
+        0x00c3_6400,
+        0x7375_7245,
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|fs| ELSEWHERE.contains(&(fs.f_type as u32)))
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
@@ -284,6 +333,24 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_read_where_they_lie_unless_downloads_have_a_limit() {
+        let dir = tempfile::tempdir().expect("dir");
+        fs::write(dir.path().join("x"), b"12").expect("file");
+        let there = storage(dir.path()).open_local("x").expect("open");
+        assert_eq!(there.expect("a file").path, dir.path().join("x"));
+        let options = StorageOptions {
+            download_rate: std::num::NonZeroU64::new(1000),
+            ..StorageOptions::default()
+        };
+        let paced = LocalStorage::new(
+            dir.path().to_path_buf(),
+            Location::masked("file:///x"),
+            Arc::new(Transfer::new(&options)),
+        );
+        assert!(paced.open_local("x").expect("open").is_none());
+    }
+
+    #[test]
     fn directories_and_objects_are_for_the_owner_alone() {
         let root = tempfile::tempdir().expect("dir");
         let dir = root.path().join("a/b");
@@ -303,7 +370,47 @@ mod tests {
     }
 
     #[test]
+    fn a_settled_file_is_linked_if_it_can_be_and_copied_if_not() {
+        let root = tempfile::tempdir().expect("dir");
+        let dir = root.path().join("target");
+        let put = |name: &str, from: &Path, storage: &LocalStorage| {
+            storage.put_settled(name, from).expect("put");
+            let there = fs::metadata(dir.join(name)).expect("object");
+            there.ino() == fs::metadata(from).expect("source").ino()
+        };
+        let mut file = tempfile::NamedTempFile::new_in(root.path()).expect("temp file");
+        file.write_all(b"settled").expect("written");
+        assert!(put("linked", file.path(), &storage(&dir)));
+        assert!(put("linked", file.path(), &storage(&dir)), "over itself");
+        let options = StorageOptions {
+            upload_rate: std::num::NonZeroU64::new(1_000_000),
+            ..StorageOptions::default()
+        };
+        let paced = LocalStorage::new(
+            dir.clone(),
+            Location::masked("file:///x"),
+            Arc::new(Transfer::new(&options)),
+        );
+        assert!(!put("copied", file.path(), &paced));
+        file.close().expect("removed");
+        for name in ["linked", "copied"] {
+            assert_eq!(fs::read(dir.join(name)).expect("object"), b"settled");
+        }
+        assert_eq!(names(&dir), ["copied", "linked"]);
+    }
+
+    #[test]
     fn a_failed_upload_leaves_nothing() {
+        let root = tempfile::tempdir().expect("dir");
+        let from = root.path().join("from");
+        fs::write(&from, b"1").expect("source");
+        fs::create_dir_all(root.path().join("target/x")).expect("dir");
+        storage(&root.path().join("target"))
+            .put_settled("x", &from)
+            .expect_err("a directory is in the way");
+        assert_eq!(names(&root.path().join("target")), ["x"]);
+        assert!(from.exists());
+
         let dir = tempfile::tempdir().expect("dir");
         // Renaming a file over a directory fails, after all bytes are written.
         fs::create_dir(dir.path().join("x")).expect("dir");

@@ -1,0 +1,243 @@
+//! Fetches volumes before they are asked for, in the order in which they will be.
+//!
+//! That order is known: a volume is opened when all streams have come to its first path. A few threads work through
+//! it and stay a bounded number of volumes ahead, which is the spool space they take. A volume that none of them has
+//! begun is fetched by whoever asks for it, so nobody ever waits for work that has not started. What went wrong is
+//! told when the volume is asked for, never before.
+
+use crate::engine::collection::StoredFile;
+use crate::engine::context::Context;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::manifest::HashKind;
+use crate::engine::path::PathIndex;
+use crate::engine::target::Engine;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::Scope;
+
+/// Volumes that are being fetched, or were and have not been asked for.
+const AHEAD: usize = 2;
+
+/// A volume that will be asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Its first path.
+    pub start: PathIndex,
+    /// Index of its set.
+    pub set: usize,
+    /// Its number in the set.
+    pub number: u32,
+    /// The file.
+    pub file: StoredFile,
+    /// What its hash must be.
+    pub hash: Option<(HashKind, String)>,
+}
+
+/// Where volumes come from.
+pub(super) struct Fetcher<'e> {
+    engine: &'e Engine,
+    cx: &'e Context<'e>,
+    jobs: Vec<Wanted>,
+    /// Where the job of a set and volume is.
+    index: BTreeMap<(usize, u32), usize>,
+    state: Mutex<State>,
+    changed: Condvar,
+    halted: AtomicBool,
+}
+
+struct State {
+    slots: Vec<Slot>,
+    /// The first that may not have been begun.
+    next: usize,
+    /// How many are busy or done.
+    ahead: usize,
+}
+
+enum Slot {
+    Waiting,
+    Busy,
+    Done(Result<File>),
+    Taken,
+}
+
+impl<'e> Fetcher<'e> {
+    /// Starts fetching on threads of `scope`; they end with the work, or when the [`Halt`] is dropped.
+    pub(super) fn start<'s>(
+        scope: &'s Scope<'s, '_>,
+        engine: &'e Engine,
+        mut jobs: Vec<Wanted>,
+        cx: &'e Context<'e>,
+    ) -> (Arc<Self>, Halt<'e>)
+    where
+        'e: 's,
+    {
+        jobs.sort_by(|a, b| (&a.start, a.set, a.number).cmp(&(&b.start, b.set, b.number)));
+        let index = jobs.iter().enumerate();
+        let index = index.map(|(i, job)| ((job.set, job.number), i)).collect();
+        let slots = jobs.iter().map(|_| Slot::Waiting).collect();
+        // One volume is needed at once; there is nothing to gain.
+        let threads = match jobs.len() {
+            0 | 1 => 0,
+            _ => AHEAD.min(cx.threads.max(1)),
+        };
+        let fetcher = Arc::new(Self {
+            engine,
+            cx,
+            jobs,
+            index,
+            state: Mutex::new(State {
+                slots,
+                next: 0,
+                ahead: 0,
+            }),
+            changed: Condvar::new(),
+            halted: AtomicBool::new(false),
+        });
+        for _ in 0..threads {
+            let fetcher = Arc::clone(&fetcher);
+            // Without the thread it is slower, that is all.
+            let _ = std::thread::Builder::new()
+                .name("dupr-fetch".into())
+                .spawn_scoped(scope, move || fetcher.work());
+        }
+        let halt = Halt(Arc::clone(&fetcher));
+        (fetcher, halt)
+    }
+
+    /// The content of a volume, checked; see [`Engine::download`]. Each can be asked for once.
+    ///
+    /// # Errors
+    /// Those of the download.
+    pub(super) fn take(&self, set: usize, number: u32) -> Result<File> {
+        let missing = || {
+            let text = format!("volume {number} was not meant to be fetched");
+            Error::new(ErrorKind::Internal, text)
+        };
+        let index = *self.index.get(&(set, number)).ok_or_else(missing)?;
+        let job = self.jobs.get(index).ok_or_else(missing)?;
+        let mut state = self.lock();
+        loop {
+            let slot = state.slots.get_mut(index).ok_or_else(missing)?;
+            match std::mem::replace(slot, Slot::Taken) {
+                Slot::Waiting => {
+                    drop(state);
+                    return self.engine.download(&job.file, job.hash.as_ref(), self.cx);
+                }
+                Slot::Busy => {
+                    *slot = Slot::Busy;
+                    state = self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(|poisoned| poisoned.into_inner());
+                }
+                Slot::Done(result) => {
+                    state.ahead -= 1;
+                    self.changed.notify_all();
+                    return result;
+                }
+                Slot::Taken => return Err(missing()),
+            }
+        }
+    }
+
+    /// Forgets volumes that will not be asked for after all.
+    pub(super) fn forget(&self, set: usize, numbers: impl IntoIterator<Item = u32>) {
+        let mut state = self.lock();
+        for number in numbers {
+            let slot = self
+                .index
+                .get(&(set, number))
+                .and_then(|index| state.slots.get_mut(*index));
+            match slot {
+                Some(slot @ Slot::Waiting) => *slot = Slot::Taken,
+                Some(slot @ Slot::Done(_)) => {
+                    *slot = Slot::Taken;
+                    state.ahead -= 1;
+                }
+                // One that is busy keeps its place: nobody stops in the middle for it.
+                _ => {}
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// A thread: fetches what comes next, as long as it is not too far ahead.
+    fn work(&self) {
+        while let Some((index, job)) = self.next_job() {
+            let mut outcome = Outcome {
+                fetcher: self,
+                index,
+                result: Err(Error::new(ErrorKind::Internal, "a worker thread panicked")),
+            };
+            let wanted = || !self.halted.load(Ordering::Relaxed);
+            outcome.result =
+                self.engine
+                    .download_while(&job.file, job.hash.as_ref(), &wanted, self.cx);
+        }
+    }
+
+    fn next_job(&self) -> Option<(usize, &Wanted)> {
+        let mut state = self.lock();
+        loop {
+            if self.halted.load(Ordering::Relaxed) || self.cx.cancel.is_requested() {
+                return None;
+            }
+            while !matches!(state.slots.get(state.next), Some(Slot::Waiting) | None) {
+                state.next += 1;
+            }
+            let job = self.jobs.get(state.next)?;
+            if state.ahead < AHEAD {
+                let index = state.next;
+                if let Some(slot) = state.slots.get_mut(index) {
+                    *slot = Slot::Busy;
+                }
+                state.ahead += 1;
+                state.next += 1;
+                return Some((index, job));
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Puts what came of a job in its place, even if the thread panics: somebody may be waiting for it.
+struct Outcome<'f, 'e> {
+    fetcher: &'f Fetcher<'e>,
+    index: usize,
+    result: Result<File>,
+}
+
+impl Drop for Outcome<'_, '_> {
+    fn drop(&mut self) {
+        let gone = Error::new(ErrorKind::Internal, "taken");
+        let result = std::mem::replace(&mut self.result, Err(gone));
+        if let Some(slot) = self.fetcher.lock().slots.get_mut(self.index) {
+            *slot = Slot::Done(result);
+        }
+        self.fetcher.changed.notify_all();
+    }
+}
+
+/// Ends the threads of a [`Fetcher`] when dropped, in the middle of a download if need be.
+pub(super) struct Halt<'e>(Arc<Fetcher<'e>>);
+
+impl Drop for Halt<'_> {
+    fn drop(&mut self) {
+        // Under the lock, so that no thread misses it between looking and waiting.
+        let state = self.0.lock();
+        self.0.halted.store(true, Ordering::Relaxed);
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}

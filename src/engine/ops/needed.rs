@@ -1,0 +1,155 @@
+//! The volumes of one set that an operation needs, in order, and how they are opened.
+//!
+//! Manifests bound every volume by its first and last path. Where these bounds do not follow each other they are not
+//! gone by: then every volume is needed.
+
+use super::fetch_ahead::{Fetcher, Wanted};
+use crate::engine::ahead::{Permits, read_ahead};
+use crate::engine::collection::BackupSet;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::manifest::{Manifest, VolumeInfo};
+use crate::engine::path::PathIndex;
+use crate::engine::target::Engine;
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::Arc;
+
+/// The content of an opened volume.
+pub(super) type Input = Box<dyn Read + Send>;
+
+/// Volumes of fewer sealed bytes are not worth a thread.
+const AHEAD_BYTES: u64 = 64 * 1024;
+
+/// Where volumes come from.
+#[derive(Clone)]
+pub(super) struct Supply<'e> {
+    /// Fetches them.
+    pub fetcher: Arc<Fetcher<'e>>,
+    /// For reading them ahead.
+    pub permits: Permits,
+    /// Index of the set.
+    pub set: usize,
+}
+
+/// The volumes still to be read.
+pub(super) struct Needed<'e> {
+    manifest: Option<Manifest>,
+    in_order: bool,
+    pending: VecDeque<u32>,
+    supply: Option<Supply<'e>>,
+}
+
+impl<'e> Needed<'e> {
+    /// None.
+    pub fn nothing() -> Self {
+        Self {
+            manifest: None,
+            in_order: false,
+            pending: VecDeque::new(),
+            supply: None,
+        }
+    }
+
+    /// Those that can hold something at or below `wanted`.
+    pub fn within(wanted: &PathIndex, manifest: Manifest) -> Self {
+        let in_order = ordered(&manifest);
+        let needed = |v: &VolumeInfo| {
+            !in_order
+                || (v.end.path >= *wanted
+                    && (v.start.path <= *wanted || v.start.path.is_within(wanted)))
+        };
+        let volumes = manifest.volumes.iter();
+        let pending = volumes.filter(|(_, v)| needed(v)).map(|(n, _)| *n);
+        Self {
+            pending: pending.collect(),
+            in_order,
+            manifest: Some(manifest),
+            supply: None,
+        }
+    }
+
+    /// All that the target shows, for want of a manifest.
+    pub fn all_of(set: &BackupSet) -> Self {
+        Self {
+            pending: set.volumes.keys().copied().collect(),
+            ..Self::nothing()
+        }
+    }
+
+    /// Whether the bounds of the volumes can be gone by.
+    pub fn in_order(&self) -> bool {
+        self.in_order
+    }
+
+    /// What to fetch for the set with this index.
+    pub fn wanted(&self, set: &BackupSet, index: usize) -> Vec<Wanted> {
+        let wanted = self.pending.iter().enumerate().filter_map(|(i, number)| {
+            let info = self.info(*number);
+            Some(Wanted {
+                // Without bounds it is only known that the first comes first.
+                start: match info.filter(|_| self.in_order) {
+                    Some(info) => info.start.path.clone(),
+                    None if i == 0 => PathIndex::root(),
+                    None => PathIndex::after_all(),
+                },
+                set: index,
+                number: *number,
+                file: set.volumes.get(number)?.clone(),
+                hash: info.and_then(|info| info.hash.clone()),
+            })
+        });
+        wanted.collect()
+    }
+
+    /// Where they come from.
+    pub fn supply(&mut self, supply: Supply<'e>) {
+        self.supply = Some(supply);
+    }
+
+    /// The next one: its number, and what the manifest says of it.
+    pub fn next(&mut self) -> Option<(u32, Option<VolumeInfo>)> {
+        let number = self.pending.pop_front()?;
+        Some((number, self.info(number).cloned()))
+    }
+
+    /// Gives up all that were not opened.
+    pub fn forget_rest(&mut self) {
+        let rest = std::mem::take(&mut self.pending);
+        if let Some(supply) = &self.supply {
+            supply.fetcher.forget(supply.set, rest);
+        }
+    }
+
+    /// Opens a volume, read ahead if it is worth it.
+    ///
+    /// # Errors
+    /// Those of fetching and unsealing.
+    pub fn open(&self, number: u32, set: &BackupSet, engine: &Engine) -> Result<Input> {
+        let (Some(file), Some(supply)) = (set.volumes.get(&number), &self.supply) else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("volume {number} of the {} is not at the target", set.id),
+            ));
+        };
+        let content = supply.fetcher.take(supply.set, number)?;
+        let input = engine.unseal(file, content)?;
+        Ok(match file.size {
+            0..AHEAD_BYTES => input,
+            _ => read_ahead(input, &supply.permits),
+        })
+    }
+
+    fn info(&self, number: u32) -> Option<&VolumeInfo> {
+        self.manifest.as_ref()?.volumes.get(&number)
+    }
+}
+
+/// Whether the bounds of the volumes follow each other.
+fn ordered(manifest: &Manifest) -> bool {
+    let bounds: Vec<&PathIndex> = manifest
+        .volumes
+        .values()
+        .flat_map(|v| [&v.start.path, &v.end.path])
+        .collect();
+    bounds.is_sorted()
+}
