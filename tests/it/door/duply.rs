@@ -117,7 +117,14 @@ fn a_life(duply: &Duply) -> Vec<(String, i32, Vec<String>)> {
         let mut left = duply.kinds();
         for out in ["out", "two", "old"] {
             if bench.path(out).exists() {
-                left.extend(listing(&bench.path(out)));
+                // Folders of the source are of the time of the test.
+                left.extend(listing(&bench.path(out)).into_iter().map(|line| {
+                    let words: Vec<&str> = line.rsplitn(3, ' ').collect();
+                    match words.as_slice() {
+                        ["dir", _, folder] => (*folder).to_owned(),
+                        _ => line,
+                    }
+                }));
             }
         }
         let here = bench.path("").display().to_string();

@@ -4,6 +4,7 @@ mod duply;
 mod options;
 mod output;
 mod prompts;
+mod purpose;
 mod rdiffdir;
 mod replicate;
 

@@ -414,3 +414,31 @@ fn names_alone_answer_without_the_target() {
     assert!(there.len() > 5);
     assert_eq!(away, there);
 }
+
+#[test]
+fn a_restore_takes_selection_as_duplicity_does() {
+    let Some(bench) = collection() else { return };
+    let url = bench.url("t");
+    for rules in [
+        &["--include", "dir/sub", "--exclude", "**"][..],
+        &["--include", "**/big", "--exclude", "**"],
+        &["--exclude", "dir"],
+        &["--exclude", "**.txt", "--exclude", "empty"],
+        &["--include", "/dir", "--exclude", "**"],
+        &["--include", "dir/sub"],
+        &["--exclude", "dir", "--path-to-restore", "dir"],
+    ] {
+        let restored = |program, out: &str| {
+            let words = [&["restore", &url, out], rules].concat();
+            let called = bench.plain(program, "cache", &words).expect("it was there");
+            let found = match called.code {
+                0 => super::listing(&bench.path(out)),
+                _ => Vec::new(),
+            };
+            let _ = std::fs::remove_dir_all(bench.path(out));
+            (called.code, found)
+        };
+        let real = restored(Program::Duplicity3, "real");
+        assert_eq!(restored(Program::Dupr, "ours"), real, "{rules:?}");
+    }
+}

@@ -8,6 +8,7 @@ use crate::cli::duplicity::output::statistics::{self, Meta, Span};
 use crate::cli::duplicity::session::{self, time};
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
+use crate::engine::error::{Error, ErrorKind};
 use crate::engine::format::SetId;
 use crate::engine::ops::backup::{BackupOptions, Mode};
 use crate::engine::ops::preview::Preview;
@@ -33,12 +34,12 @@ impl Session<'_> {
         let cx = &self.after(&collection);
         let mode = self.mode(&collection)?;
         let options = self.backup_options(mode, from)?;
-        let fail = |e: crate::engine::error::Error| {
-            let mut fault = Fault::from(e);
-            if fault.code == 30 && mode == Mode::Incremental {
-                fault.code = NO_SIGNATURES;
-            }
-            fault
+        let fail = |e: Error| match e.kind() {
+            ErrorKind::NoBackup => Fault {
+                code: NO_SIGNATURES,
+                ..e.into()
+            },
+            _ => e.into(),
         };
         let (progress, skip) = (args.has("progress"), args.has("skip-if-no-change"));
         if progress {
