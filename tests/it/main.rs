@@ -24,4 +24,5 @@ mod reading;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
+mod storage_services;
 mod storage_troubles;
