@@ -44,8 +44,8 @@ pub(super) type Explain = Box<dyn Fn(opendal::Error) -> Error + Send + Sync>;
 pub(super) struct CloudStorage {
     /// Reads, lists, deletes, and puts in the standard class.
     standard: Operator,
-    /// Puts in another storage class, but for the names this function picks.
-    classed: Option<(Operator, fn(&str) -> bool)>,
+    /// Puts in another storage class.
+    classed: Option<Classed>,
     /// Whether an upload shows before it is whole.
     renames: bool,
     /// Whether the place is known to exist.
@@ -53,6 +53,13 @@ pub(super) struct CloudStorage {
     explain: Explain,
     location: Location,
     transfer: Arc<Transfer>,
+}
+
+/// Where most objects go, when that is not the standard class.
+struct Classed {
+    operator: Operator,
+    /// Picks the names that stay in the standard class.
+    standard_names: fn(&str) -> bool,
 }
 
 /// An operator of a service, with what it needs to run here.
@@ -89,9 +96,12 @@ impl CloudStorage {
     }
 
     /// Puts with another operator what `standard_names` does not pick.
-    pub(super) fn with_class(self, classed: Operator, standard_names: fn(&str) -> bool) -> Self {
+    pub(super) fn with_class(self, operator: Operator, standard_names: fn(&str) -> bool) -> Self {
         Self {
-            classed: Some((classed, standard_names)),
+            classed: Some(Classed {
+                operator,
+                standard_names,
+            }),
             ..self
         }
     }
@@ -260,7 +270,7 @@ impl Storage for CloudStorage {
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         check(name)?;
         let operator = match &self.classed {
-            Some((classed, standard_names)) if !standard_names(name) => classed,
+            Some(classed) if !(classed.standard_names)(name) => &classed.operator,
             _ => &self.standard,
         };
         self.transfer.block_on(async {
