@@ -26,4 +26,5 @@ mod reliability;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
+mod storage_services;
 mod storage_troubles;

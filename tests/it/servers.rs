@@ -2,6 +2,10 @@
 //!
 //! A missing program is a failed test with a hint, never a skipped one.
 
+mod files;
+
+pub use files::{Dav, Rclone, Rsyncd};
+
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -354,6 +354,16 @@ fn storage_options(
                 set("ssh-options", &ssh.join(" "));
             }
         }
+        Place::Rsync { daemon, .. } => {
+            let words = |flag: &str| {
+                let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
+                words.join(" ")
+            };
+            if !daemon {
+                set("ssh-options", &words("ssh-options"));
+            }
+            set("rsync-options", &words("rsync-options"));
+        }
         _ => {}
     }
     if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {

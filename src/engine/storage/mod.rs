@@ -14,6 +14,7 @@ mod scheme;
 mod services;
 mod transfer;
 mod url;
+mod words;
 
 pub use options::{Environment, StorageOptions};
 pub use url::{Place, TargetUrl};

@@ -28,7 +28,7 @@ pub struct StorageOptions {
     /// Settings of the service by name; a name the service does not know is an error.
     ///
     /// s3: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`, `kms-key`.
-    /// sftp: `ssh-options`, `ssh-command`.
+    /// sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
     pub settings: BTreeMap<String, String>,
     /// The environment the services may look at: credentials, and what `ssh` inherits.
     pub environment: Environment,
@@ -92,6 +92,17 @@ impl StorageOptions {
     }
 }
 
+/// The password for a target.
+// COMPAT(dup all): the password of the URL, else BACKEND_PASSWORD, else FTP_PASSWORD.
+pub(super) fn first_password(url: Option<&Secret>, options: &StorageOptions) -> Option<Secret> {
+    let variable = |name: &str| options.environment.get(name).map(Secret::new);
+    url.cloned()
+        .or_else(|| options.password.clone())
+        .or_else(|| variable("BACKEND_PASSWORD"))
+        .or_else(|| variable("FTP_PASSWORD"))
+        .filter(|secret| !secret.is_empty())
+}
+
 /// Environment variables as data. `Debug` shows names, never values.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<OsString, OsString>);
@@ -108,6 +119,14 @@ impl Environment {
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());
+    }
+
+    /// Variables whose name starts with `prefix`.
+    pub(super) fn starting_with(&self, prefix: &str) -> impl Iterator<Item = (OsString, OsString)> {
+        self.0
+            .iter()
+            .filter(move |(name, _)| name.to_string_lossy().starts_with(prefix))
+            .map(|(name, value)| (name.clone(), value.clone()))
     }
 
     /// What a helper program may inherit: everything but what looks like a secret.

@@ -14,6 +14,15 @@ pub(super) enum Scheme {
     S3,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
+    /// A collection of a WebDAV server.
+    WebDav {
+        /// Whether HTTPS is spoken.
+        secure: bool,
+    },
+    /// Whatever the program `rclone` reaches.
+    Rclone,
+    /// A directory the program `rsync` reaches.
+    Rsync,
     /// Known to duplicity, without a service here.
     Planned {
         /// What to use meanwhile.
@@ -31,9 +40,10 @@ pub(super) enum Scheme {
 }
 
 /// Schemes that can be opened, for error texts.
-const BUILT: &str = "file://, s3:// and sftp://";
+const BUILT: &str = "file://, s3://, sftp://, webdav://, webdavs://, rsync:// and rclone://";
 
-const ANY: &str = "use file://, s3:// or sftp://";
+const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
+const RCLONE: &str = "set it up in rclone and use rclone://REMOTE:PATH";
 const MOUNT: &str = "mount it and use file://, or use s3:// or sftp://";
 
 /// Schemes whose URL must name a host; for all others the host part belongs to the path.
@@ -85,14 +95,18 @@ pub(super) fn has_host(scheme: &str) -> bool {
 impl Scheme {
     /// Looks up a scheme in lower case, without `://`.
     pub(super) fn of(scheme: &str) -> Scheme {
-        use Scheme::{Dead, Local, Planned, S3, Sftp, Unknown};
+        use Scheme::{Dead, Local, Planned, Rclone, Rsync, S3, Sftp, Unknown, WebDav};
         match scheme {
             "file" => Local,
             "s3" | "boto3+s3" => S3,
             "sftp" | "scp" | "paramiko+sftp" | "paramiko+scp" | "pexpect+sftp" | "pexpect+scp" => {
                 Sftp
             }
-            "lftp+sftp" | "ssh" | "fish" | "lftp+fish" | "rsync" => Planned {
+            "webdav" | "http" | "lftp+webdav" | "lftp+http" => WebDav { secure: false },
+            "webdavs" | "https" | "lftp+webdavs" | "lftp+https" => WebDav { secure: true },
+            "rclone" => Rclone,
+            "rsync" => Rsync,
+            "lftp+sftp" | "ssh" | "fish" | "lftp+fish" => Planned {
                 instead: "use sftp:// with the same user and host",
             },
             "b2" => Planned {
@@ -102,11 +116,13 @@ impl Scheme {
                 instead: "use s3:// with HMAC keys and the endpoint https://storage.googleapis.com",
             },
             "ftp" | "ftps" | "ftpes" | "ncftp+ftp" | "lftp+ftp" | "lftp+ftps" | "lftp+ftpes"
-            | "webdav" | "webdavs" | "http" | "https" | "lftp+webdav" | "lftp+webdavs"
-            | "lftp+http" | "lftp+https" | "rclone" => Planned { instead: MOUNT },
-            "azure" | "swift" | "pca" | "onedrive" | "gdrive" | "pydrive" | "pydrive+gdocs"
-            | "dpbx" | "box" | "mega" | "megav2" | "megav3" | "jottacloud" | "idrived" | "imap"
-            | "imaps" | "multi" | "hsi" | "tahoe" | "xorriso" | "slate" => Planned { instead: ANY },
+            | "azure" | "swift" | "pca" | "onedrive" | "gdrive" | "pydrive" | "pydrive+gdocs"
+            | "dpbx" | "box" | "mega" | "megav2" | "megav3" | "jottacloud" => {
+                Planned { instead: RCLONE }
+            }
+            "idrived" | "imap" | "imaps" | "multi" | "hsi" | "tahoe" | "xorriso" | "slate" => {
+                Planned { instead: ANY }
+            }
             "ad" | "acd+acdcli" => Dead {
                 fate: "Amazon Drive closed on 31 December 2023",
                 instead: ANY,
@@ -117,15 +133,15 @@ impl Scheme {
             },
             "cf+http" => Dead {
                 fate: "its client libraries are gone",
-                instead: ANY,
+                instead: "set Rackspace up as swift in rclone and use rclone://REMOTE:PATH",
             },
             "gdocs" | "gdata+gdocs" => Dead {
                 fate: "Google shut this interface down in 2015",
-                instead: ANY,
+                instead: "set up Google Drive in rclone and use rclone://REMOTE:PATH",
             },
             "mf" => Dead {
                 fate: "its client library is gone",
-                instead: ANY,
+                instead: RCLONE,
             },
             "sx" | "u1" | "u1+http" | "cloudfiles" => Dead {
                 fate: "the service no longer exists",
@@ -146,7 +162,12 @@ impl Scheme {
     /// Why a URL of this scheme cannot be opened; `None` for those that can.
     pub(super) fn refusal(self, scheme: &str) -> Option<Error> {
         let (message, hint) = match self {
-            Scheme::Local | Scheme::S3 | Scheme::Sftp => return None,
+            Scheme::Local
+            | Scheme::S3
+            | Scheme::Sftp
+            | Scheme::WebDav { .. }
+            | Scheme::Rclone
+            | Scheme::Rsync => return None,
             Scheme::Planned { instead } => (
                 format!("targets of the form {scheme}:// are not built yet"),
                 instead.to_string(),

@@ -49,6 +49,37 @@ pub enum Place {
         /// Absolute, or relative to the login directory; `.` for that directory itself.
         dir: PathBuf,
     },
+    /// A collection of a WebDAV server.
+    WebDav {
+        /// HTTPS instead of HTTP.
+        secure: bool,
+        /// Login name, if the URL has one.
+        user: Option<String>,
+        /// Name or address, in lower case, without brackets.
+        host: String,
+        /// Port, if the URL has one; else that of the protocol.
+        port: Option<u16>,
+        /// Path on the server, starting with `/`, without percent escapes.
+        path: String,
+    },
+    /// A place the program `rclone` reaches.
+    Rclone {
+        /// `remote:path`, as rclone writes it.
+        root: String,
+    },
+    /// A directory the program `rsync` reaches.
+    Rsync {
+        /// Login name, if the URL has one.
+        user: Option<String>,
+        /// Name or address, in lower case, without brackets.
+        host: String,
+        /// Port, if the URL has one.
+        port: Option<u16>,
+        /// Whether `dir` starts with the module of an rsync daemon; else the way is ssh.
+        daemon: bool,
+        /// Module and path, or a path, relative to the login directory unless absolute; never empty.
+        dir: String,
+    },
 }
 
 impl TargetUrl {
@@ -176,11 +207,22 @@ struct Parts<'a> {
     netloc: &'a str,
     path: &'a str,
     port: Option<u16>,
+    /// What follows `::`, to the end of the path.
+    module: Option<&'a str>,
+}
+
+/// Host and module of `host::module`; an address in brackets may hold `::` itself.
+fn split_module(netloc: &str) -> Option<(&str, &str)> {
+    let host = netloc.rfind('@').map_or(0, |at| at + 1);
+    let after = netloc[host..].find(']').map_or(host, |end| host + end);
+    let colons = after + netloc[after..].find("::")?;
+    Some((&netloc[..colons], &netloc[colons + 2..]))
 }
 
 impl<'a> Parts<'a> {
     /// `rest` is what follows `scheme:`. Errors name no part of it: a colon at the wrong place may be before a password.
     fn split(scheme: &str, rest: &'a str) -> Result<Self> {
+        let whole = rest;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (netloc, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if netloc.contains('[') != netloc.contains(']') {
@@ -203,7 +245,20 @@ impl<'a> Parts<'a> {
             netloc,
             path,
             port: None,
+            module: None,
         };
+        if scheme == "rsync"
+            && let Some((host, module)) = split_module(netloc)
+        {
+            let after = whole.strip_prefix("//").unwrap_or(whole);
+            let module = &after[netloc.len() - module.len()..];
+            parts.netloc = host;
+            parts.module = Some(module.split(['#', '?']).next().unwrap_or_default());
+        }
+        // COMPAT(dup all): rclone has a remote there, and the module of `rsync://host::module` no port before it.
+        if scheme == "rclone" {
+            return Ok(parts);
+        }
         parts.port = match parts.host_and_port().1 {
             None | Some("") => None,
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse() {
@@ -247,8 +302,10 @@ impl<'a> Parts<'a> {
     }
 
     fn place(&self, scheme: &str) -> Result<Place> {
-        if has_host(scheme) {
-            self.sftp(scheme)
+        if scheme == "rclone" {
+            self.rclone()
+        } else if has_host(scheme) {
+            self.with_host(scheme)
         } else {
             self.folded(scheme)
         }
@@ -303,7 +360,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn sftp(&self, scheme: &str) -> Result<Place> {
+    fn with_host(&self, scheme: &str) -> Result<Place> {
         let host = self.host_and_port().0;
         if host.is_empty() {
             return Err(usage(format!("the {scheme}:// URL names no host"))
@@ -333,18 +390,79 @@ impl<'a> Parts<'a> {
                 "the user in the {scheme}:// URL starts with a dash"
             )));
         }
+        let port = self.port.filter(|port| *port != 0);
+        let host = lower(host);
         let path = decoded(self.path)?;
-        let dir = match path.strip_prefix(b"/").unwrap_or(&path) {
-            b"" => PathBuf::from("."),
-            path => PathBuf::from(OsString::from_vec(path.to_vec())),
+        match Scheme::of(scheme) {
+            Scheme::WebDav { secure } => {
+                let path = utf8(scheme, path)?;
+                Ok(Place::WebDav {
+                    secure,
+                    user,
+                    host,
+                    port,
+                    path: format!("/{}", path.trim_matches('/')),
+                })
+            }
+            Scheme::Rsync => {
+                let dir = match self.module {
+                    Some(module) => decoded(module.trim_start_matches('/'))?,
+                    None => path.strip_prefix(b"/").unwrap_or(&path).to_vec(),
+                };
+                let dir = utf8(scheme, dir)?;
+                if self.module.is_some() && dir.is_empty() {
+                    return Err(usage("the rsync:// URL names no module")
+                        .with_hint("write rsync://HOST::MODULE/PATH"));
+                }
+                Ok(Place::Rsync {
+                    user,
+                    host,
+                    port,
+                    daemon: self.module.is_some(),
+                    dir: if dir.is_empty() { ".".into() } else { dir },
+                })
+            }
+            _ => {
+                let dir = match path.strip_prefix(b"/").unwrap_or(&path) {
+                    b"" => PathBuf::from("."),
+                    path => PathBuf::from(OsString::from_vec(path.to_vec())),
+                };
+                Ok(Place::Sftp {
+                    user,
+                    host,
+                    port,
+                    dir,
+                })
+            }
+        }
+    }
+
+    /// `remote:path`. A remote described in the URL itself is refused: its secrets would be arguments of rclone.
+    fn rclone(&self) -> Result<Place> {
+        let root = [self.netloc.as_bytes(), &decoded(self.path)?].concat();
+        let root = utf8("rclone", root)?;
+        let hint = "write rclone://REMOTE:PATH, with a remote that `rclone config` knows";
+        let Some((remote, _)) = root.split_once(':') else {
+            return Err(usage("the rclone:// URL names no remote").with_hint(hint));
         };
-        Ok(Place::Sftp {
-            user,
-            host: lower(host),
-            port: self.port.filter(|port| *port != 0),
-            dir,
+        let plain = |c: char| c.is_alphanumeric() || "_-.+@ ".contains(c);
+        if remote.is_empty() || remote.starts_with(['-', ' ']) || !remote.chars().all(plain) {
+            return Err(
+                usage("the rclone:// URL names a remote rclone has no name for").with_hint(hint),
+            );
+        }
+        Ok(Place::Rclone {
+            root: root.trim_end_matches('/').to_string(),
         })
     }
+}
+
+fn utf8(scheme: &str, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|_| {
+        usage(format!(
+            "the {scheme}:// URL is not UTF-8 after percent decoding"
+        ))
+    })
 }
 
 /// Host names have no case; the zone of an address, after `%`, has one.
@@ -393,6 +511,77 @@ mod tests {
             } => (user, host, port, dir.display().to_string()),
             other => panic!("{text}: {other:?}"),
         }
+    }
+
+    fn place(text: &str) -> String {
+        let url = TargetUrl::parse(text).expect(text);
+        let name = |user: &Option<String>| user.clone().unwrap_or_default();
+        match url.place() {
+            Place::WebDav {
+                secure,
+                user,
+                host,
+                port,
+                path,
+            } => format!("{secure} {} {host} {port:?} {path}", name(user)),
+            Place::Rclone { root } => root.clone(),
+            Place::Rsync {
+                user,
+                host,
+                port,
+                daemon,
+                dir,
+            } => format!("{daemon} {} {host} {port:?} {dir}", name(user)),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn webdav_urls_are_absolute_paths() {
+        for (url, expected) in [
+            ("webdav://h/a/b", "false  h None /a/b"),
+            ("webdavs://u:p@H:8443//a%20b/", "true u h Some(8443) /a b"),
+            ("http://h", "false  h None /"),
+            ("lftp+webdavs://[::1]/x", "true  ::1 None /x"),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn rclone_urls_name_a_remote() {
+        for (url, expected) in [
+            ("rclone://remote:/dir", "remote:/dir"),
+            ("rclone://remote:dir/a%20b/", "remote:dir/a b"),
+            ("rclone://my remote:", "my remote:"),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        for url in [
+            "rclone://dir",
+            "rclone://:sftp,pass=x:dir",
+            "rclone://-v:dir",
+            "rclone://a,b=c:dir",
+        ] {
+            assert_eq!(kind(url), ErrorKind::Usage, "{url}");
+        }
+    }
+
+    #[test]
+    fn rsync_urls_have_two_forms() {
+        for (url, expected) in [
+            ("rsync://h/rel", "false  h None rel"),
+            ("rsync://u@h:22//abs/x", "false u h Some(22) /abs/x"),
+            ("rsync://h", "false  h None ."),
+            ("rsync://u:p@h::mod/dir", "true u h None mod/dir"),
+            ("rsync://h:8873::/mod/a%20b", "true  h Some(8873) mod/a b"),
+            ("rsync://[::1]::mod", "true  ::1 None mod"),
+            ("rsync://[::1]/dir", "false  ::1 None dir"),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        assert_eq!(kind("rsync://h::"), ErrorKind::Usage);
+        assert_eq!(kind("rsync://-e::m"), ErrorKind::Usage);
     }
 
     fn kind(text: &str) -> ErrorKind {

@@ -223,7 +223,7 @@ pub const TABLE: &[Flag] = &[
     old_boto("s3-european-buckets", F),
     old_boto("s3-use-new-style", F),
     old_boto("s3-use-multiprocessing", F),
-    row(Storage, "rsync-options", V, Ignored("is for rsync://, which is not built; sftp:// reaches the same hosts")),
+    row(Storage, "rsync-options", V, Honored),
     row(Storage, "ftp-passive", F, Ignored("is for ftp://, which is not built")),
     row(Storage, "ftp-regular", F, Ignored("is for ftp://, which is not built")),
     row(Storage, "ssl-cacert-file", V, TLS),

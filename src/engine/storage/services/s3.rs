@@ -1,41 +1,15 @@
 //! Buckets of S3 and of everything that speaks its protocol, through opendal.
 //!
 //! An object appears when its upload is completed, so names are final from the start and no right to delete is
-//! needed. Large objects go in parts, several at a time, read from the file as they are sent. The bucket must
-//! exist. Credentials come from the environment handed down; opendal looks nowhere itself unless asked.
+//! needed. The bucket must exist. Credentials come from the environment handed down; opendal looks nowhere itself
+//! unless asked.
 
-use super::super::names;
-use super::super::runtime;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, StorageOptions};
+use super::super::{Location, StorageOptions};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use crate::engine::error::{Error, ErrorKind, Result};
-use futures_core::Stream;
-use opendal::raw::BoxedStaticFuture;
 use opendal::services::S3;
-use opendal::{EntryMode, Execute, Executor, Operator};
-use std::future::poll_fn;
-use std::io::Write;
-use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::runtime::Runtime;
-
-/// Length of a part of a large object; S3 wants at least 5 MiB.
-const PART: u64 = 8 << 20;
-
-/// Parts in flight per upload.
-const PARTS_AT_ONCE: usize = 4;
-
-/// Parts an object may have.
-// Source: S3 allows 10,000; some stores that speak its protocol allow fewer.
-const MAX_PARTS: u64 = 1000;
-
-/// Bytes taken from a download at a time.
-const PIECE: usize = 1 << 20;
-
-/// Slowest line on which a part may still be under way; below it the peer counts as silent.
-const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
 
 const SETTINGS: &[&str] = &[
     "endpoint",
@@ -49,206 +23,38 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Objects of one bucket below one prefix.
-pub(super) struct S3Storage {
-    /// Puts in the standard class.
-    standard: Operator,
-    /// Puts in the class asked for; reading and listing know no classes.
-    classed: Option<Operator>,
-    standard_names: fn(&str) -> bool,
-    bucket: String,
+///
+/// # Errors
+/// `Usage` for settings s3 does not have; `Denied` without credentials.
+pub(super) fn open(
+    bucket: &str,
+    prefix: &str,
     location: Location,
+    options: &StorageOptions,
     transfer: Arc<Transfer>,
-}
-
-impl S3Storage {
-    pub(super) fn new(
-        bucket: &str,
-        prefix: &str,
-        location: Location,
-        options: &StorageOptions,
-        transfer: Arc<Transfer>,
-    ) -> Result<Self> {
-        options.allow_only("s3", SETTINGS)?;
-        // Gives opendal its HTTP client; repeated calls do nothing.
-        opendal::install_default();
-        let runtime = runtime::get()?;
-        let build = |class: Option<&str>| -> Result<Operator> {
-            let mut service = configure(bucket, prefix, options)?;
-            if let Some(class) = class {
-                service = service.default_storage_class(class);
-            }
-            let operator = Operator::new(service).map_err(|e| explain(e, bucket))?;
-            let context = operator
-                .base_context()
-                .with_executor(Executor::with(Parts(runtime)));
-            Ok(operator.with_context(context))
-        };
-        let class = options
-            .setting("storage-class")
-            .filter(|class| !class.eq_ignore_ascii_case("standard"));
-        Ok(Self {
-            standard: build(None)?,
-            classed: class
-                .map(|class| build(Some(&class.to_ascii_uppercase())))
-                .transpose()?,
-            standard_names: options.standard_names,
-            bucket: bucket.to_string(),
-            location,
-            transfer,
-        })
-    }
-
-    /// Waits for an answer and translates its error.
-    async fn answer<T>(&self, work: impl Future<Output = opendal::Result<T>>) -> Result<T> {
-        self.transfer
-            .answer(work)
-            .await?
-            .map_err(|e| explain(e, &self.bucket))
-    }
-
-    /// Waits until `bytes` can have been sent, even on the slowest line.
-    async fn sent<T>(
-        &self,
-        bytes: u64,
-        work: impl Future<Output = opendal::Result<T>>,
-    ) -> Result<T> {
-        let limit = self.transfer.timeout() + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
-        self.transfer
-            .answer_within(limit, work)
-            .await?
-            .map_err(|e| explain(e, &self.bucket))
-    }
-
-    async fn put_parts(&self, operator: &Operator, name: &str, from: &Path) -> Result<()> {
-        let mut upload = self.transfer.upload(from)?;
-        let bytes = upload.len();
-        if bytes <= PART {
-            let whole = upload.next(PART as usize)?;
-            return self
-                .sent(bytes, operator.write(name, whole))
-                .await
-                .map(|_| ());
+) -> Result<CloudStorage> {
+    options.allow_only("s3", SETTINGS)?;
+    let build = |class: Option<&str>| {
+        let mut service = configure(bucket, prefix, options)?;
+        if let Some(class) = class {
+            service = service.default_storage_class(class);
         }
-        let part = PART.max(bytes.div_ceil(MAX_PARTS));
-        let part_bytes = usize::try_from(part).map_err(|_| {
-            Error::new(
-                ErrorKind::Unsupported,
-                format!("{name} is too large for this machine"),
-            )
-        })?;
-        // A part can only be handed over when an earlier one is through.
-        let in_flight = part * (PARTS_AT_ONCE as u64 + 1);
-        let writer = operator
-            .writer_with(name)
-            .chunk(part_bytes)
-            .concurrent(PARTS_AT_ONCE);
-        let mut writer = self.answer(async { writer.await }).await?;
-        let outcome = async {
-            loop {
-                let piece = upload.next(part_bytes)?;
-                if piece.is_empty() {
-                    break;
-                }
-                self.sent(in_flight, writer.write(piece)).await?;
-            }
-            self.sent(in_flight, writer.close()).await
-        }
-        .await;
-        if outcome.is_err() {
-            // Parts of an upload that was given up cost money until it is aborted; this is the only chance.
-            let _ = self.answer(writer.abort()).await;
-        }
-        outcome.map(|_| ())
-    }
-}
-
-impl Storage for S3Storage {
-    fn location(&self) -> &Location {
-        &self.location
-    }
-
-    fn list(&self) -> Result<Vec<Object>> {
-        self.transfer.block_on(async {
-            let lister = self.standard.lister_with("/");
-            let mut lister = pin!(self.answer(async { lister.await }).await?);
-            let mut objects = Vec::new();
-            loop {
-                let next = poll_fn(|cx| lister.as_mut().poll_next(cx));
-                match self.answer(async { next.await.transpose() }).await? {
-                    None => return Ok(objects),
-                    Some(entry) if entry.metadata().mode() == EntryMode::FILE => {
-                        objects.push(Object {
-                            name: entry.name().to_string(),
-                            size: entry.metadata().content_length(),
-                        });
-                    }
-                    Some(_) => {}
-                }
-            }
-        })
-    }
-
-    fn stat(&self, name: &str) -> Result<Option<Object>> {
-        check(name)?;
-        self.transfer.block_on(async {
-            match self.answer(self.standard.stat(name)).await {
-                Ok(meta) if meta.mode() == EntryMode::FILE => Ok(Some(Object {
-                    name: name.to_string(),
-                    size: meta.content_length(),
-                })),
-                Ok(_) => Ok(None),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
-    }
-
-    fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
-        check(name)?;
-        let mut download = self.transfer.download(to);
-        self.transfer.block_on(async {
-            let reader = self.answer(self.standard.reader(name)).await?;
-            let mut reader = self.answer(reader.into_futures_async_read(..)).await?;
-            loop {
-                let piece = self.transfer.answer(reader.read_buffer(PIECE)).await?;
-                let piece = piece.map_err(|e| explain_io(e, &self.bucket))?;
-                if piece.is_empty() {
-                    return Ok(download.bytes());
-                }
-                for part in piece {
-                    download.push(&part)?;
-                }
-            }
-        })
-    }
-
-    fn put(&self, name: &str, from: &Path) -> Result<()> {
-        check(name)?;
-        let operator = match &self.classed {
-            Some(classed) if !(self.standard_names)(name) => classed,
-            _ => &self.standard,
-        };
-        self.transfer.block_on(self.put_parts(operator, name, from))
-    }
-
-    fn delete(&self, name: &str) -> Result<()> {
-        check(name)?;
-        self.transfer.block_on(async {
-            match self.answer(self.standard.delete(name)).await {
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            }
-        })
-    }
-}
-
-/// Sends the parts of an upload side by side; opendal has no executor of its own in this build.
-struct Parts(&'static Runtime);
-
-impl Execute for Parts {
-    fn execute(&self, part: BoxedStaticFuture<()>) {
-        self.0.spawn(part);
-    }
+        operator(service, |e| explain(e, bucket))
+    };
+    let class = options
+        .setting("storage-class")
+        .filter(|class| !class.eq_ignore_ascii_case("standard"));
+    let standard = build(None)?;
+    let classed = class
+        .map(|class| build(Some(&class.to_ascii_uppercase())))
+        .transpose()?;
+    let bucket = bucket.to_string();
+    let explain = Box::new(move |e| explain(e, &bucket));
+    let storage = CloudStorage::new(standard, location, transfer, explain);
+    Ok(match classed {
+        Some(classed) => storage.with_class(classed, options.standard_names),
+        None => storage,
+    })
 }
 
 /// The service as the options want it, without storage class.
@@ -333,18 +139,6 @@ fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3>
     Ok(service)
 }
 
-/// opendal trims blanks from the ends of a name, and would put it under another.
-fn check(name: &str) -> Result<()> {
-    names::check(name)?;
-    if name.trim() == name {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("{name:?} has blanks at an end, which s3 targets do not keep"),
-    ))
-}
-
 fn bad_setting(name: &str, value: &str, known: &str) -> Error {
     Error::new(
         ErrorKind::Usage,
@@ -362,13 +156,7 @@ fn explain(error: opendal::Error, bucket: &str) -> Error {
         _ if has("QuotaExceeded") || has("StorageFull") || has("InsufficientStorage") => {
             ErrorKind::Full
         }
-        opendal::ErrorKind::NotFound => ErrorKind::NotFound,
-        opendal::ErrorKind::PermissionDenied => ErrorKind::Denied,
-        opendal::ErrorKind::RateLimited => ErrorKind::RateLimited,
-        opendal::ErrorKind::ConfigInvalid => ErrorKind::Usage,
-        opendal::ErrorKind::Unsupported => ErrorKind::Unsupported,
-        _ if error.is_temporary() => ErrorKind::Unreachable,
-        _ => ErrorKind::Io,
+        _ => kind_of(&error),
     };
     let hint = if has("NoSuchBucket") {
         Some(format!("create the bucket {bucket}, or correct its name"))
@@ -390,28 +178,6 @@ fn explain(error: opendal::Error, bucket: &str) -> Error {
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
-    }
-}
-
-/// The answer in one line, no longer than a line.
-fn answer_of(error: &opendal::Error) -> String {
-    let mut text = error.to_string();
-    // The service's own words come last; what opendal puts before them is for its developers.
-    if let Some((_, words)) = text.split_once(" => ") {
-        text = words.to_string();
-    }
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(300) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
-}
-
-fn explain_io(error: std::io::Error, bucket: &str) -> Error {
-    match error.downcast::<opendal::Error>() {
-        Ok(error) => explain(error, bucket),
-        Err(error) => Error::from(error),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
+use crate::engine::storage::options::first_password;
+use crate::engine::storage::words::split_words;
 use crate::engine::storage::{StorageOptions, askpass};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -120,15 +122,8 @@ fn connect_seconds(timeout: Duration) -> u64 {
     timeout.as_secs().max(1)
 }
 
-// COMPAT(dup all): the password of the URL, else BACKEND_PASSWORD, else FTP_PASSWORD.
 fn password(url: Option<&Secret>, options: &StorageOptions) -> Result<Option<(OsString, Secret)>> {
-    let variable = |name: &str| options.environment.get(name).map(Secret::new);
-    let secret = url
-        .cloned()
-        .or_else(|| options.password.clone())
-        .or_else(|| variable("BACKEND_PASSWORD"))
-        .or_else(|| variable("FTP_PASSWORD"))
-        .filter(|secret| !secret.is_empty());
+    let secret = first_password(url, options);
     match (secret, &options.askpass) {
         (None, _) => Ok(None),
         (Some(secret), _) if secret.expose().contains(&0) => Err(Error::new(
@@ -142,42 +137,6 @@ fn password(url: Option<&Secret>, options: &StorageOptions) -> Result<Option<(Os
         )
         .with_hint("use a key instead of a password")),
     }
-}
-
-/// Splits options as a shell would: blanks separate, quotes and backslashes keep together. Nothing is expanded.
-fn split_words(text: &str) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote: Option<char> = None;
-    let mut letters = text.chars();
-    while let Some(c) = letters.next() {
-        match (quote, c) {
-            (Some(q), _) if c == q => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None | Some('"'), '\\') => match letters.next() {
-                Some(next) => word.get_or_insert_default().push(next),
-                None => {
-                    return Err(Error::new(
-                        ErrorKind::Usage,
-                        "the ssh options end in a backslash",
-                    ));
-                }
-            },
-            (None, ' ' | '\t' | '\n') => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
-        }
-    }
-    if quote.is_some() {
-        return Err(Error::new(
-            ErrorKind::Usage,
-            "the ssh options have an open quote",
-        ));
-    }
-    words.extend(word);
-    Ok(words)
 }
 
 #[cfg(test)]
@@ -201,22 +160,6 @@ mod tests {
             .iter()
             .map(|a| a.to_string_lossy().into_owned())
             .collect()
-    }
-
-    #[test]
-    fn words_are_split_without_a_shell() {
-        let words = |text| split_words(text).expect(text);
-        assert_eq!(
-            words("-oIdentityFile='/my backup/id'  -p 22"),
-            ["-oIdentityFile=/my backup/id", "-p", "22"]
-        );
-        assert_eq!(
-            words(r#"a\ b "c\"d" '' $(id) `id`"#),
-            ["a b", "c\"d", "", "$(id)", "`id`"]
-        );
-        assert_eq!(words("  "), Vec::<String>::new());
-        split_words("'open").expect_err("open quote");
-        split_words("end\\").expect_err("backslash");
     }
 
     #[test]

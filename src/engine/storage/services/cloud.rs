@@ -1,0 +1,350 @@
+//! What all services have in common that go through opendal.
+//!
+//! Large objects go in parts, several at a time, read from the file as they are sent, where the service has parts;
+//! elsewhere in one piece, which is held in memory. Where a service shows an upload before it is whole, the object is
+//! stored under a temp name first and renamed.
+
+use super::super::names;
+use super::super::runtime;
+use super::super::transfer::Transfer;
+use super::super::{Location, Object, Storage};
+use crate::engine::error::{Error, ErrorKind, Result};
+use futures_core::Stream;
+use opendal::raw::BoxedStaticFuture;
+use opendal::{Builder, EntryMode, Execute, Executor, Operator};
+use std::future::poll_fn;
+use std::io::Write;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Length of a part of a large object; S3 wants at least 5 MiB.
+const PART: u64 = 8 << 20;
+
+/// Parts in flight per upload.
+const PARTS_AT_ONCE: usize = 4;
+
+/// Parts an object may have.
+// Source: S3 allows 10,000; some stores that speak its protocol allow fewer.
+const MAX_PARTS: u64 = 1000;
+
+/// Bytes taken from a download at a time.
+const PIECE: usize = 1 << 20;
+
+/// Slowest line on which a part may still be under way; below it the peer counts as silent.
+const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+
+/// Says in one line what the service answered, with a kind and, where it helps, a way out.
+pub(super) type Explain = Box<dyn Fn(opendal::Error) -> Error + Send + Sync>;
+
+/// Objects of one place behind opendal.
+pub(super) struct CloudStorage {
+    /// Reads, lists, deletes, and puts in the standard class.
+    standard: Operator,
+    /// Puts in another storage class.
+    classed: Option<Classed>,
+    /// Whether an upload shows before it is whole.
+    renames: bool,
+    /// Whether the place is known to exist.
+    made: AtomicBool,
+    explain: Explain,
+    location: Location,
+    transfer: Arc<Transfer>,
+}
+
+/// Where most objects go, when that is not the standard class.
+struct Classed {
+    operator: Operator,
+    /// Picks the names that stay in the standard class.
+    standard_names: fn(&str) -> bool,
+}
+
+/// An operator of a service, with what it needs to run here.
+pub(super) fn operator(
+    service: impl Builder,
+    explain: impl Fn(opendal::Error) -> Error,
+) -> Result<Operator> {
+    // Gives opendal its HTTP client; repeated calls do nothing.
+    opendal::install_default();
+    let runtime = runtime::get()?;
+    let operator = Operator::new(service).map_err(explain)?;
+    let context = operator
+        .base_context()
+        .with_executor(Executor::with(Parts(runtime)));
+    Ok(operator.with_context(context))
+}
+
+impl CloudStorage {
+    pub(super) fn new(
+        standard: Operator,
+        location: Location,
+        transfer: Arc<Transfer>,
+        explain: Explain,
+    ) -> Self {
+        Self {
+            standard,
+            classed: None,
+            renames: false,
+            made: AtomicBool::new(false),
+            explain,
+            location,
+            transfer,
+        }
+    }
+
+    /// Puts with another operator what `standard_names` does not pick.
+    pub(super) fn with_class(self, operator: Operator, standard_names: fn(&str) -> bool) -> Self {
+        Self {
+            classed: Some(Classed {
+                operator,
+                standard_names,
+            }),
+            ..self
+        }
+    }
+
+    /// Puts under a temp name first.
+    pub(super) fn with_renames(self) -> Self {
+        Self {
+            renames: true,
+            ..self
+        }
+    }
+
+    /// Waits for an answer and translates its error.
+    async fn answer<T>(&self, work: impl Future<Output = opendal::Result<T>>) -> Result<T> {
+        self.transfer.answer(work).await?.map_err(&self.explain)
+    }
+
+    /// Waits until `bytes` can have been sent, even on the slowest line.
+    async fn sent<T>(
+        &self,
+        bytes: u64,
+        work: impl Future<Output = opendal::Result<T>>,
+    ) -> Result<T> {
+        let limit = self.transfer.timeout() + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
+        self.transfer
+            .answer_within(limit, work)
+            .await?
+            .map_err(&self.explain)
+    }
+
+    async fn put_whole(&self, operator: &Operator, name: &str, from: &Path) -> Result<()> {
+        let mut upload = self.transfer.upload(from)?;
+        let bytes = upload.len();
+        let length = usize::try_from(bytes).map_err(|_| too_large(name))?;
+        let whole = upload.next(length)?;
+        self.sent(bytes, operator.write(name, whole))
+            .await
+            .map(|_| ())
+    }
+
+    async fn put_renamed(&self, name: &str, from: &Path) -> Result<()> {
+        if !self.made.load(Ordering::Relaxed) {
+            self.answer(self.standard.create_dir("/")).await?;
+            self.made.store(true, Ordering::Relaxed);
+        }
+        // Some servers cut a `?` or `;` and what follows off the new name, and would replace another object.
+        if name.contains(['?', ';']) {
+            return self.put_whole(&self.standard, name, from).await;
+        }
+        let temp = names::temp();
+        let outcome = async {
+            self.put_whole(&self.standard, &temp, from).await?;
+            self.answer(self.standard.rename(&temp, name)).await
+        }
+        .await;
+        if outcome.is_err() {
+            let _ = self.answer(self.standard.delete(&temp)).await;
+        }
+        outcome
+    }
+
+    async fn put_parts(&self, operator: &Operator, name: &str, from: &Path) -> Result<()> {
+        let mut upload = self.transfer.upload(from)?;
+        let bytes = upload.len();
+        if bytes <= PART {
+            return self.put_whole(operator, name, from).await;
+        }
+        let part = PART.max(bytes.div_ceil(MAX_PARTS));
+        let part_bytes = usize::try_from(part).map_err(|_| too_large(name))?;
+        // A part can only be handed over when an earlier one is through.
+        let in_flight = part * (PARTS_AT_ONCE as u64 + 1);
+        let writer = operator
+            .writer_with(name)
+            .chunk(part_bytes)
+            .concurrent(PARTS_AT_ONCE);
+        let mut writer = self.answer(async { writer.await }).await?;
+        let outcome = async {
+            loop {
+                let piece = upload.next(part_bytes)?;
+                if piece.is_empty() {
+                    break;
+                }
+                self.sent(in_flight, writer.write(piece)).await?;
+            }
+            self.sent(in_flight, writer.close()).await
+        }
+        .await;
+        if outcome.is_err() {
+            // Parts of an upload that was given up cost money until it is aborted; this is the only chance.
+            let _ = self.answer(writer.abort()).await;
+        }
+        outcome.map(|_| ())
+    }
+
+    fn explain_io(&self, error: std::io::Error) -> Error {
+        match error.downcast::<opendal::Error>() {
+            Ok(error) => (self.explain)(error),
+            Err(error) => Error::from(error),
+        }
+    }
+}
+
+impl Storage for CloudStorage {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn list(&self) -> Result<Vec<Object>> {
+        self.transfer.block_on(async {
+            let lister = self.standard.lister_with("/");
+            let mut lister = pin!(self.answer(async { lister.await }).await?);
+            let mut objects = Vec::new();
+            loop {
+                let next = poll_fn(|cx| lister.as_mut().poll_next(cx));
+                match self.answer(async { next.await.transpose() }).await? {
+                    None => return Ok(objects),
+                    Some(entry)
+                        if entry.metadata().mode() == EntryMode::FILE
+                            && !names::is_temp(entry.name()) =>
+                    {
+                        objects.push(Object {
+                            name: entry.name().to_string(),
+                            size: entry.metadata().content_length(),
+                        });
+                    }
+                    Some(_) => {}
+                }
+            }
+        })
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Object>> {
+        check(name)?;
+        self.transfer.block_on(async {
+            match self.answer(self.standard.stat(name)).await {
+                Ok(meta) if meta.mode() == EntryMode::FILE => Ok(Some(Object {
+                    name: name.to_string(),
+                    size: meta.content_length(),
+                })),
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
+        check(name)?;
+        let mut download = self.transfer.download(to);
+        self.transfer.block_on(async {
+            let reader = self.answer(self.standard.reader(name)).await?;
+            let mut reader = self.answer(reader.into_futures_async_read(..)).await?;
+            loop {
+                let piece = self.transfer.answer(reader.read_buffer(PIECE)).await?;
+                let piece = piece.map_err(|e| self.explain_io(e))?;
+                if piece.is_empty() {
+                    return Ok(download.bytes());
+                }
+                for part in piece {
+                    download.push(&part)?;
+                }
+            }
+        })
+    }
+
+    fn put(&self, name: &str, from: &Path) -> Result<()> {
+        check(name)?;
+        let operator = match &self.classed {
+            Some(classed) if !(classed.standard_names)(name) => &classed.operator,
+            _ => &self.standard,
+        };
+        self.transfer.block_on(async {
+            if self.renames {
+                self.put_renamed(name, from).await
+            } else {
+                self.put_parts(operator, name, from).await
+            }
+        })
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        check(name)?;
+        self.transfer.block_on(async {
+            match self.answer(self.standard.delete(name)).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Sends the parts of an upload side by side; opendal has no executor of its own in this build.
+struct Parts(&'static Runtime);
+
+impl Execute for Parts {
+    fn execute(&self, part: BoxedStaticFuture<()>) {
+        self.0.spawn(part);
+    }
+}
+
+/// opendal trims blanks from the ends of a name, and would put it under another.
+fn check(name: &str) -> Result<()> {
+    names::check(name)?;
+    if name.trim() == name {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("{name:?} has blanks at an end, which targets of this kind do not keep"),
+    ))
+}
+
+fn too_large(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("{name} is too large for this machine"),
+    )
+}
+
+/// What opendal's own classification says.
+pub(super) fn kind_of(error: &opendal::Error) -> ErrorKind {
+    match error.kind() {
+        opendal::ErrorKind::NotFound => ErrorKind::NotFound,
+        opendal::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        opendal::ErrorKind::RateLimited => ErrorKind::RateLimited,
+        opendal::ErrorKind::ConfigInvalid => ErrorKind::Usage,
+        opendal::ErrorKind::Unsupported => ErrorKind::Unsupported,
+        _ if error.is_temporary() => ErrorKind::Unreachable,
+        _ => ErrorKind::Io,
+    }
+}
+
+/// The answer in one line, no longer than a line.
+pub(super) fn answer_of(error: &opendal::Error) -> String {
+    let mut text = error.to_string();
+    // The service's own words come last; what opendal puts before them is for its developers.
+    if let Some((_, words)) = text.split_once(" => ") {
+        text = words.to_string();
+    }
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(300) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}

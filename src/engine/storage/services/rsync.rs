@@ -1,0 +1,407 @@
+//! Directories the program `rsync` reaches: through ssh, or at an rsync daemon.
+//!
+//! Names never stand in a path of the far side, where patterns would be expanded: they go by `--files-from`, or as a
+//! filter. rsync writes to a temp name of its own and renames. It fetches only into files, so a download takes room in the
+//! temp dir. A daemon's password goes by the environment.
+
+use super::super::names;
+use super::super::options::first_password;
+use super::super::transfer::Transfer;
+use super::super::url::TargetUrl;
+use super::super::words::split_words;
+use super::super::{Location, Object, Storage, StorageOptions};
+use super::program::{Ended, Program};
+use crate::engine::error::{Error, ErrorKind, Result};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Bytes passed on at a time.
+const PIECE: usize = 1 << 20;
+
+/// Where a directory lies.
+pub(super) struct Place<'a> {
+    /// Login name.
+    pub(super) user: Option<&'a str>,
+    /// Name or address, without brackets.
+    pub(super) host: &'a str,
+    /// Port, if not that of the protocol.
+    pub(super) port: Option<u16>,
+    /// Whether an rsync daemon is asked, instead of ssh.
+    pub(super) daemon: bool,
+    /// Module and path, or a path.
+    pub(super) dir: &'a str,
+}
+
+/// Objects as files of one directory.
+pub(super) struct RsyncStorage {
+    program: Program,
+    /// Options of every call.
+    options: Vec<String>,
+    /// The directory as rsync writes it, with a slash at its end.
+    root: String,
+    location: Location,
+    transfer: Arc<Transfer>,
+}
+
+impl RsyncStorage {
+    /// # Errors
+    /// `Usage` for settings rsync does not have, or a password for ssh.
+    pub(super) fn new(
+        place: &Place<'_>,
+        url: &TargetUrl,
+        options: &StorageOptions,
+        transfer: Arc<Transfer>,
+    ) -> Result<Self> {
+        options.allow_only("rsync", &["ssh-options", "rsync-options"])?;
+        if place.user.is_some_and(|user| user.contains([':', '/'])) {
+            let message = "the user in the rsync:// URL has a colon or slash";
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        let seconds = options.timeout.as_secs().max(1);
+        // Secluded arguments: no shell of the far side sees them.
+        let mut arguments = vec![
+            "-s".to_string(),
+            "-8".into(),
+            format!("--timeout={seconds}"),
+        ];
+        let mut program = Program::new("rsync", "RSYNC_", options, Arc::clone(&transfer))
+            // COMPAT(dup all): the way to the host is the URL's, whatever the variable says.
+            .without_variable("RSYNC_RSH");
+        if place.daemon {
+            arguments.push(format!("--contimeout={seconds}"));
+            arguments.extend(place.port.map(|port| format!("--port={port}")));
+            if let Some(secret) = first_password(url.password(), options) {
+                let value = OsString::from_vec(secret.expose().to_vec());
+                program = program.with_variable("RSYNC_PASSWORD", value);
+            }
+        } else if url.password().is_some() {
+            return Err(
+                Error::new(ErrorKind::Usage, "rsync through ssh takes no password")
+                    .with_hint("use a key, or sftp://"),
+            );
+        } else {
+            let mut ssh = vec!["ssh".to_string()];
+            // The user's options come first: of two equal ones ssh takes the first.
+            ssh.extend(split_words(options.setting("ssh-options").unwrap_or(""))?);
+            ssh.push("-oBatchMode=yes".into());
+            ssh.push(format!("-oConnectTimeout={seconds}"));
+            ssh.extend(place.port.map(|port| format!("-p{port}")));
+            let ssh: Vec<String> = ssh.iter().map(|word| quoted(word)).collect();
+            arguments.push(format!("--rsh={}", ssh.join(" ")));
+        }
+        if let Some(rate) = options.upload_rate {
+            arguments.push(format!("--bwlimit={}", rate.get().div_ceil(1024)));
+        }
+        arguments.extend(split_words(options.setting("rsync-options").unwrap_or(""))?);
+        let host = if place.host.contains(':') {
+            format!("[{}]", place.host)
+        } else {
+            place.host.to_string()
+        };
+        let user = place.user.map(|user| format!("{user}@"));
+        let colons = if place.daemon { "::" } else { ":" };
+        let slash = if place.dir.ends_with('/') { "" } else { "/" };
+        Ok(Self {
+            program,
+            options: arguments,
+            root: format!(
+                "{}{host}{colons}{}{slash}",
+                user.unwrap_or_default(),
+                place.dir
+            ),
+            location: url.location(),
+            transfer,
+        })
+    }
+
+    /// Runs rsync for one name, or for none.
+    fn run(
+        &self,
+        options: &[&str],
+        name: Option<&str>,
+        from: impl Into<OsString>,
+        to: impl Into<OsString>,
+    ) -> Result<Ended> {
+        let mut all: Vec<OsString> = self.options.iter().map(OsString::from).collect();
+        all.extend(options.iter().map(OsString::from));
+        let mut input = Vec::new();
+        if let Some(name) = name {
+            all.push("--files-from=-".into());
+            all.push("--from0".into());
+            // A `;` or `#` at the start would make it a comment.
+            input.extend_from_slice(b"./");
+            input.extend_from_slice(name.as_bytes());
+            input.push(0);
+        }
+        all.push("--".into());
+        all.push(from.into());
+        let to = to.into();
+        if !to.is_empty() {
+            all.push(to);
+        }
+        self.program.run(&all, input, None)
+    }
+
+    fn staging(&self) -> Result<TempDir> {
+        TempDir::new().map_err(|e| {
+            Error::new(ErrorKind::Io, "cannot make a temp dir for rsync").with_source(e)
+        })
+    }
+}
+
+/// A local directory, in a form rsync takes for nothing else.
+fn contents(dir: &Path) -> OsString {
+    let mut text = dir.as_os_str().to_os_string();
+    text.push("/");
+    text
+}
+
+impl Storage for RsyncStorage {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn list(&self) -> Result<Vec<Object>> {
+        let ended = self.run(&["--list-only", "--no-h"], None, self.root.as_str(), "")?;
+        match ended.code {
+            Some(0) => Ok(ended
+                .output
+                .split(|b| *b == b'\n')
+                .filter_map(listed)
+                .filter(|object| !names::is_temp(&object.name))
+                .collect()),
+            _ if is_absent(&ended) => Ok(Vec::new()),
+            _ => Err(explain(&ended)),
+        }
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Object>> {
+        names::check(name)?;
+        Ok(self.list()?.into_iter().find(|object| object.name == name))
+    }
+
+    fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
+        names::check(name)?;
+        let staging = self.staging()?;
+        // rsync 3.5 does not find what `--files-from` names below a module's subdirectory.
+        let only = format!("--include={}", pattern(name));
+        let ended = self.run(
+            &["--dirs", "--whole-file", &only, "--exclude=*"],
+            None,
+            self.root.as_str(),
+            contents(staging.path()),
+        )?;
+        let path = staging.path().join(name);
+        match ended.code {
+            Some(0) if path.is_file() => {}
+            _ if ended.code == Some(0) || is_absent(&ended) => {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("{name} is not at the target"),
+                ));
+            }
+            _ => return Err(explain(&ended)),
+        }
+        let mut file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        let mut download = self.transfer.download(to);
+        let mut piece = vec![0; PIECE];
+        loop {
+            let bytes = file
+                .read(&mut piece)
+                .map_err(|e| Error::io("read", &path, e))?;
+            match piece.get(..bytes) {
+                Some(got) if !got.is_empty() => download.push(got)?,
+                _ => return Ok(download.bytes()),
+            }
+        }
+    }
+
+    fn put(&self, name: &str, from: &Path) -> Result<()> {
+        names::check(name)?;
+        let staging = self.staging()?;
+        let link = staging.path().join(name);
+        let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
+        symlink(&from, &link).map_err(|e| Error::io("link", &link, e))?;
+        let ended = self.run(
+            &[
+                "--copy-links",
+                "--whole-file",
+                "--ignore-times",
+                "--mkpath",
+                "--chmod=F600",
+                "--perms",
+            ],
+            Some(name),
+            contents(staging.path()),
+            self.root.as_str(),
+        )?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ => Err(explain(&ended)),
+        }
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        names::check(name)?;
+        let empty = self.staging()?;
+        let ended = self.run(
+            &["--delete-missing-args"],
+            Some(name),
+            contents(empty.path()),
+            self.root.as_str(),
+        )?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ if is_absent(&ended) => Ok(()),
+            _ => Err(explain(&ended)),
+        }
+    }
+}
+
+/// A word as `--rsh` reads it: blanks separate, quotes keep together, a quote within its like is doubled.
+fn quoted(word: &str) -> String {
+    if word.contains([' ', '\'', '"', '\t']) || word.is_empty() {
+        format!("'{}'", word.replace('\'', "''"))
+    } else {
+        word.to_string()
+    }
+}
+
+/// The filter for one name. A backslash escapes only where there is something to escape.
+fn pattern(name: &str) -> String {
+    let mut pattern = String::from("/");
+    let wild = name.contains(['*', '?', '[']);
+    for c in name.chars() {
+        if wild && matches!(c, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+/// A regular file of a listing: `-rw------- 1234 2026/11/21 05:00:00 name`.
+fn listed(line: &[u8]) -> Option<Object> {
+    if line.first() != Some(&b'-') {
+        return None;
+    }
+    let mut rest = line;
+    let mut field = || {
+        let start = rest.iter().position(|b| *b != b' ')?;
+        let (_, from) = rest.split_at(start);
+        let (field, after) = from.split_at(from.iter().position(|b| *b == b' ')?);
+        rest = after;
+        Some(field)
+    };
+    field()?;
+    let size = field()?.iter().filter(|b| b.is_ascii_digit());
+    let size = String::from_utf8(size.copied().collect()).ok()?.parse();
+    field()?;
+    field()?;
+    let name = rest.strip_prefix(b" ")?;
+    Some(Object {
+        name: String::from_utf8(unescaped(name)).ok()?,
+        size: size.ok()?,
+    })
+}
+
+/// Undoes `\#ooo`, which rsync writes for control characters and for a backslash that could be taken for one.
+fn unescaped(name: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = rest
+            .strip_prefix(b"\\#")
+            .and_then(|code| code.get(..3))
+            .and_then(|code| std::str::from_utf8(code).ok())
+            .and_then(|code| u8::from_str_radix(code, 8).ok());
+        match (octal, rest.get(5..)) {
+            (Some(byte), Some(after)) => {
+                plain.push(byte);
+                rest = after;
+            }
+            _ => {
+                plain.push(*first);
+                rest = after;
+            }
+        }
+    }
+    plain
+}
+
+/// Whether all the trouble was that a file or the directory is not there.
+fn is_absent(ended: &Ended) -> bool {
+    // Source: rsync(1), "partial transfer due to error" and "errors selecting input/output files, dirs".
+    matches!(ended.code, Some(23 | 3)) && ended.complaints.contains("No such file or directory")
+}
+
+/// What kind of trouble rsync had: by its words, and by its exit code.
+fn explain(ended: &Ended) -> Error {
+    let words = ended.complaints.to_lowercase();
+    let has = |word: &str| words.contains(word);
+    let kind = match ended.code {
+        _ if has("no space left") || has("quota exceeded") => ErrorKind::Full,
+        _ if has("auth failed")
+            || has("permission denied")
+            || has("read only")
+            || has("read-only")
+            || has("host key verification failed") =>
+        {
+            ErrorKind::Denied
+        }
+        _ if has("unknown module") => ErrorKind::NotFound,
+        _ if has("could not resolve") || has("name or service not known") => ErrorKind::Unreachable,
+        // Source: rsync(1), exit values: sockets, protocol data stream, timeouts; 255 is ssh's.
+        Some(5 | 10 | 12 | 30 | 35 | 255) => ErrorKind::Unreachable,
+        _ => ErrorKind::Io,
+    };
+    // The last line only repeats the exit code.
+    let line = ended
+        .complaints
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .map(|line| line.chars().filter(|c| !c.is_control()).take(300).collect())
+        .unwrap_or_else(|| ended.last_words());
+    Error::new(kind, format!("rsync: {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_are_read() {
+        let read = |line: &str| listed(line.as_bytes()).map(|o| (o.name, o.size));
+        let object = |name: &str, size| Some((name.to_string(), size));
+        assert_eq!(
+            read("-rw-r--r--         12,345 2026/11/21 05:00:00 a  b "),
+            object("a  b ", 12345)
+        );
+        assert_eq!(
+            read(r"-rw-r--r-- 1 2026/11/21 05:00:00 back\slash\#134#001\#012"),
+            object("back\\slash\\#001\n", 1)
+        );
+        assert_eq!(read("drwxr-xr-x 4,096 2026/11/21 05:00:00 ."), None);
+        assert_eq!(read("-rw-r--r--"), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn a_filter_means_one_name() {
+        assert_eq!(pattern("back\\slash"), "/back\\slash");
+        assert_eq!(pattern("a*\\[x]"), "/a\\*\\\\\\[x]");
+    }
+
+    #[test]
+    fn words_for_ssh_stay_words() {
+        assert_eq!(quoted("-oX=y"), "-oX=y");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), "'it''s'");
+    }
+}

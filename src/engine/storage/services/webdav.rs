@@ -1,0 +1,132 @@
+//! Collections of a WebDAV server, through opendal, over HTTP or HTTPS.
+//!
+//! An upload is one request, held in memory; servers show it while it is under way, so it gets its name by a MOVE when
+//! it is whole. Missing collections are made. Basic authorization only; HTTPS trusts what the system trusts.
+
+use super::super::StorageOptions;
+use super::super::options::first_password;
+use super::super::transfer::Transfer;
+use super::super::url::TargetUrl;
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::secret::Secret;
+use opendal::services::Webdav;
+use std::sync::Arc;
+
+/// Where a collection lies.
+pub(super) struct Collection<'a> {
+    /// HTTPS instead of HTTP.
+    pub(super) secure: bool,
+    /// Login name.
+    pub(super) user: Option<&'a str>,
+    /// Name or address, without brackets.
+    pub(super) host: &'a str,
+    /// Port, if not that of the protocol.
+    pub(super) port: Option<u16>,
+    /// Path on the server, without percent escapes.
+    pub(super) path: &'a str,
+}
+
+/// # Errors
+/// `Usage` for settings webdav does not have, and for a password that is not UTF-8.
+pub(super) fn open(
+    place: &Collection<'_>,
+    url: &TargetUrl,
+    options: &StorageOptions,
+    transfer: Arc<Transfer>,
+) -> Result<CloudStorage> {
+    options.allow_only("webdav", &[])?;
+    let protocol = if place.secure { "https" } else { "http" };
+    let host = if place.host.contains(':') {
+        format!("[{}]", place.host)
+    } else {
+        place.host.to_string()
+    };
+    let port = place.port.map(|port| format!(":{port}"));
+    let mut service = Webdav::default()
+        .endpoint(&format!("{protocol}://{host}{}", port.unwrap_or_default()))
+        .root(place.path);
+    if let Some(user) = place.user {
+        let password = first_password(url.password(), options);
+        let password = password.as_ref().map_or(Ok(""), text)?;
+        service = service.username(user).password(password);
+    }
+    let operator = operator(service, explain)?;
+    let storage = CloudStorage::new(operator, url.location(), transfer, Box::new(explain));
+    Ok(storage.with_renames())
+}
+
+fn text(secret: &Secret) -> Result<&str> {
+    std::str::from_utf8(secret.expose())
+        .map_err(|_| Error::new(ErrorKind::Usage, "the password for webdav is not UTF-8"))
+}
+
+/// Says in one line what the server answered, with a kind and, where it helps, a way out.
+fn explain(error: opendal::Error) -> Error {
+    let Some(status) = status_of(&error) else {
+        return Error::new(kind_of(&error), format!("webdav: {}", answer_of(&error)));
+    };
+    let (kind, hint) = match status {
+        401 => (
+            ErrorKind::Denied,
+            "check user and password (BACKEND_PASSWORD); the server must take Basic authorization",
+        ),
+        403 => (ErrorKind::Denied, "may this user write there?"),
+        404 => (ErrorKind::NotFound, ""),
+        405 => (
+            ErrorKind::Unsupported,
+            "is there a WebDAV server at this path?",
+        ),
+        429 => (ErrorKind::RateLimited, ""),
+        507 => (ErrorKind::Full, ""),
+        413 => (
+            ErrorKind::Unsupported,
+            "make `volume-size` smaller, or raise the server's limit",
+        ),
+        _ => (kind_of(&error), ""),
+    };
+    // The body is a page for a browser.
+    let error = Error::new(
+        kind,
+        format!("webdav: the server answered with status {status}"),
+    );
+    if hint.is_empty() {
+        error
+    } else {
+        error.with_hint(hint)
+    }
+}
+
+/// The HTTP status, which opendal tells only in its text.
+fn status_of(error: &opendal::Error) -> Option<u16> {
+    let text = error.to_string();
+    let (_, after) = text.split_once("Parts { status: ")?;
+    after.get(..3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_decides_the_kind() {
+        for (status, kind) in [
+            (401, ErrorKind::Denied),
+            (404, ErrorKind::NotFound),
+            (507, ErrorKind::Full),
+            (429, ErrorKind::RateLimited),
+        ] {
+            let error = opendal::Error::new(opendal::ErrorKind::Unexpected, "<html>x</html>")
+                .with_context(
+                    "response",
+                    format!("Parts {{ status: {status}, version: 1 }}"),
+                );
+            let error = explain(error);
+            assert_eq!(error.kind(), kind);
+            assert!(!error.to_string().contains('<'), "{error}");
+        }
+        let cut = opendal::Error::new(opendal::ErrorKind::Unexpected, "send http request")
+            .set_temporary();
+        assert_eq!(explain(cut).kind(), ErrorKind::Unreachable);
+    }
+}
