@@ -101,7 +101,7 @@ fn what_cannot_be_read_is_told_and_not_called_deleted() {
     assert_eq!(first.code, 0, "{}", first.stderr);
     home.write("one", "changed, and closed\n");
     for closed in ["one", "sub"] {
-        fs::set_permissions(home.source().join(closed), fs::Permissions::from_mode(0))
+        fs::set_permissions(home.source().join(closed), fs::Permissions::from_mode(0o0))
             .expect("mode");
     }
     let second = run(&["home", "backup"]);

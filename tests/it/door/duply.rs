@@ -108,6 +108,7 @@ fn a_life(duply: &Duply) -> Vec<(String, i32, Vec<String>)> {
     bench.write("src/skipped/.nobackup", "");
     let mut life = Vec::new();
     let mut step = |line: &str| {
+        bench.settle("src");
         let words: Vec<&str> = line.split(' ').collect();
         let (code, text) = duply.run(&[&["p"], words.as_slice()].concat());
         assert!(
