@@ -1,8 +1,9 @@
 //! A target in memory: the simplest storage that keeps the whole contract.
 
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::storage::{Location, Object, Storage};
+use crate::engine::storage::{Location, Object, Storage, taken};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -121,6 +122,18 @@ impl Storage for MemoryStorage {
         let bytes = std::fs::read(from).map_err(|e| Error::io("read", from, e))?;
         self.objects().insert(name.to_string(), bytes);
         Ok(())
+    }
+
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        check(name)?;
+        let bytes = std::fs::read(from).map_err(|e| Error::io("read", from, e))?;
+        match self.objects().entry(name.to_string()) {
+            Entry::Occupied(_) => Err(taken(name)),
+            Entry::Vacant(place) => {
+                place.insert(bytes);
+                Ok(())
+            }
+        }
     }
 
     fn delete(&self, name: &str) -> Result<()> {

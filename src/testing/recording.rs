@@ -120,6 +120,11 @@ impl<S: Storage> Storage for RecordingStorage<S> {
         self.note(Operation::Put, name, bytes, self.inner.put(name, from))
     }
 
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        let bytes = std::fs::metadata(from).map_or(0, |meta| meta.len());
+        self.note(Operation::Put, name, bytes, self.inner.claim(name, from))
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         self.note(Operation::Delete, name, 0, self.inner.delete(name))
     }

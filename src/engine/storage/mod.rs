@@ -142,7 +142,7 @@ pub trait Storage: Send + Sync {
 }
 
 /// Somebody else has put an object of that name.
-fn taken(name: &str) -> Error {
+pub(crate) fn taken(name: &str) -> Error {
     let text =
         format!("{name} is at the target already: another run makes a set of the same second");
     Error::new(ErrorKind::Locked, text)
