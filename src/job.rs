@@ -7,8 +7,8 @@ use crate::engine::time::Timestamp;
 use crate::plan::batch::Batch;
 use crate::plan::planner;
 use crate::plan::{Plan, State};
-use crate::profile::{MailTransport, Profile, SecretRef};
-use crate::report::notify;
+use crate::profile::{Profile, SecretRef};
+use crate::report::notify::{Delivery, Desk, Store};
 use crate::run::actions::EngineActions;
 use crate::run::history::{History, PastRuns};
 use crate::run::hook::ProfileFacts;
@@ -37,6 +37,8 @@ pub struct JobContext<'a> {
     pub state_dir: &'a Path,
     /// How long to wait for another run's lock, if not as long as the profile says.
     pub lock_wait: Option<Duration>,
+    /// The exit code of an outcome.
+    pub code: &'a (dyn Fn(&Outcome) -> u8 + Sync),
 }
 
 /// What a job leaves behind.
@@ -59,12 +61,22 @@ pub fn execute(
     let history = History::of(cx.state_dir, &profile.name);
     let mut troubles = Vec::new();
     let past = read(&history, &mut troubles);
-    let mut outcome = match begin(profile, batch, &past, products, cx) {
+    let store = Store::of(cx.state_dir, &profile.name);
+    let desk = Desk {
+        reports: &profile.reports,
+        secrets: cx.around.secret,
+        code: cx.code,
+        store: &store,
+    };
+    let mut announced = Vec::new();
+    let mut outcome = match begin(profile, batch, &past, &desk, &mut announced, products, cx) {
         Ok(outcome) => outcome,
         Err(end) => not_begun(profile, batch, started, end, cx),
     };
     if !batch.commands().iter().all(|c| c.only_looks()) {
-        report(profile, &mut outcome, &past, &mut troubles, cx);
+        note(&mut outcome, announced, &mut troubles, cx);
+        let told = desk.tell(&outcome, &past.runs, &cx.log.lines());
+        note(&mut outcome, told, &mut troubles, cx);
         if let Err(e) = history.append(&outcome) {
             trouble(&mut troubles, e.to_string(), cx);
         }
@@ -111,12 +123,17 @@ fn begin(
     profile: &Profile,
     batch: &Batch,
     past: &PastRuns,
+    desk: &Desk<'_>,
+    announced: &mut Vec<Delivery>,
     products: &mut (dyn Products + Send),
     cx: &JobContext<'_>,
 ) -> std::result::Result<Outcome, NotBegun> {
     let looks = batch.commands().iter().all(|c| c.only_looks());
     if !looks && let Some(reason) = require::unmet(&profile.run.require, &profile.backup.temp_dir) {
         return Err(NotBegun::Deferred(reason));
+    }
+    if !looks {
+        *announced = desk.begin();
     }
     let _priority = (!looks).then(|| Priority::set(&profile.run, cx.log));
     let engine = open::engine(profile, cx.around)?;
@@ -293,42 +310,27 @@ fn facts(profile: &Profile) -> ProfileFacts {
 /// Variables of the environment that hold secrets of the profile: hooks must not see them.
 fn secret_variables(profile: &Profile) -> Vec<String> {
     let keys = &profile.keys;
-    let mail = profile
-        .reports
-        .email
-        .as_ref()
-        .and_then(|e| match &e.transport {
-            MailTransport::Smtp { password, .. } => password.as_ref(),
-            MailTransport::Sendmail(_) => None,
-        });
     let secrets = [
         keys.passphrase.as_ref(),
         keys.sign_passphrase.as_ref(),
         profile.target.password.as_ref(),
-        mail,
     ];
     let variable = |secret: &SecretRef| match secret {
         SecretRef::Env(name) => Some(name.clone()),
         _ => None,
     };
-    secrets.into_iter().flatten().filter_map(variable).collect()
+    let reports = profile.reports.secrets();
+    let secrets = secrets.into_iter().flatten().chain(reports);
+    secrets.filter_map(variable).collect()
 }
 
-/// Tells the outcome to everybody who asked for it. A failure to do so becomes a step of the outcome.
-fn report(
-    profile: &Profile,
+/// Writes attempts to tell into the outcome, a step each.
+fn note(
     outcome: &mut Outcome,
-    past: &PastRuns,
+    deliveries: Vec<Delivery>,
     troubles: &mut Vec<String>,
     cx: &JobContext<'_>,
 ) {
-    let deliveries = notify::tell(
-        &profile.reports,
-        outcome,
-        &past.runs,
-        &cx.log.lines(),
-        cx.around.secret,
-    );
     let mut id = outcome.steps.last().map_or(0, |s| s.id);
     for delivery in deliveries {
         id += 1;
@@ -336,7 +338,7 @@ fn report(
         let mut step = StepOutcome::new(id, "report", title, StepStatus::Done);
         match delivery.result {
             Ok(sent) => {
-                if let Some(why) = sent.message.trouble {
+                if let Some(why) = sent.trouble {
                     step.status = StepStatus::Warning;
                     step.notes
                         .push(format!("sent with the built-in templates: {why}"));

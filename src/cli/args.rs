@@ -143,7 +143,7 @@ pub enum What {
     Show(OneProfile),
     /// Look for what could keep profiles from working
     Doctor(SomeProfiles),
-    /// Send a test report by mail
+    /// Send a test to everybody the profile reports to
     MailTest(OneProfile),
     /// Make a profile from one of another tool
     Import {

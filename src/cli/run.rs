@@ -56,6 +56,7 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
         clock: CLOCK,
         state_dir: &session.world.state_dir,
         lock_wait: session.common.no_lock_wait.then_some(Duration::ZERO),
+        code: &exit::of_outcome,
     };
     if session.common.plan {
         plans(&jobs, session, &cx)

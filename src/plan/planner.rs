@@ -10,7 +10,7 @@ use super::batch::{Batch, BatchItem, BatchNode, BatchOptions, Command, Word};
 use super::error::Error;
 use super::state::{State, TargetState};
 use super::{Action, HookAction, Item, Node, Plan, Step, When};
-use crate::profile::settings::{Checks, MailMoment, MailTransport};
+use crate::profile::settings::Checks;
 use crate::profile::{Hook, HookMoment, Profile, Retention};
 use jiff::tz::TimeZone;
 
@@ -61,7 +61,11 @@ pub fn plan(
         target: profile.target.url.masked().to_owned(),
         lock,
         nodes,
-        reports: if looks { Vec::new() } else { reports(profile) },
+        reports: if looks {
+            Vec::new()
+        } else {
+            profile.reports.lines()
+        },
         notes: planner.notes,
     })
 }
@@ -377,20 +381,4 @@ fn nothing(moment: HookMoment) -> HookAction {
         on_failure: super::OnFailure::Ignore,
         undo_of: None,
     }
-}
-
-fn reports(profile: &Profile) -> Vec<String> {
-    let mail = profile.reports.email.as_ref().map(|mail| {
-        let when: Vec<&str> = mail.when.iter().copied().map(MailMoment::word).collect();
-        let way = match &mail.transport {
-            MailTransport::Smtp { .. } => "",
-            MailTransport::Sendmail(_) => " by sendmail",
-        };
-        format!(
-            "email to {}{way} on {}",
-            mail.to.join(", "),
-            when.join(", ")
-        )
-    });
-    mail.into_iter().collect()
 }

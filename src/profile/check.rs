@@ -4,6 +4,7 @@
 mod around;
 mod mail;
 mod places;
+mod reports;
 mod settings;
 
 use super::Profile;
@@ -11,7 +12,6 @@ use super::error::{Errors, Problem};
 use super::file::{ProfileFile, SnapshotKind, VERSION};
 use super::load::{Loaded, Surroundings};
 use super::secret::{SecretEntry, SecretRef, file_trouble};
-use super::settings::Reports;
 use std::path::PathBuf;
 
 /// Keys of the profile language this build does not act on. Using one is an error, because ignoring it would be a
@@ -25,10 +25,11 @@ pub const NOT_AVAILABLE: &[&str] = &[
     "keys.sign-passphrase.keyring",
     "target.password.keyring",
     "report.email.password.keyring",
-    "report.ping",
-    "report.ntfy",
-    "report.webhook",
-    "report.prometheus",
+    "report.ping.url.keyring",
+    "report.ntfy.url.keyring",
+    "report.ntfy.token.keyring",
+    "report.webhook.url.keyring",
+    "report.prometheus.pushgateway.keyring",
 ];
 
 impl Loaded {
@@ -128,11 +129,7 @@ impl Checker<'_> {
         let hooks = self.hooks(file);
         let run = self.run(&file.run, &retention, &checks);
         let schedule = file.schedule.as_ref().and_then(|s| self.schedule(s));
-        let email = file
-            .report
-            .email
-            .as_ref()
-            .and_then(|e| self.email(e, file.allow_inline_secrets));
+        let reports = self.reports(&file.report, file.allow_inline_secrets);
         let mut targets = targets.into_iter();
         Some(Profile {
             name: self.loaded.name.clone(),
@@ -148,7 +145,7 @@ impl Checker<'_> {
             run,
             schedule,
             hooks,
-            reports: Reports { email },
+            reports,
             stale_after: file.stale.after.clone(),
             allow_inline_secrets: file.allow_inline_secrets,
         })

@@ -4,12 +4,16 @@
 //! sizes and the like are checked while they are read, so that an error knows its key.
 
 mod entry;
+mod reports;
 mod tables;
 
 pub use entry::{AgeOrTime, ConcurrencyEntry, List, OneOrMany, Scalar, TextOr, UrlText};
+pub use reports::{
+    EmailFile, NtfyFile, PingFile, PrometheusFile, ReportFile, SyslogFile, WebhookFile,
+};
 pub use tables::{
-    CheckFile, EmailFile, HookFile, PrometheusFile, ReportFile, RequireFile, RestoreTestFile,
-    RetriesFile, RunFile, ScheduleFile, SpotFile, StaleFile, UrlReportFile, ZoneEntry,
+    CheckFile, HookFile, RequireFile, RestoreTestFile, RetriesFile, RunFile, ScheduleFile,
+    SpotFile, StaleFile, ZoneEntry,
 };
 
 use super::age::{Age, Rate, Size};

@@ -27,8 +27,13 @@ const WHOLE: &[&str] = &[
     "report.email.password",
     "report.ping.url",
     "report.ntfy.url",
+    "report.ntfy.token",
     "report.webhook.url",
+    "report.prometheus.pushgateway",
 ];
+
+/// The table each entry of which is a secret of its own.
+pub(super) const HEADERS: [&str; 3] = ["report", "webhook", "headers"];
 
 /// A layer: values, and where each stands.
 #[derive(Debug, Clone)]
@@ -59,7 +64,9 @@ pub(super) fn is_secret(path: &[String]) -> bool {
         .filter(|k| k.parse::<usize>().is_err())
         .collect();
     let dotted = plain.join(".");
-    WHOLE.contains(&dotted.as_str()) || dotted == "passphrase"
+    WHOLE.contains(&dotted.as_str())
+        || dotted == "passphrase"
+        || (plain.len() == HEADERS.len() + 1 && plain.starts_with(&HEADERS))
 }
 
 impl Layer {

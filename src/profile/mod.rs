@@ -14,6 +14,7 @@ mod layer;
 mod load;
 pub mod lookup;
 pub mod mail_server;
+pub mod reports;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
@@ -24,12 +25,15 @@ pub use check::NOT_AVAILABLE;
 pub use error::Errors;
 pub use load::{BatchJudge, Loaded, Shown, Surroundings};
 pub use mail_server::MailServer;
+pub use reports::{
+    Email, MailTransport, Moment, Ntfy, Ping, PingService, Prometheus, Reports, Syslog, WebAddress,
+    Webhook,
+};
 pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{
-    Backup, Checks, Compression, Concurrency, Email, Encryption, Hook, HookMoment, IoClass,
-    Keyring, Keys, MailMoment, MailTransport, Network, Once, Power, Reports, Requirements,
-    RestoreTest, Retention, Retries, RunSettings, SpotCheck,
+    Backup, Checks, Compression, Concurrency, Encryption, Hook, HookMoment, IoClass, Keyring, Keys,
+    Network, Once, Power, Requirements, RestoreTest, Retention, Retries, RunSettings, SpotCheck,
 };
 pub use url::TargetUrl;
 

@@ -1,11 +1,9 @@
 //! The tables of a profile other than source and target. Defaults are written down here, once.
 
 use super::age::Age;
-use super::mail_server::MailServer;
 use super::secret::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -357,87 +355,6 @@ impl HookMoment {
             HookMoment::Finally => "finally",
             HookMoment::Pre => "pre",
             HookMoment::Post => "post",
-        }
-    }
-}
-
-/// Who is told of outcomes.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Reports {
-    /// By mail.
-    pub email: Option<Email>,
-}
-
-/// Mail reports.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Email {
-    /// Recipients; at least one.
-    pub to: Vec<String>,
-    /// Sender.
-    pub from: String,
-    /// How it is handed over.
-    pub transport: MailTransport,
-    /// Which outcomes are told.
-    pub when: Vec<MailMoment>,
-    /// Whether the log of the run is attached.
-    pub attach_log: bool,
-    /// Templates that replace the built-in ones: `subject`, `text`, `html` to a file.
-    pub templates: BTreeMap<String, PathBuf>,
-}
-
-/// How mail is handed over.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MailTransport {
-    /// To a server.
-    Smtp {
-        /// The server, without password.
-        server: MailServer,
-        /// Password of its user.
-        password: Option<SecretRef>,
-        /// Certificates that may vouch for the server, beside those of the system.
-        ca_file: Option<PathBuf>,
-    },
-    /// To a local program.
-    Sendmail(PathBuf),
-}
-
-/// Outcomes that are told by mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailMoment {
-    /// Every run.
-    Always,
-    /// A run that went well.
-    Success,
-    /// A run with problems.
-    Warning,
-    /// A run that failed, could not start or was interrupted.
-    Failure,
-    /// The first good run after a failure.
-    Recovery,
-    /// A run that was put off by a condition.
-    Deferred,
-    /// The runs of a day, with the first run of the next.
-    DailyDigest,
-    /// The runs of a week that begins on Monday, with the first run of the next.
-    WeeklyDigest,
-    /// The runs of a month, with the first run of the next.
-    MonthlyDigest,
-}
-
-impl MailMoment {
-    /// As profiles and plans write it.
-    pub fn word(self) -> &'static str {
-        match self {
-            MailMoment::Always => "always",
-            MailMoment::Success => "success",
-            MailMoment::Warning => "warning",
-            MailMoment::Failure => "failure",
-            MailMoment::Recovery => "recovery",
-            MailMoment::Deferred => "deferred",
-            MailMoment::DailyDigest => "daily-digest",
-            MailMoment::WeeklyDigest => "weekly-digest",
-            MailMoment::MonthlyDigest => "monthly-digest",
         }
     }
 }

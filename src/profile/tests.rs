@@ -161,12 +161,12 @@ fn secrets_in_the_file_need_leave_and_are_never_shown() {
 fn keys_that_do_nothing_yet_are_refused() {
     for (more, key) in [
         (
-            "[report.ntfy]\nurl = \"https://ntfy.sh/x\"\n",
-            "report.ntfy",
+            "[report.ntfy]\nurl = { keyring = \"x\" }\n",
+            "report.ntfy.url.keyring",
         ),
         ("[target.x]\n", ""),
         ("[source.x]\n", ""),
-        ("[report.ping]\nurl = { env = \"HC\" }\n", "report.ping"),
+        ("[target]\npar2-redundancy = 10\n", ""),
     ] {
         let text = with(more);
         let found = problems(&text).join("\n");

@@ -112,6 +112,42 @@ pub(super) fn check_shape(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The host of an `http` or `https` address, with its port if it says one.
+///
+/// # Errors
+/// What is wrong with it, in a few words without the address.
+pub fn web_host(text: &str) -> Result<String, &'static str> {
+    let (scheme, rest) = text.split_once("://").ok_or("it has no scheme")?;
+    if !["http", "https"].contains(&scheme) {
+        return Err("the scheme is neither http nor https");
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("there is a blank in it");
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    if host.is_empty() || host.starts_with(':') {
+        return Err("it names no host");
+    }
+    Ok(host.to_owned())
+}
+
+/// Whether what is sent to an address can be read on its way: no TLS, and not this very machine.
+pub fn is_clear(text: &str) -> bool {
+    let Ok(host) = web_host(text) else {
+        return false;
+    };
+    let name = match host.strip_prefix('[').and_then(|h| h.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or(&host),
+    };
+    let here = name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|a| a.is_loopback());
+    text.starts_with("http://") && !here
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +169,29 @@ mod tests {
             let url = TargetUrl::new(url);
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), format!("TargetUrl({shown:?})"));
+        }
+    }
+
+    #[test]
+    fn addresses_of_the_web_name_their_host_and_nothing_more() {
+        assert_eq!(web_host("https://ntfy.sh/topic").unwrap(), "ntfy.sh");
+        assert_eq!(web_host("http://u:p@push:9091?x").unwrap(), "push:9091");
+        for bad in [
+            "ntfy.sh/x",
+            "ftp://h/x",
+            "https://",
+            "https://:80/",
+            "http://a b",
+        ] {
+            assert!(web_host(bad).is_err(), "{bad}");
+        }
+        assert!(is_clear("http://nas.local/x") && is_clear("http://127.0.0.1.example.org"));
+        for safe in [
+            "https://nas.local",
+            "http://localhost:80/",
+            "http://[::1]:8/x",
+        ] {
+            assert!(!is_clear(safe), "{safe}");
         }
     }
 }

@@ -125,6 +125,15 @@ pub fn shortened(text: &str, limit: usize) -> String {
     out
 }
 
+/// The beginning of a text that takes no more than `limit` bytes.
+pub fn within_bytes(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +195,6 @@ mod tests {
         );
         assert_eq!(shortened("abcdef", 4), "abc…");
         assert_eq!(shortened("abc", 3), "abc");
+        assert_eq!((within_bytes("aä", 2), within_bytes("aä", 9)), ("a", "aä"));
     }
 }

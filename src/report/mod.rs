@@ -27,7 +27,7 @@ const LISTED_RUNS: usize = 7;
 /// Everything a template may say. Every text is free of control characters and of secrets.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `ok`, `recovered`, `warning`, `differences`, `deferred`, `FAILED`, `interrupted`.
+    /// `ok`, `recovered`, `warning`, `DIFFERENCES`, `deferred`, `FAILED`, `interrupted`, `STALE`, `digest`.
     pub status: &'static str,
     /// `good`, `warn`, `bad` or `calm`: the color of the whole.
     pub tone: &'static str,
@@ -75,6 +75,27 @@ pub struct Report {
     pub next_due: Option<String>,
     /// Last lines of the log.
     pub log: Vec<String>,
+    /// How every profile stands, in a digest.
+    pub profiles: Vec<ProfileLine>,
+    /// That it could not be delivered before, and why.
+    pub late: Option<String>,
+}
+
+/// A profile in a digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfileLine {
+    /// Its name.
+    pub profile: String,
+    /// Its last verdict.
+    pub status: &'static str,
+    /// Its color.
+    pub tone: &'static str,
+    /// Runs of the period, counted by verdict.
+    pub runs: String,
+    /// How long ago the last good backup was.
+    pub last_good: String,
+    /// Bytes stored in the period.
+    pub stored: String,
 }
 
 /// A failure and where it happened.
@@ -183,6 +204,8 @@ impl Report {
             last_good: bad.then(|| last_good(outcome, past)).flatten(),
             next_due: outcome.next_due.map(format::time),
             log: log.iter().map(|l| format::safe(l)).collect(),
+            profiles: Vec::new(),
+            late: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A profile in one line, from its history alone: works without passphrase and without network.
 
+use super::notify::Undelivered;
 use super::{format, headline, status_word};
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
@@ -60,6 +61,8 @@ pub struct Overview {
     pub next_due: Option<Timestamp>,
     /// What the last run did or why it failed, or why the profile is broken.
     pub note: String,
+    /// Reports that could not be delivered so far, oldest first.
+    pub undelivered: Vec<Undelivered>,
 }
 
 /// What the profile says about being on time.
@@ -116,7 +119,29 @@ impl Overview {
             note: last
                 .map(|o| format!("{}: {}", status_word(o.verdict), headline(o)))
                 .unwrap_or_default(),
+            undelivered: Vec::new(),
         }
+    }
+
+    /// The same with reports that wait.
+    pub fn with_undelivered(self, undelivered: Vec<Undelivered>) -> Self {
+        Self {
+            undelivered,
+            ..self
+        }
+    }
+
+    /// What is to be said of reports that wait, in one line.
+    pub fn waiting(&self) -> Option<String> {
+        let last = self.undelivered.last()?;
+        let count = format::counted(self.undelivered.len() as u64, "report");
+        Some(format!(
+            "{}: {count} not delivered, the last of the run of {}: {}: {}",
+            self.profile,
+            format::time(last.run),
+            format::safe(&last.name),
+            format::safe(&last.error)
+        ))
     }
 
     /// A profile that cannot be used.

@@ -45,6 +45,22 @@ impl History {
         }
     }
 
+    /// The histories of all profiles below the state directory, by name. Folders that begin with `@` belong to no profile.
+    pub fn all(state_dir: &Path) -> Vec<Self> {
+        let Ok(entries) = std::fs::read_dir(state_dir) else {
+            return Vec::new();
+        };
+        let mut files: Vec<PathBuf> = entries
+            .flatten()
+            .filter(|e| !e.file_name().as_encoded_bytes().starts_with(b"@"))
+            .map(|e| e.path().join("history.jsonl"))
+            .filter(|file| file.is_file())
+            .collect();
+        files.sort();
+        let kept = KEPT_RUNS;
+        files.into_iter().map(|file| Self { file, kept }).collect()
+    }
+
     /// The same history, pruned to this many runs when it is written.
     pub fn keeping(self, kept: usize) -> Self {
         Self {

@@ -56,14 +56,14 @@ impl Drop for Server {
 }
 
 /// An authority of our own and a certificate for `localhost` signed by it.
-struct Authority {
+pub struct Authority {
     dir: PathBuf,
     openssl: PathBuf,
 }
 
 impl Authority {
     /// `None` if openssl may be missing and is.
-    fn new(dir: &Path) -> Option<Self> {
+    pub fn new(dir: &Path) -> Option<Self> {
         let openssl = programs::find("openssl")?;
         let dir = dir.join("tls");
         fs::create_dir_all(&dir).expect("tls");
@@ -132,7 +132,8 @@ impl Authority {
         );
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file among its certificates and keys.
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 

@@ -19,6 +19,7 @@ mod hostile;
 mod interop;
 mod kill;
 mod mail;
+mod notify;
 mod promises;
 mod properties;
 mod reading;

@@ -323,8 +323,8 @@ fn what_this_build_does_not_do_is_refused_and_not_ignored() {
             "gpg-options",
         ),
         (
-            "[report.ping]\nurl = \"https://x\"\n".to_owned(),
-            "report.ping",
+            "[report.ping]\nurl = { keyring = \"x\" }\n".to_owned(),
+            "report.ping.url.keyring",
         ),
         (
             email.replace("sendmail = \"/bin/true\"", "smtp = \"smtp://h:99999\""),

@@ -159,19 +159,16 @@ fn look_at(profile: &Profile, session: &Session) -> Vec<Line> {
         });
     }
     lines.push(history(profile, session));
-    lines.push(match &profile.reports.email {
-        Some(email) => Line::ok(
-            "reports",
-            format!(
-                "email to {}; `dupr mail-test` tries it",
-                email.to.join(", ")
-            ),
-        ),
-        None => Line::warn(
+    let told = profile.reports.lines();
+    lines.push(if told.is_empty() {
+        Line::warn(
             "reports",
             "nobody is told when a run fails",
-            "write [report.email]",
-        ),
+            "write [report.email] or another way to report",
+        )
+    } else {
+        let text = format!("{}; `dupr mail-test` tries them", told.join("; "));
+        Line::ok("reports", text)
     });
     lines
 }

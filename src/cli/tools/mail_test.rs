@@ -1,45 +1,31 @@
-//! `dupr mail-test`: sends a report that looks like a real one, so that a silent mail server is found today.
+//! `dupr mail-test`: tells everybody a profile reports to that this is a test, so that a silent one is found today.
 
 use crate::cli::args::OneProfile;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::{exit, run};
 use crate::engine::error::ErrorKind;
-use crate::report::notify;
+use crate::profile::Profile;
+use crate::report::notify::{self, News};
 use crate::report::{Report, render};
 use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
 use crate::run::runner::OUTCOME_SCHEMA;
+use serde_json::json;
 
-/// Sends a test message to every recipient of the profile, whatever `when` says.
+/// Sends a test to everybody the profile reports to, whatever `when` says: a line for each, and the worst code.
 pub fn run(args: &OneProfile, session: &Session) -> u8 {
     let profile = match run::load(&args.profile, session) {
         Ok(profile) => profile,
         Err(code) => return code,
     };
-    let now = run::now();
-    let mut step = StepOutcome::new(1, "mail-test", "mail test", StepStatus::Done);
-    step.notes
-        .push("this message was asked for with dupr mail-test; nothing was backed up".to_owned());
-    let outcome = Outcome {
-        schema: OUTCOME_SCHEMA,
-        profile: profile.name.clone(),
-        host: session.world.host.clone(),
-        batch: "mail-test".to_owned(),
-        target: profile.target.url.masked().to_owned(),
-        started: now,
-        ended: now,
-        verdict: Verdict::Success,
-        steps: vec![step],
-        failure: None,
-        next_due: profile.schedule.as_ref().and_then(|s| s.next_after(now)),
-    };
+    let outcome = outcome(&profile, session);
     let report = Report::new(&outcome, &[], &[]);
     let notifiers = match notify::notifiers(&profile.reports) {
         Ok(list) => list,
         Err(e) => return run::failed(&e),
     };
     if notifiers.is_empty() {
-        let hint = "write at least `to`, `from` and `smtp` under [report.email]";
+        let hint = "write at least `to`, `from` and `smtp` under [report.email]; docs/profile.md lists the other ways";
         return run::failed(&run::usage_error(
             format!("{} reports to nobody", profile.name),
             hint,
@@ -57,24 +43,69 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
             Err(e) => run::failed(&e),
         };
     }
+    let news = News {
+        report: &report,
+        outcome: &outcome,
+        past: &[],
+        log: &[],
+        code: exit::DONE,
+        test: true,
+    };
     let mut code = exit::DONE;
+    let mut lines = Vec::new();
     for notifier in notifiers {
-        match notifier.send(&report, &[], &|reference| session.secret(reference)) {
+        let name = notifier.name();
+        let (ok, trouble) = match notifier.send(&news, &|reference| session.secret(reference)) {
             Ok(sent) => {
-                out::line(&format!("sent: {}", notifier.name()));
-                if let Some(why) = sent.message.trouble {
+                told(session, &format!("sent: {name}"));
+                let why = sent.trouble;
+                if let Some(why) = &why {
                     out::complaint(&format!(
                         "the templates of the profile were not used: {why}"
                     ));
-                    code = exit::PROBLEMS;
+                    code = code.max(exit::PROBLEMS);
                 }
+                (true, why)
             }
             Err(e) => {
-                let denied = e.kind() == ErrorKind::Usage;
+                out::complaint(&format!("not sent: {name}"));
                 run::failed(&e);
-                code = if denied { exit::USAGE } else { exit::PROBLEMS };
+                let usage = e.kind() == ErrorKind::Usage && code != exit::PROBLEMS;
+                code = if usage { exit::USAGE } else { exit::PROBLEMS };
+                (false, Some(e.to_string()))
             }
-        }
+        };
+        lines.push(json!({"notifier": name, "sent": ok, "trouble": trouble}));
+    }
+    if session.common.json {
+        out::json(&json!({"schema": 1, "code": code, "reports": lines}));
     }
     code
+}
+
+fn told(session: &Session, line: &str) {
+    if !session.common.json {
+        out::line(line);
+    }
+}
+
+/// A run that did nothing.
+fn outcome(profile: &Profile, session: &Session) -> Outcome {
+    let now = run::now();
+    let mut step = StepOutcome::new(1, "mail-test", "test of the reports", StepStatus::Done);
+    step.notes
+        .push("this message was asked for with dupr mail-test; nothing was backed up".to_owned());
+    Outcome {
+        schema: OUTCOME_SCHEMA,
+        profile: profile.name.clone(),
+        host: session.world.host.clone(),
+        batch: "mail-test".to_owned(),
+        target: profile.target.url.masked().to_owned(),
+        started: now,
+        ended: now,
+        verdict: Verdict::Success,
+        steps: vec![step],
+        failure: None,
+        next_due: profile.schedule.as_ref().and_then(|s| s.next_after(now)),
+    }
 }

@@ -8,6 +8,7 @@ use crate::cli::{choose, complain, exit, run};
 use crate::engine::time::Timestamp;
 use crate::profile::{Loaded, Profile};
 use crate::report::format;
+use crate::report::notify::Store;
 use crate::report::overview::{Expectation, Overview, Standing};
 use crate::run::History;
 use serde_json::json;
@@ -33,7 +34,11 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
             match Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around)) {
                 Ok(profile) => match history.read() {
                     Ok(past) => {
+                        // A list that cannot be read is told by the next run.
+                        let store = Store::of(&session.world.state_dir, &found.name);
+                        let waiting = store.undelivered().unwrap_or_default();
                         Overview::new(&found.name, &past.runs, expectation(&profile, now), now)
+                            .with_undelivered(waiting)
                     }
                     Err(e) => Overview::broken(&found.name, &e.to_string()),
                 },
@@ -50,6 +55,12 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     } else {
         table(&views, now, session.colors(session.world.terminal.output))
             .iter()
+            .chain(
+                &views
+                    .iter()
+                    .filter_map(Overview::waiting)
+                    .collect::<Vec<_>>(),
+            )
             .for_each(|l| out::line(l));
     }
     code

@@ -3,8 +3,8 @@
 use super::Checker;
 use crate::profile::file::EmailFile;
 use crate::profile::mail_server::MailServer;
+use crate::profile::reports::{Email, MailTransport};
 use crate::profile::secret::SecretRef;
-use crate::profile::settings::{Email, MailTransport};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

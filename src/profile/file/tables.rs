@@ -1,13 +1,11 @@
-//! Tables of a profile that concern the run and what is around it: checks, run, schedule, hooks, reports.
+//! Tables of a profile that concern the run and what is around it: checks, run, schedule, hooks.
 
-use super::entry::{List, OneOrMany, TextOr};
+use super::entry::List;
 use crate::profile::age::{Age, Percent, Size};
 use crate::profile::schedule::Cron;
-use crate::profile::secret::SecretEntry;
-use crate::profile::settings::{HookMoment, IoClass, MailMoment, Network, OnFailure, Power};
+use crate::profile::settings::{HookMoment, IoClass, Network, OnFailure, Power};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What `check` does, and how often.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -182,101 +180,6 @@ pub struct HookFile {
     pub timeout: Option<Age>,
     /// What its failure means.
     pub on_failure: OnFailure,
-}
-
-/// Who is told of outcomes.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct ReportFile {
-    /// Mail.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<EmailFile>,
-    /// Start, success and failure pings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ping: Option<UrlReportFile>,
-    /// ntfy messages.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ntfy: Option<UrlReportFile>,
-    /// Posts the outcome as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub webhook: Option<UrlReportFile>,
-    /// Figures for Prometheus.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prometheus: Option<PrometheusFile>,
-}
-
-/// Mail reports.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct EmailFile {
-    /// Recipients.
-    #[schemars(with = "TextOr<List<String>>")]
-    pub to: OneOrMany<String>,
-    /// Sender.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// `smtps://user@host:465` or `smtp://user@host:587`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub smtp: Option<String>,
-    /// Certificates (PEM) that may vouch for the server, beside those of the system. With it, TLS is demanded of
-    /// this very machine, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<String>,
-    /// A local program instead of `smtp`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sendmail: Option<String>,
-    /// Password for `smtp`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password: Option<SecretEntry>,
-    /// Which outcomes are told.
-    pub when: List<MailMoment>,
-    /// Attach the log of the run.
-    pub attach_log: bool,
-    /// Files that replace the built-in templates `subject`, `text` and `html`.
-    pub templates: BTreeMap<String, String>,
-}
-
-impl Default for EmailFile {
-    fn default() -> Self {
-        Self {
-            to: OneOrMany::default(),
-            from: None,
-            smtp: None,
-            ca_file: None,
-            sendmail: None,
-            password: None,
-            when: List(vec![
-                MailMoment::Failure,
-                MailMoment::Warning,
-                MailMoment::Recovery,
-            ]),
-            attach_log: false,
-            templates: BTreeMap::new(),
-        }
-    }
-}
-
-/// A report to a URL.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct UrlReportFile {
-    /// Where to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<SecretEntry>,
-    /// Which outcomes are told.
-    pub when: List<String>,
-}
-
-/// Figures for Prometheus.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct PrometheusFile {
-    /// A file the node exporter reads.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub textfile: Option<String>,
-    /// A pushgateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pushgateway: Option<String>,
 }
 
 /// When a backup counts as stale.

@@ -1,7 +1,7 @@
 //! Layers laid over each other: edits of inherited lists, tables that are replaced whole, and the place of every
 //! value that is left.
 
-use super::{KeyPath, Layer, WHOLE, find, remove};
+use super::{HEADERS, KeyPath, Layer, WHOLE, find, remove};
 use crate::profile::error::Place;
 use figment::value::{Dict, Tag, Value};
 use std::collections::BTreeMap;
@@ -34,8 +34,16 @@ impl Stack {
             &self.places,
         );
         self.values = below;
-        for whole in WHOLE {
-            let path: KeyPath = whole.split('.').map(str::to_owned).collect();
+        let fixed = WHOLE
+            .iter()
+            .map(|whole| whole.split('.').map(str::to_owned).collect());
+        let headers: KeyPath = HEADERS.map(str::to_owned).to_vec();
+        let named = match find(&layer.values, &headers) {
+            Some(Value::Dict(_, table)) => table.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let named = named.into_iter().map(|n| [&headers[..], &[n]].concat());
+        for path in fixed.chain(named).collect::<Vec<KeyPath>>() {
             if find(&layer.values, &path).is_some() {
                 remove(&mut self.values, &path);
                 for lower in &mut self.layers {

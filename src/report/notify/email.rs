@@ -6,11 +6,10 @@
 
 use super::super::format;
 use super::super::render::{self, Message};
-use super::super::{Outcome, Report};
-use super::{Notifier, SecretReader, Sent, when};
+use super::{News, Notifier, SecretReader, Sent};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
-use crate::profile::{Email, MailServer, MailTransport};
+use crate::profile::{Email, MailServer, MailTransport, Moment};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -236,20 +235,25 @@ fn trouble_with_tls(server: &MailServer, said: &str) -> Option<(String, &'static
 }
 
 impl Notifier for EmailNotifier {
+    fn key(&self) -> &'static str {
+        "email"
+    }
+
     fn name(&self) -> String {
-        format!("email to {}", format::safe(&self.settings.to.join(", ")))
+        format::safe(&self.settings.name())
     }
 
-    fn report(&self, outcome: &Outcome, past: &[Outcome], log: &[String]) -> Option<Report> {
-        let reason = when::reason(&self.settings.when, outcome, past)?;
-        Some(when::report(reason, outcome, past, log))
+    fn moments(&self) -> &[Moment] {
+        &self.settings.when
     }
 
-    fn send(&self, report: &Report, log: &[String], secrets: SecretReader<'_>) -> Result<Sent> {
-        let message = render::render(report, &self.settings.templates)?;
-        let mail = self.compose(&message, log)?;
+    fn send(&self, news: &News<'_>, secrets: SecretReader<'_>) -> Result<Sent> {
+        let message = render::render(news.report, &self.settings.templates)?;
+        let mail = self.compose(&message, news.log)?;
         self.deliver(&mail, secrets)?;
-        Ok(Sent { message })
+        Ok(Sent {
+            trouble: message.trouble,
+        })
     }
 }
 

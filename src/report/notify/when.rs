@@ -1,9 +1,10 @@
 //! Which outcomes are worth a message. Pure.
 
-use super::super::{Report, format, is_recovery, status_word};
+use super::super::is_recovery;
 use crate::engine::time::Timestamp;
-use crate::profile::MailMoment;
+use crate::profile::Moment;
 use crate::run::outcome::{Outcome, Verdict};
+use serde::{Deserialize, Serialize};
 
 /// Why a message is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +15,19 @@ pub enum Reason {
     Digest(Period),
 }
 
+impl Reason {
+    /// What is summed up, if it is.
+    pub fn period(self) -> Option<Period> {
+        match self {
+            Reason::Outcome => None,
+            Reason::Digest(period) => Some(period),
+        }
+    }
+}
+
 /// What a digest sums up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Period {
     /// A day, in UTC.
     Day,
@@ -26,7 +38,8 @@ pub enum Period {
 }
 
 impl Period {
-    fn word(self) -> &'static str {
+    /// As digests are called.
+    pub fn word(self) -> &'static str {
         match self {
             Period::Day => "daily",
             Period::Week => "weekly",
@@ -35,7 +48,7 @@ impl Period {
     }
 
     /// A number that is the same for two times of one period and grows from one to the next.
-    fn number(self, time: Timestamp) -> i64 {
+    pub fn number(self, time: Timestamp) -> i64 {
         let day = time.as_secs().div_euclid(86_400);
         match self {
             Period::Day => day,
@@ -55,25 +68,23 @@ impl Period {
 }
 
 /// Why `moments` ask for a message about this outcome, if they do. An outcome outweighs a digest.
-pub fn reason(moments: &[MailMoment], outcome: &Outcome, past: &[Outcome]) -> Option<Reason> {
+pub fn reason(moments: &[Moment], outcome: &Outcome, past: &[Outcome]) -> Option<Reason> {
     let has = |moment| moments.contains(&moment);
-    let wanted = has(MailMoment::Always)
+    let wanted = has(Moment::Always)
         || match outcome.verdict {
-            Verdict::Success => has(MailMoment::Success),
-            Verdict::Deferred => has(MailMoment::Deferred),
-            Verdict::Warning => has(MailMoment::Warning),
-            Verdict::Differences | Verdict::Failed | Verdict::Interrupted => {
-                has(MailMoment::Failure)
-            }
+            Verdict::Success => has(Moment::Success),
+            Verdict::Deferred => has(Moment::Deferred),
+            Verdict::Warning => has(Moment::Warning),
+            Verdict::Differences | Verdict::Failed | Verdict::Interrupted => has(Moment::Failure),
         }
-        || (has(MailMoment::Recovery) && is_recovery(outcome, past));
+        || (has(Moment::Recovery) && is_recovery(outcome, past));
     if wanted {
         return Some(Reason::Outcome);
     }
     let digests = [
-        (MailMoment::MonthlyDigest, Period::Month),
-        (MailMoment::WeeklyDigest, Period::Week),
-        (MailMoment::DailyDigest, Period::Day),
+        (Moment::MonthlyDigest, Period::Month),
+        (Moment::WeeklyDigest, Period::Week),
+        (Moment::DailyDigest, Period::Day),
     ];
     let last = past.last()?;
     digests
@@ -84,56 +95,11 @@ pub fn reason(moments: &[MailMoment], outcome: &Outcome, past: &[Outcome]) -> Op
         .map(|(_, period)| Reason::Digest(period))
 }
 
-/// The report for an outcome, turned into a digest where that is the reason.
-pub fn report(reason: Reason, outcome: &Outcome, past: &[Outcome], log: &[String]) -> Report {
-    let mut report = Report::new(outcome, past, log);
-    if let Reason::Digest(period) = reason
-        && let Some(last) = past.last()
-    {
-        let number = period.number(last.started);
-        let runs: Vec<&Outcome> = past
-            .iter()
-            .filter(|o| period.number(o.started) == number)
-            .collect();
-        report.headline = summary(period, &runs);
-        report.runs = runs
-            .iter()
-            .rev()
-            .map(|o| super::super::run_line(o))
-            .collect();
-    }
-    report
-}
-
-/// `weekly digest: 7 runs, 6 ok, 1 FAILED`.
-fn summary(period: Period, runs: &[&Outcome]) -> String {
-    let mut text = format!(
-        "{} digest: {}",
-        period.word(),
-        format::counted(runs.len() as u64, "run")
-    );
-    let verdicts = [
-        Verdict::Success,
-        Verdict::Warning,
-        Verdict::Deferred,
-        Verdict::Differences,
-        Verdict::Failed,
-        Verdict::Interrupted,
-    ];
-    for verdict in verdicts {
-        let count = runs.iter().filter(|o| o.verdict == verdict).count();
-        if count > 0 {
-            text.push_str(&format!(", {count} {}", status_word(verdict)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::night;
     use super::*;
-    use MailMoment::*;
+    use Moment::*;
 
     #[test]
     fn outcomes_are_told_to_those_who_asked() {
@@ -178,19 +144,5 @@ mod tests {
             reason(&both, &night(6, Verdict::Failed), &past),
             Some(Reason::Outcome)
         );
-    }
-
-    #[test]
-    fn a_digest_counts_the_runs_of_its_period() {
-        let mut past: Vec<Outcome> = (0..6).map(|d| night(d, Verdict::Success)).collect();
-        past[3].verdict = Verdict::Failed;
-        let report = report(
-            Reason::Digest(Period::Week),
-            &night(6, Verdict::Success),
-            &past,
-            &[],
-        );
-        assert_eq!(report.headline, "weekly digest: 6 runs, 5 ok, 1 FAILED");
-        assert_eq!(report.runs.len(), 6);
     }
 }

@@ -4,6 +4,7 @@ pub mod home;
 pub mod keyring;
 pub mod programs;
 pub mod scratch;
+pub mod sink;
 pub mod tree;
 pub mod vault;
 pub mod weirdtree;

@@ -1,8 +1,9 @@
 //! Mail to a real SMTP server (aiosmtpd) on the loopback interface, and to a program in place of sendmail.
 
+use super::super::super::Report;
 use super::super::super::tests::night;
 use super::*;
-use crate::profile::{MailMoment, SecretRef};
+use crate::profile::{Moment, SecretRef};
 use crate::run::outcome::Verdict;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -92,7 +93,7 @@ fn settings(transport: MailTransport) -> Email {
         to: vec!["Ada <ada@example.org>".into(), "ops@example.org".into()],
         from: "backup@example.org".into(),
         transport,
-        when: vec![MailMoment::Failure],
+        when: vec![Moment::Failure],
         attach_log: true,
         templates: BTreeMap::new(),
     }
@@ -112,12 +113,22 @@ fn send(settings: Email) -> Result<Sent> {
         pause: Duration::ZERO,
         ..EmailNotifier::new(settings)
     };
-    let past = [night(1, Verdict::Success)];
+    tell(&notifier, "s3cret-canary")
+}
+
+fn tell(notifier: &EmailNotifier, password: &str) -> Result<Sent> {
+    let (outcome, past) = (night(2, Verdict::Failed), [night(1, Verdict::Success)]);
     let log = ["02:17:00 started".to_owned()];
-    let report = notifier
-        .report(&night(2, Verdict::Failed), &past, &log)
-        .unwrap();
-    notifier.send(&report, &log, &|_| Ok(Secret::new("s3cret-canary")))
+    let report = Report::new(&outcome, &past, &log);
+    let news = News {
+        report: &report,
+        outcome: &outcome,
+        past: &past,
+        log: &log,
+        code: 13,
+        test: false,
+    };
+    notifier.send(&news, &|_| Ok(Secret::new(password)))
 }
 
 #[test]
@@ -155,10 +166,7 @@ fn a_password_is_used_and_never_told() {
     assert_eq!(got["user"], "me");
     assert!(!got.to_string().contains("canary"));
     let wrong = EmailNotifier::new(smtp(url, password));
-    let report = wrong.report(&night(2, Verdict::Failed), &[], &[]).unwrap();
-    let error = wrong
-        .send(&report, &[], &|_| Ok(Secret::new("wrong-canary")))
-        .unwrap_err();
+    let error = tell(&wrong, "wrong-canary").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
 }
@@ -195,7 +203,7 @@ fn addresses_and_names_cannot_smuggle_headers() {
     let notifier = EmailNotifier::new(smtp("smtp://h".into(), None));
     let mut outcome = night(2, Verdict::Failed);
     outcome.profile = "x\r\nBcc: all@example.org\r\n\r\n<script>".into();
-    let report = notifier.report(&outcome, &[], &[]).unwrap();
+    let report = Report::new(&outcome, &[], &[]);
     let message = render::render(&report, &BTreeMap::new()).unwrap();
     let mail = String::from_utf8(notifier.compose(&message, &[]).unwrap().formatted()).unwrap();
     let headers = mail.split("\r\n\r\n").next().unwrap();
