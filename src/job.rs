@@ -17,7 +17,7 @@ use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
 use crate::run::priority::Priority;
 use crate::run::products::Products;
 use crate::run::runner::{self, OUTCOME_SCHEMA, Runner};
-use crate::run::{Log, observe, require};
+use crate::run::{Log, due, observe, require};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub struct JobContext<'a> {
     pub lock_wait: Option<Duration>,
     /// The exit code of an outcome.
     pub code: &'a (dyn Fn(&Outcome) -> u8 + Sync),
+    /// Whether a schedule started it. One that makes up for missed starts puts a run off where another holds the lock.
+    pub scheduled: bool,
 }
 
 /// What a job leaves behind.
@@ -73,7 +75,11 @@ pub fn execute(
         Ok(outcome) => outcome,
         Err(end) => not_begun(profile, batch, started, end, cx),
     };
-    if !batch.commands().iter().all(|c| c.only_looks()) {
+    // Every hour on battery is not a run of its own.
+    let still_put_off = cx.scheduled
+        && due::was_put_off(&outcome)
+        && past.runs.last().is_some_and(due::was_put_off);
+    if !batch.commands().iter().all(|c| c.only_looks()) && !still_put_off {
         note(&mut outcome, announced, &mut troubles, cx);
         let told = desk.tell(&outcome, &past.runs, &cx.log.lines());
         note(&mut outcome, told, &mut troubles, cx);
@@ -147,7 +153,12 @@ fn begin(
     let _lock = if looks {
         None
     } else {
-        Some(engine.lock(&holder, wait, &context(profile, cx))?)
+        match engine.lock(&holder, wait, &context(profile, cx)) {
+            Err(e) if tried_again(profile, cx) && e.kind() == ErrorKind::Locked => {
+                return Err(NotBegun::Deferred(e.to_string()));
+            }
+            other => Some(other?),
+        }
     };
     let state = patiently(profile, cx, || {
         observe::observe(&engine, past, &context(profile, cx))
@@ -185,6 +196,11 @@ fn begin(
             .and_then(|s| s.next_after((cx.clock)())),
     };
     Ok(runner.run(&plan))
+}
+
+/// Whether a run that does not begin is begun again within the hour.
+fn tried_again(profile: &Profile, cx: &JobContext<'_>) -> bool {
+    cx.scheduled && profile.schedule.as_ref().is_some_and(|s| s.catch_up)
 }
 
 fn planned(profile: &Profile, batch: &Batch, state: &State, cx: &JobContext<'_>) -> Result<Plan> {

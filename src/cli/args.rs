@@ -14,6 +14,7 @@ pub const RESERVED: &[&str] = &[
     "history",
     "plan",
     "schedule",
+    "watch",
     "doctor",
     "import",
     "serve",
@@ -104,6 +105,9 @@ pub struct Common {
     /// Do not wait for another run's lock
     #[arg(long, global = true)]
     pub no_lock_wait: bool,
+    /// A schedule starts this: wait for its jitter, and end at once if nothing is due
+    #[arg(long, global = true)]
+    pub scheduled: bool,
 }
 
 /// How lines of the log file look.
@@ -138,7 +142,15 @@ pub enum What {
     /// Past runs of a profile
     History(HistoryArgs),
     /// What a batch would do, and why; same as --plan
-    Plan(BatchWords),
+    Plan(PlanArgs),
+    /// Let profiles run by themselves, as their [schedule] says
+    Schedule {
+        /// What to do.
+        #[command(subcommand)]
+        what: ScheduleWhat,
+    },
+    /// Tell about backups that are stale although nothing ran
+    Watch(SomeProfiles),
     /// The merged profile, and where each value came from
     Show(OneProfile),
     /// Look for what could keep profiles from working
@@ -165,6 +177,99 @@ pub enum What {
     /// A profile and its batch.
     #[command(external_subcommand)]
     Profile(Vec<OsString>),
+}
+
+/// What to do with schedules.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleWhat {
+    /// Put schedules into effect: crontab, systemd timers or launchd
+    Install(ScheduleArgs),
+    /// Take schedules out of effect
+    Remove(ScheduleArgs),
+    /// What is in effect, and whether it is what the profiles say
+    Show(ScheduleArgs),
+    /// Print schedules for somebody else to start
+    Export(ExportArgs),
+}
+
+/// Which schedules, and who starts them.
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// Names, globs or paths; all with a [schedule] if absent
+    pub profiles: Vec<String>,
+    /// Who starts them; what this machine has if absent
+    #[arg(long = "as", value_enum, value_name = "WAY")]
+    pub way: Option<Starter>,
+    /// systemd: units of the user, not of the machine
+    #[arg(long)]
+    pub user: bool,
+    /// systemd: units of the machine; the rule for root
+    #[arg(long, conflicts_with = "user")]
+    pub system: bool,
+    /// Do not look for stale backups every hour
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
+/// What can start programs on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Starter {
+    /// cron.
+    Crontab,
+    /// systemd.
+    Systemd,
+    /// launchd of macOS.
+    Launchd,
+}
+
+/// Which schedules, and in what form.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Names, globs or paths; all with a [schedule] if absent
+    pub profiles: Vec<String>,
+    /// For whom
+    #[arg(long = "as", value_enum, value_name = "FORM")]
+    pub form: ExportForm,
+    /// systemd: units of the user, not of the machine
+    #[arg(long)]
+    pub user: bool,
+    /// Leave out the hourly look for stale backups
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
+/// For whom schedules are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    /// Lines of a crontab.
+    Crontab,
+    /// Timers and services.
+    Systemd,
+    /// Property lists.
+    Launchd,
+    /// CronJobs.
+    Kubernetes,
+    /// A Dockerfile.
+    Docker,
+}
+
+/// What is to be planned.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Names (with commas), a glob, a path, or `all`
+    #[arg(required_unless_present = "simulate")]
+    pub profile: Option<String>,
+    /// The batch and its arguments; [run] default if absent
+    pub words: Vec<OsString>,
+    /// verify: hold contents against the live source
+    #[arg(long)]
+    pub compare_data: bool,
+    /// Only what [retention] would remove; with --simulate as if every run purged
+    #[arg(long)]
+    pub prune: bool,
+    /// The calendar of what would exist when: so far into the future, from schedule and retention
+    #[arg(long, value_name = "AGE")]
+    pub simulate: Option<String>,
 }
 
 /// Another tool's profiles.
@@ -311,6 +416,7 @@ impl Common {
             allow_source_mismatch: self.allow_source_mismatch || other.allow_source_mismatch,
             fresh: self.fresh || other.fresh,
             no_lock_wait: self.no_lock_wait || other.no_lock_wait,
+            scheduled: self.scheduled || other.scheduled,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod duplicity;
 pub mod exit;
 pub mod order;
 pub mod run;
+pub mod scheduled;
 pub mod session;
 pub mod signals;
 pub mod tools;
@@ -85,11 +86,13 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
                 Err(e) => explain(&e),
             }
         }
-        What::Plan(words) => {
+        What::Plan(args) => {
             let mut common = common;
             common.plan = true;
-            run::run(&words, &Session::new(world, common))
+            tools::plan::run(args, &Session::new(world, common))
         }
+        What::Schedule { what } => tools::schedule::run(&what, &Session::new(world, common)),
+        What::Watch(args) => tools::watch::run(&args, &Session::new(world, common)),
         What::Init(args) => tools::init::run(&args, &Session::new(world, common)),
         What::Profiles => tools::profiles::run(&Session::new(world, common)),
         What::Status(args) => tools::status::run(&args, &Session::new(world, common)),

@@ -1,6 +1,7 @@
 //! `dupr PROFILE BATCH`: every profile is loaded and its batch parsed before the first one runs.
 
 use super::args::{BatchWords, Common};
+use super::scheduled::{self, Permission};
 use super::session::{CLOCK, Session};
 use super::ui::products::{Collected, Lines};
 use super::ui::{out, summary};
@@ -17,6 +18,7 @@ use crate::run::Log;
 use crate::run::open::Surroundings;
 use crate::run::outcome::{Outcome, Verdict};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -57,6 +59,7 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
         state_dir: &session.world.state_dir,
         lock_wait: session.common.no_lock_wait.then_some(Duration::ZERO),
         code: &exit::of_outcome,
+        scheduled: session.common.scheduled,
     };
     if session.common.plan {
         plans(&jobs, session, &cx)
@@ -65,24 +68,59 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
     }
 }
 
+/// Whether a job that a schedule started goes on; otherwise tells why not.
+///
+/// # Errors
+/// The exit code of what keeps it from being known.
+fn permitted(
+    job: &Job,
+    permissions: &mut BTreeMap<String, Permission>,
+    session: &Session,
+) -> std::result::Result<(), u8> {
+    if !session.common.scheduled {
+        return Ok(());
+    }
+    // The targets of a profile share one permission.
+    let name = &job.profile.name;
+    if !permissions.contains_key(name) {
+        let permission = scheduled::permission(&job.profile, &job.batch.text, session)
+            .map_err(|e| failed(&e.within(format!("cannot start {name}"))))?;
+        if let (Permission::Denied(_, why), false) = (&permission, session.common.quiet) {
+            out::complaint(&format!("{name}: {why}"));
+        }
+        permissions.insert(name.clone(), permission);
+    }
+    match permissions.get(name) {
+        Some(Permission::Denied(code, _)) => Err(*code),
+        _ => Ok(()),
+    }
+}
+
 /// A profile and the batch it is to do.
-struct Job {
-    profile: Profile,
-    batch: Batch,
+pub struct Job {
+    /// The profile, with one target.
+    pub profile: Profile,
+    /// What is to be done.
+    pub batch: Batch,
 }
 
 /// Why nothing is done.
-enum Complaint {
+pub enum Complaint {
+    /// Profiles that cannot be used.
     Profile(Errors),
+    /// A batch that is none.
     Batch {
+        /// What is wrong.
         message: String,
+        /// What to write.
         help: Option<String>,
+        /// The batch with the place marked.
         marked: Option<String>,
     },
 }
 
 /// A complaint in words, at the end of which nothing was done.
-fn usage(complaint: &Complaint, session: &Session) -> u8 {
+pub fn usage(complaint: &Complaint, session: &Session) -> u8 {
     match complaint {
         Complaint::Profile(errors) => complain::about(errors, session),
         Complaint::Batch {
@@ -116,7 +154,10 @@ pub fn failed(error: &Error) -> u8 {
 }
 
 /// Loads and parses everything. All profiles are looked at before the first complaint ends it.
-fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job>, Complaint> {
+///
+/// # Errors
+/// What is wrong with the first profile or batch that cannot be used.
+pub fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job>, Complaint> {
     let around = session.surroundings();
     let found =
         choose::profiles(&words.profile, &around.config_dirs).map_err(Complaint::Profile)?;
@@ -220,9 +261,19 @@ fn plans(jobs: &[Job], session: &Session, cx: &JobContext<'_>) -> u8 {
 fn runs(jobs: Vec<Job>, session: &Session, cx: &JobContext<'_>) -> u8 {
     let mut documents = Vec::new();
     let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut permissions = BTreeMap::new();
+    let mut not_begun = exit::DONE;
     for mut job in jobs {
         if session.cancel.is_requested() {
             break;
+        }
+        if let Err(code) = permitted(&job, &mut permissions, session) {
+            not_begun = if not_begun == exit::DONE {
+                code
+            } else {
+                not_begun
+            };
+            continue;
         }
         let Ended { outcome, troubles } = if session.common.json {
             let mut collected = Collected::default();
@@ -241,7 +292,10 @@ fn runs(jobs: Vec<Job>, session: &Session, cx: &JobContext<'_>) -> u8 {
         }
         outcomes.push(outcome);
     }
-    let code = exit::of_outcomes(&outcomes);
+    let code = match exit::of_outcomes(&outcomes) {
+        exit::DONE => not_begun,
+        code => code,
+    };
     if session.common.json {
         out::json(&json!({"schema": SCHEMA, "code": code, "runs": documents}));
     }
@@ -253,6 +307,10 @@ fn show(job: &Job, outcome: &Outcome, troubles: &[String], session: &Session) {
     let well = outcome.verdict == Verdict::Success && troubles.is_empty();
     let looks = job.batch.commands().iter().all(|c| c.only_looks());
     if well && (looks || session.common.quiet) {
+        return;
+    }
+    // cron would mail it every hour; history has it.
+    if session.common.scheduled && session.common.quiet && outcome.verdict == Verdict::Deferred {
         return;
     }
     let lines = summary::summary(outcome, troubles);

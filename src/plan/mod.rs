@@ -4,6 +4,7 @@
 
 mod arguments;
 pub mod batch;
+pub mod calendar;
 pub mod decide;
 pub mod error;
 pub mod planner;

@@ -38,6 +38,23 @@ pub struct Cron {
     fields: String,
     /// Any of them. Two where both kinds of days are restricted.
     schedules: Vec<cron_parser::Schedule>,
+    /// The same in numbers.
+    alternatives: Vec<Times>,
+}
+
+/// One alternative of an expression: the values of each field, ascending. A start is every time all of them fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Times {
+    /// 0 to 59.
+    pub minutes: Vec<u32>,
+    /// 0 to 23.
+    pub hours: Vec<u32>,
+    /// Days of the month, 1 to 31.
+    pub days: Vec<u32>,
+    /// 1 to 12.
+    pub months: Vec<u32>,
+    /// Days of the week, 0 to 6 from Sunday.
+    pub weekdays: Vec<u32>,
 }
 
 impl PartialEq for Cron {
@@ -177,10 +194,14 @@ impl Cron {
             vec![format!("{minute} {hour} {dom} {month} {dow}")]
         };
         let mut schedules = Vec::new();
+        let mut alternatives = Vec::new();
         let mut never = None;
         for variant in &variants {
             match cron_parser::Schedule::parse(variant) {
-                Ok(schedule) => schedules.push(schedule),
+                Ok(schedule) => {
+                    schedules.push(schedule);
+                    alternatives.push(times(variant));
+                }
                 Err(error) => never = Some(error.to_string()),
             }
         }
@@ -196,6 +217,7 @@ impl Cron {
             text: text.to_owned(),
             fields: fields.join(" "),
             schedules,
+            alternatives,
         })
     }
 
@@ -207,6 +229,11 @@ impl Cron {
     /// Five fields without macros and names, for programs that know fewer spellings.
     pub fn fields(&self) -> &str {
         &self.fields
+    }
+
+    /// What the expression means in numbers: it comes whenever one of these does. At least one, at most two.
+    pub fn alternatives(&self) -> &[Times] {
+        &self.alternatives
     }
 
     fn next<Z: TimeZone>(&self, after: &DateTime<Z>) -> Option<i64> {
@@ -311,6 +338,42 @@ fn normalize(field: &Field, text: &str) -> Result<String, String> {
         parts.extend(numbers(field, from, to, step.unwrap_or(1)));
     }
     Ok(parts.join(","))
+}
+
+/// Five normalized fields in numbers.
+fn times(fields: &str) -> Times {
+    let values: Vec<Vec<u32>> = FIELDS
+        .iter()
+        .zip(fields.split(' '))
+        .map(|(field, text)| values(field, text))
+        .collect();
+    let one = |i: usize| values.get(i).cloned().unwrap_or_default();
+    Times {
+        minutes: one(0),
+        hours: one(1),
+        days: one(2),
+        months: one(3),
+        weekdays: one(4),
+    }
+}
+
+/// The values of a normalized field, ascending.
+fn values(field: &Field, text: &str) -> Vec<u32> {
+    let last = if field.max == 7 { 6 } else { field.max };
+    let mut all: Vec<u32> = text
+        .split(',')
+        .flat_map(|part| match part.split_once('/') {
+            _ if part == "*" => (field.min..=last).collect(),
+            Some((_, step)) => {
+                let step = step.parse().unwrap_or(1usize).max(1);
+                (field.min..=last).step_by(step).collect()
+            }
+            None => part.parse().into_iter().collect::<Vec<u32>>(),
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// The values from one to another, over the end of the field if need be.
@@ -467,6 +530,28 @@ mod tests {
         assert!(daily.is_due(Some(at("2026-11-19T02:17:05Z")), now));
         assert!(!daily.is_due(Some(now.plus(5)), now.plus(3600)));
         assert!(daily.is_due(None, now));
+    }
+
+    #[test]
+    fn an_expression_in_numbers() {
+        let cron = Cron::parse("*/20,7 22-2 13 * fri").unwrap();
+        let [by_day, by_weekday] = cron.alternatives() else {
+            panic!("{:?}", cron.alternatives());
+        };
+        assert_eq!(by_day.minutes, [0, 7, 20, 40]);
+        assert_eq!(by_day.hours, [0, 1, 2, 22, 23]);
+        assert_eq!(
+            (by_day.days.as_slice(), by_day.weekdays.len()),
+            ([13].as_slice(), 7)
+        );
+        assert_eq!(
+            (by_weekday.days.len(), by_weekday.weekdays.as_slice()),
+            (31, [5].as_slice())
+        );
+        // A day that never comes is no alternative.
+        let one = Cron::parse("0 3 30 2 1").unwrap();
+        assert_eq!(one.alternatives().len(), 1);
+        assert_eq!(one.alternatives()[0].weekdays, [1]);
     }
 
     proptest! {

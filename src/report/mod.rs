@@ -9,6 +9,7 @@ pub mod format;
 pub mod notify;
 pub mod overview;
 pub mod render;
+pub mod stale;
 
 use crate::engine::monitor::Problem;
 use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
@@ -27,7 +28,7 @@ const LISTED_RUNS: usize = 7;
 /// Everything a template may say. Every text is free of control characters and of secrets.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `ok`, `recovered`, `warning`, `DIFFERENCES`, `deferred`, `FAILED`, `interrupted`, `STALE`, `digest`.
+    /// `ok`, `recovered`, `STALE`, `warning`, `differences`, `deferred`, `FAILED`, `interrupted`, `digest`.
     pub status: &'static str,
     /// `good`, `warn`, `bad` or `calm`: the color of the whole.
     pub tone: &'static str,
@@ -160,6 +161,8 @@ impl Report {
         let recovered = is_recovery(outcome, past);
         let status = if recovered {
             "recovered"
+        } else if stale::is_stale(outcome) {
+            "STALE"
         } else {
             status_word(outcome.verdict)
         };
@@ -254,6 +257,10 @@ pub fn headline(outcome: &Outcome) -> String {
     let text = match cause::failures(outcome).next() {
         Some((_, failure)) if outcome.verdict != Verdict::Success => {
             cause::headline(failure, &outcome.target)
+        }
+        _ if outcome.batch == stale::BATCH => {
+            let titles = outcome.steps.iter().map(|s| s.title.clone());
+            titles.collect::<Vec<_>>().join(", ")
         }
         _ => deeds(outcome),
     };

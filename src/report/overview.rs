@@ -4,6 +4,8 @@ use super::notify::Undelivered;
 use super::{format, headline, status_word};
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
+use crate::profile::Profile;
+use crate::run::due;
 use crate::run::outcome::{Outcome, Verdict};
 use serde::Serialize;
 
@@ -19,7 +21,7 @@ pub enum Standing {
     Warning,
     /// The last run failed.
     Failed,
-    /// The last good backup is too old.
+    /// The last good backup is too old, or a planned run has not taken place.
     Stale,
     /// The profile itself cannot be used.
     Broken,
@@ -59,7 +61,9 @@ pub struct Overview {
     pub chain_bytes: u64,
     /// When the schedule wants the next run.
     pub next_due: Option<Timestamp>,
-    /// What the last run did or why it failed, or why the profile is broken.
+    /// A planned start that no run has answered.
+    pub missed: Option<Timestamp>,
+    /// Why it is stale; what the last run did or why it failed, or why the profile is broken.
     pub note: String,
     /// Reports that could not be delivered so far, oldest first.
     pub undelivered: Vec<Undelivered>,
@@ -72,12 +76,39 @@ pub struct Expectation {
     pub stale_after: Option<i64>,
     /// When the schedule wants the next run.
     pub next_due: Option<Timestamp>,
-    /// When it last wanted one.
+    /// When it last wanted one that should have come to its end by now.
     pub last_due: Option<Timestamp>,
+    /// Start of the last run that did what the schedule asks for.
+    pub answered: Option<Timestamp>,
+    /// When the schedule was put into effect, if that is known: nothing was missed before.
+    pub since: Option<Timestamp>,
 }
 
-/// A scheduled run may take this long before it counts as missed, in seconds.
+/// A scheduled run may take this long before it counts as missed, in seconds: it is recorded when it ends.
 const GRACE: i64 = 6 * 3600;
+
+impl Expectation {
+    /// What a profile says about being on time, and how it was answered. `since` is when its schedule was put into
+    /// effect.
+    pub fn of(
+        profile: &Profile,
+        past: &[Outcome],
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let schedule = profile.schedule.as_ref();
+        let grace = |s: &crate::profile::Schedule| {
+            GRACE.saturating_add(i64::try_from(s.jitter.as_secs()).unwrap_or(i64::MAX))
+        };
+        Self {
+            stale_after: profile.stale_after.as_ref().map(|a| a.as_secs()),
+            next_due: schedule.and_then(|s| s.next_after(now)),
+            last_due: schedule.and_then(|s| s.previous(now.plus(-grace(s)))),
+            answered: due::answered(past, &profile.run.default),
+            since,
+        }
+    }
+}
 
 impl Overview {
     /// Sums up the past runs, oldest first.
@@ -94,13 +125,38 @@ impl Overview {
         let chain = || sets().filter(|(set, _)| full.is_some_and(|f| set.time() >= f));
         let last_good = sets().map(|(set, _)| set.time()).max();
         let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
-        let too_old = |limit: i64| last_good.is_none_or(|t| now.as_secs() - t.as_secs() > limit);
-        let missed = expected.last_due.is_some_and(|due| {
-            now.as_secs() - due.as_secs() > GRACE && last_good.is_none_or(|t| t < due)
+        let age = |t: Timestamp| now.as_secs() - t.as_secs();
+        let missed = expected.last_due.filter(|due| {
+            expected
+                .answered
+                .max(expected.since)
+                .is_none_or(|t| t < *due)
         });
+        let too_old = expected.stale_after.filter(|limit| match last_good {
+            Some(good) => age(good) > *limit,
+            // Never a set: too old from the first planned day on, or from the first run.
+            None => last.is_some() || expected.since.is_some_and(|t| age(t) > *limit),
+        });
+        let why_stale = match (missed, too_old) {
+            (Some(due), _) => Some(format!(
+                "due {}, and no run has ended since",
+                format::time(due)
+            )),
+            (None, Some(limit)) => {
+                let limit = format::span(limit.unsigned_abs());
+                Some(match last_good {
+                    Some(good) => format!(
+                        "the last good set is of {}, and [stale] after is {limit}",
+                        format::time(good)
+                    ),
+                    None => format!("no set was ever made, and [stale] after is {limit}"),
+                })
+            }
+            (None, None) => None,
+        };
         let standing = match last {
-            None if !missed => Standing::Never,
-            _ if missed || expected.stale_after.is_some_and(too_old) => Standing::Stale,
+            _ if why_stale.is_some() => Standing::Stale,
+            None => Standing::Never,
             Some(o) if o.verdict >= Verdict::Differences => Standing::Failed,
             Some(o) if o.verdict == Verdict::Warning => Standing::Warning,
             _ => Standing::Ok,
@@ -116,9 +172,15 @@ impl Overview {
                 .count() as u64,
             chain_bytes: chain().map(|(_, stats)| stats.stored_bytes).sum(),
             next_due: expected.next_due,
-            note: last
-                .map(|o| format!("{}: {}", status_word(o.verdict), headline(o)))
-                .unwrap_or_default(),
+            missed,
+            note: [
+                why_stale,
+                last.map(|o| format!("{}: {}", status_word(o.verdict), headline(o))),
+            ]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; last run "),
             undelivered: Vec::new(),
         }
     }
@@ -202,6 +264,42 @@ mod tests {
             Overview::new("home", &[], Expectation::default(), now).standing,
             Standing::Never
         );
+    }
+
+    #[test]
+    fn what_was_due_and_did_not_run_says_so() {
+        let around = crate::profile::Surroundings::default();
+        let text = "version = 1\nsource = \"/s\"\ntarget = \"file:///t\"\n[keys]\nencryption = \"none\"\n[schedule]\ncron = \"0 * * * *\"\ntime-zone = \"utc\"\n";
+        let path = std::path::Path::new("/p/home.toml");
+        let loaded = crate::profile::Loaded::from_text(path, text, &around, &[]).unwrap();
+        let profile = loaded.check(&around).unwrap();
+        let mut run = night(0, Verdict::Success);
+        run.batch = "backup".into();
+        let view = |past: &[Outcome], since, hours: i64| {
+            let now = night(0, Verdict::Success).started.plus(hours * 3600 + 1);
+            let expected = Expectation::of(&profile, past, since, now);
+            Overview::new("home", past, expected, now)
+        };
+        // Every hour a run is due; it may take six.
+        assert_eq!(
+            view(std::slice::from_ref(&run), None, 5).standing,
+            Standing::Ok
+        );
+        let late = view(std::slice::from_ref(&run), None, 8);
+        assert_eq!(late.standing, Standing::Stale);
+        assert!(
+            late.missed.is_some() && late.note.contains("no run has ended since; last run ok: "),
+            "{}",
+            late.note
+        );
+        assert_eq!(view(&[], None, 8).standing, Standing::Stale);
+        // A schedule that was put into effect just now has missed nothing.
+        let since = Some(run.started.plus(7 * 3600));
+        assert_eq!(view(&[], since, 8).standing, Standing::Never);
+        assert_eq!(view(&[], since, 15).standing, Standing::Stale);
+        // A failed run is an answer: it is told as what it is.
+        run.verdict = Verdict::Failed;
+        assert_eq!(view(&[run], None, 5).standing, Standing::Failed);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 pub mod actions;
 mod checks;
+pub mod due;
 pub mod history;
 pub mod hook;
 pub mod log;
+pub mod memory;
 pub mod monitor;
 pub mod observe;
 pub mod open;
@@ -17,5 +19,6 @@ mod search;
 
 pub use history::History;
 pub use log::{Log, LogFormat};
+pub use memory::Memory;
 pub use monitor::RunMonitor;
 pub use runner::{Actions, Runner};

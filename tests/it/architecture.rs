@@ -54,17 +54,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("profile", &["engine"]),
     ("plan", &["profile", "engine"]),
     ("run", &["plan", "profile", "engine"]),
+    ("schedule", &["profile", "engine"]),
     ("report", &["run", "plan", "profile", "engine"]),
     ("job", &["report", "run", "plan", "profile", "engine"]),
     (
         "cli",
-        &["job", "report", "run", "plan", "profile", "engine"],
+        &[
+            "job", "schedule", "report", "run", "plan", "profile", "engine",
+        ],
     ),
     ("testing", &["engine"]),
     (
         "lib",
         &[
-            "cli", "job", "report", "run", "plan", "profile", "engine", "testing",
+            "cli", "job", "schedule", "report", "run", "plan", "profile", "engine", "testing",
         ],
     ),
     ("main", &["cli", "engine"]),
@@ -121,6 +124,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &[
             "src/run/hook.rs",
             "src/run/priority.rs",
+            "src/schedule/install",
             "src/report/notify",
             "src/profile/secret.rs",
             "src/profile/duply.rs",

@@ -6,11 +6,11 @@ use crate::cli::ui::table::Table;
 use crate::cli::ui::{Tone, colored, out};
 use crate::cli::{choose, complain, exit, run};
 use crate::engine::time::Timestamp;
-use crate::profile::{Loaded, Profile};
+use crate::profile::Loaded;
 use crate::report::format;
 use crate::report::notify::Store;
 use crate::report::overview::{Expectation, Overview, Standing};
-use crate::run::History;
+use crate::run::{History, Memory};
 use serde_json::json;
 
 /// Shows all profiles, or those named.
@@ -31,13 +31,15 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
         .map(|found| {
             let path = found.path.to_string_lossy();
             let history = History::of(&session.world.state_dir, &found.name);
+            let since = Memory::of(&session.world.state_dir, &found.name).scheduled_since;
             match Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around)) {
                 Ok(profile) => match history.read() {
                     Ok(past) => {
                         // A list that cannot be read is told by the next run.
                         let store = Store::of(&session.world.state_dir, &found.name);
                         let waiting = store.undelivered().unwrap_or_default();
-                        Overview::new(&found.name, &past.runs, expectation(&profile, now), now)
+                        let expected = Expectation::of(&profile, &past.runs, since, now);
+                        Overview::new(&found.name, &past.runs, expected, now)
                             .with_undelivered(waiting)
                     }
                     Err(e) => Overview::broken(&found.name, &e.to_string()),
@@ -64,16 +66,6 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
             .for_each(|l| out::line(l));
     }
     code
-}
-
-/// What a profile says about being on time.
-fn expectation(profile: &Profile, now: Timestamp) -> Expectation {
-    let schedule = profile.schedule.as_ref();
-    Expectation {
-        stale_after: profile.stale_after.as_ref().map(|a| a.as_secs()),
-        next_due: schedule.and_then(|s| s.next_after(now)),
-        last_due: schedule.and_then(|s| s.previous(now)),
-    }
 }
 
 /// 6 if something is stale, 1 if something failed, 2 if a profile is broken; 0 unless asked for.

@@ -6,7 +6,7 @@
 use super::when::{self, Reason};
 use super::{News, Notifier, SecretReader, Sent, Store, Undelivered, digest, notifiers};
 use crate::engine::error::Result;
-use crate::profile::{Moment, Reports};
+use crate::profile::Reports;
 use crate::report::{Report, format};
 use crate::run::outcome::Outcome;
 
@@ -85,15 +85,17 @@ impl Desk<'_> {
         deliveries
     }
 
-    /// Tells that a backup is too old; `outcome` and `report` are those of [`stale`](super::stale).
-    pub fn stale(&self, outcome: &Outcome, report: &Report, past: &[Outcome]) -> Vec<Delivery> {
+    /// Tells that a backup is too old, or not any more: an outcome of [`stale`](crate::report::stale), which is not in
+    /// the history. Whoever looks for them tells it again if it fails, so nothing is remembered here.
+    pub fn watch(&self, outcome: &Outcome, past: &[Outcome]) -> Vec<Delivery> {
         let list = match notifiers(self.reports) {
             Ok(list) => list,
             Err(e) => return vec![broken(e)],
         };
-        let news = self.news(outcome, report, past, &[]);
+        let report = self.report(Reason::Outcome, outcome, past, &[]);
+        let news = self.news(outcome, &report, past, &[]);
         list.iter()
-            .filter(|notifier| notifier.moments().contains(&Moment::Stale))
+            .filter(|notifier| when::wants_stale(notifier.moments()))
             .map(|notifier| Delivery {
                 notifier: notifier.name(),
                 result: notifier.send(&news, self.secrets),

@@ -15,7 +15,6 @@ mod ntfy;
 #[cfg(feature = "http")]
 mod ping;
 mod prometheus;
-pub mod stale;
 pub mod store;
 mod syslog;
 #[cfg(feature = "http")]

@@ -95,6 +95,13 @@ pub fn reason(moments: &[Moment], outcome: &Outcome, past: &[Outcome]) -> Option
         .map(|(_, period)| Reason::Digest(period))
 }
 
+/// Whether `moments` ask for a message about a backup that is too old. Who wants to know of failures wants this too.
+pub fn wants_stale(moments: &[Moment]) -> bool {
+    [Moment::Stale, Moment::Failure, Moment::Always]
+        .iter()
+        .any(|moment| moments.contains(moment))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::night;

@@ -1,0 +1,91 @@
+//! `--scheduled`: a schedule started this call. It waits for its jitter, and does nothing if nothing is due.
+//!
+//! Two such calls never do the same start: a lock of their own is held from the look at what is due until the run is
+//! recorded. The profile's own lock keeps a run from overlapping any other.
+
+use super::session::{CLOCK, Session};
+use super::{exit, run};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
+use crate::profile::Profile;
+use crate::run::due::{self, Start};
+use crate::run::{History, Memory};
+use rustix::fs::FlockOperation;
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+/// Whether a call that a schedule started goes on.
+pub enum Permission {
+    /// It does; the lock is held as long as this lives.
+    Granted(File),
+    /// It does not: the exit code, and why.
+    Denied(u8, String),
+}
+
+/// Waits until a profile's start is to begin, if there is one to do.
+///
+/// # Errors
+/// The profile has no schedule, what is remembered cannot be read, or a signal ends the wait.
+pub fn permission(profile: &Profile, batch: &str, session: &Session) -> Result<Permission> {
+    let Some(schedule) = &profile.schedule else {
+        let message = format!(
+            "{} has no [schedule], and --scheduled asks for one",
+            profile.name
+        );
+        return Err(run::usage_error(
+            message,
+            "write cron = \"17 2 * * *\" under [schedule]",
+        ));
+    };
+    let state_dir = &session.world.state_dir;
+    let history = History::of(state_dir, &profile.name);
+    let Some(lock) = lock(&history.path().with_file_name("scheduled.lock"))? else {
+        let why = "another scheduled start of it is under way".to_owned();
+        return Ok(Permission::Denied(exit::DEFERRED, why));
+    };
+    let who = format!("{} {}", session.world.host, profile.name);
+    loop {
+        let past = history.read()?;
+        let answered = due::answered(&past.runs, batch);
+        let last = answered.max(Memory::of(state_dir, &profile.name).scheduled_since);
+        match due::start(schedule, last, CLOCK(), &who) {
+            Start::Now => return Ok(Permission::Granted(lock)),
+            Start::Not(why) => return Ok(Permission::Denied(exit::DONE, why)),
+            Start::At(time) => wait(time, session)?,
+        }
+    }
+}
+
+fn wait(until: Timestamp, session: &Session) -> Result<()> {
+    while CLOCK() < until {
+        session.cancel.check()?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+/// A lock on a file; `None` if somebody holds it.
+fn lock(path: &Path) -> Result<Option<File>> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|e| Error::io("create", directory, e))?;
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| Error::io("open", path, e))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(e) => {
+            Err(Error::new(ErrorKind::Io, format!("cannot lock {}", path.display())).with_source(e))
+        }
+    }
+}
