@@ -26,5 +26,6 @@ mod reliability;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
+mod storage_network;
 mod storage_services;
 mod storage_troubles;

@@ -17,7 +17,8 @@ mod url;
 mod words;
 
 pub use options::{Environment, StorageOptions};
-pub use url::{Place, TargetUrl};
+pub use scheme::{Support, schemes};
+pub use url::{FtpSecurity, Place, TargetUrl};
 
 use super::error::{Error, ErrorKind, Result};
 use checked::Checked;
