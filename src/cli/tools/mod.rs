@@ -7,5 +7,7 @@ pub mod import;
 pub mod init;
 pub mod mail_test;
 pub mod profiles;
+mod schemes;
 pub mod show;
 pub mod status;
+pub mod target;
