@@ -27,6 +27,7 @@ pub const RESERVED: &[&str] = &[
     "help",
     "duplicity",
     "keys",
+    "target",
     "all",
     "groups",
 ];
@@ -157,6 +158,12 @@ pub enum What {
     Doctor(SomeProfiles),
     /// Send a test to everybody the profile reports to
     MailTest(OneProfile),
+    /// Test a target, or list, fetch, put and remove its files
+    Target {
+        /// What to do there.
+        #[command(subcommand)]
+        action: TargetAction,
+    },
     /// Make a profile from one of another tool
     Import {
         /// The tool.
@@ -270,6 +277,55 @@ pub struct PlanArgs {
     /// The calendar of what would exist when: so far into the future, from schedule and retention
     #[arg(long, value_name = "AGE")]
     pub simulate: Option<String>,
+}
+
+/// What `dupr target` does.
+#[derive(Debug, Subcommand)]
+pub enum TargetAction {
+    /// Try whether it keeps what it is given, with small files that are removed again
+    Test(TargetPlace),
+    /// Names and sizes of all files
+    Ls(TargetPlace),
+    /// Fetch a file
+    Get {
+        /// Where.
+        #[command(flatten)]
+        place: TargetPlace,
+        /// Name of the file at the target
+        name: String,
+        /// Where to write it; in the working directory under its own name if absent
+        file: Option<PathBuf>,
+    },
+    /// Store a file, in place of one of the same name
+    Put {
+        /// Where.
+        #[command(flatten)]
+        place: TargetPlace,
+        /// The file
+        file: PathBuf,
+        /// Its name at the target; its own if absent
+        name: Option<String>,
+    },
+    /// Remove files
+    Rm {
+        /// Where.
+        #[command(flatten)]
+        place: TargetPlace,
+        /// Names of the files at the target
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+/// A target: that of a profile, or one that has none.
+#[derive(Debug, Args)]
+pub struct TargetPlace {
+    /// URL of a target, or name or path of a profile
+    #[arg(value_name = "URL|PROFILE")]
+    pub place: String,
+    /// Set an option of the service: -o region=eu-central-1. Not beside a profile, which has its own
+    #[arg(short, long = "option", value_name = "KEY=VALUE", value_parser = assignment)]
+    pub option: Vec<(String, String)>,
 }
 
 /// Another tool's profiles.

@@ -100,6 +100,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Show(args) => tools::show::run(&args, &Session::new(world, common)),
         What::Doctor(args) => tools::doctor::run(&args, &Session::new(world, common)),
         What::MailTest(args) => tools::mail_test::run(&args, &Session::new(world, common)),
+        What::Target { action } => tools::target::run(&action, &Session::new(world, common)),
         What::Import { from } => tools::import::run(&from, &Session::new(world, common)),
         What::Schema => tools::docs::schema(),
         What::Completions { shell } => tools::docs::completions(shell),

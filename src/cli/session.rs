@@ -10,7 +10,7 @@ use crate::engine::secret::Secret;
 use crate::engine::storage::Environment;
 use crate::profile::SecretRef;
 use crate::profile::Surroundings;
-use crate::run::{LogFormat, RunMonitor};
+use crate::run::{LogFormat, RunMonitor, open};
 use jiff::tz::TimeZone;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -80,6 +80,22 @@ impl Session {
             current_dir: self.world.current_dir.clone(),
             judge_batch: Some(crate::plan::default_batch),
             look_at_files: true,
+        }
+    }
+
+    /// What opening a target takes of the world.
+    pub fn openers<'a>(
+        &'a self,
+        secret: &'a dyn Fn(&SecretRef) -> Result<Secret>,
+    ) -> open::Surroundings<'a> {
+        open::Surroundings {
+            environment: &self.environment,
+            program: self.program.as_deref(),
+            cancel: &self.cancel,
+            threads: self.world.threads,
+            host: &self.world.host,
+            zone: &self.zone,
+            secret,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::engine::ops::backup::{BackupOptions, Mode};
 use crate::engine::seal::{self, Encryption, SealOptions, Signature, block_bytes_for};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Rule, Selection, canonical};
-use crate::engine::storage::{self, Environment, StorageOptions, TargetUrl};
+use crate::engine::storage::{self, Environment, Storage, StorageOptions, TargetUrl};
 use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
 use crate::engine::tree::Source;
@@ -42,22 +42,7 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// A target, key or secret that cannot be used, or an archive dir that cannot be made.
 pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
-    let target = &profile.target;
-    let url = TargetUrl::parse(target.url.expose())?;
-    let mut options = StorageOptions {
-        attempts: target.retries.saturating_add(1),
-        timeout: target.timeout,
-        upload_rate: target.upload_limit.and_then(NonZeroU64::new),
-        download_rate: target.download_limit.and_then(NonZeroU64::new),
-        settings: target.options.clone(),
-        environment: around.environment.clone(),
-        standard_names: is_read_by_every_run,
-        askpass: around.program.map(Path::to_owned),
-        cancel: around.cancel.clone(),
-        ..StorageOptions::default()
-    };
-    options.password = target.password.as_ref().map(around.secret).transpose()?;
-    let storage = storage::open(&url, &options)?;
+    let storage = storage(profile, around)?;
     let seal = seal::open(&seal_options(profile, around)?)?;
     let backup = &profile.backup;
     let naming = Naming {
@@ -81,6 +66,29 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
     Ok(Engine::open(target, archive)
         .with_spool_dir(&backup.temp_dir)
         .with_uploads(uploads))
+}
+
+/// Opens the target of a profile without its keys.
+///
+/// # Errors
+/// A target that cannot be used, or a password that cannot be read.
+pub fn storage(profile: &Profile, around: &Surroundings<'_>) -> Result<Box<dyn Storage>> {
+    let target = &profile.target;
+    let url = TargetUrl::parse(target.url.expose())?;
+    let mut options = StorageOptions {
+        attempts: target.retries.saturating_add(1),
+        timeout: target.timeout,
+        upload_rate: target.upload_limit.and_then(NonZeroU64::new),
+        download_rate: target.download_limit.and_then(NonZeroU64::new),
+        settings: target.options.clone(),
+        environment: around.environment.clone(),
+        standard_names: is_read_by_every_run,
+        askpass: around.program.map(Path::to_owned),
+        cancel: around.cancel.clone(),
+        ..StorageOptions::default()
+    };
+    options.password = target.password.as_ref().map(around.secret).transpose()?;
+    storage::open(&url, &options)
 }
 
 /// Whether every run reads files of this name, so that they must not go to an archive class of storage.

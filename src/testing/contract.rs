@@ -34,6 +34,11 @@ const ODD_NAMES: &[&str] = &[
 
 /// The whole contract but long listings.
 pub fn run(storage: &dyn Storage) {
+    run_but(storage, &[]);
+}
+
+/// The whole contract at a service that cannot keep some of the odd names: those it must refuse.
+pub fn run_but(storage: &dyn Storage, refused: &[&str]) {
     let suite = Suite {
         storage,
         dir: TempDir::new().expect("temp dir"),
@@ -41,11 +46,23 @@ pub fn run(storage: &dyn Storage) {
     suite.an_unknown_target_is_empty();
     suite.what_is_put_can_be_got();
     suite.a_second_put_replaces();
-    suite.odd_names();
+    suite.claims_of_many();
+    suite.odd_names(refused);
     suite.what_is_absent();
     suite.names_that_are_none();
     suite.many_threads();
     suite.nothing_is_left();
+}
+
+/// Of many who claim a name at the same time one gets it. Not every service can tell, so it is no part of the contract.
+pub fn exclusive_claims(storage: &dyn Storage) {
+    let suite = Suite {
+        storage,
+        dir: TempDir::new().expect("temp dir"),
+    };
+    for _ in 0..5 {
+        assert_eq!(suite.claims_of_many(), 1, "claims that succeeded");
+    }
 }
 
 /// Puts `objects` tiny objects and lists them: more than the 1,000 of a page show paging. Slow at a server.
@@ -226,15 +243,41 @@ impl Suite<'_> {
         self.storage.delete("twice").expect("delete");
     }
 
-    fn odd_names(&self) {
-        for name in ODD_NAMES {
+    /// Ends with one object, put by one whose call succeeded; gives back how many did.
+    fn claims_of_many(&self) -> usize {
+        let names: Vec<String> = (0..8).map(|n| format!("claimant {n}")).collect();
+        let won = std::sync::Mutex::new(Vec::new());
+        self.in_threads(&names, |name| {
+            match self.storage.claim("claimed", &self.file(name.as_bytes())) {
+                Ok(()) => won.lock().expect("lock").push(name.to_string()),
+                Err(e) => assert_eq!(e.kind(), ErrorKind::Locked, "{e}"),
+            }
+        });
+        let mut won = won.into_inner().expect("lock");
+        won.sort();
+        let there = String::from_utf8(self.get("claimed")).expect("text");
+        assert!(won.contains(&there), "{there:?} is there, won: {won:?}");
+        self.storage.delete("claimed").expect("delete");
+        self.nothing_is_left();
+        won.len()
+    }
+
+    fn odd_names(&self, refused: &[&str]) {
+        let is_kept = |name: &&&str| !refused.contains(*name);
+        for name in ODD_NAMES.iter().filter(is_kept) {
             self.put(name, name.as_bytes());
         }
+        for name in refused {
+            let error = self.storage.put(name, &self.file(b"x"));
+            let error = error.expect_err("a name the service cannot keep");
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{name:?}: {error}");
+        }
         let listed: Vec<String> = self.listing().into_keys().collect();
-        let mut expected: Vec<String> = ODD_NAMES.iter().map(|name| name.to_string()).collect();
+        let kept = ODD_NAMES.iter().filter(is_kept);
+        let mut expected: Vec<String> = kept.map(|name| name.to_string()).collect();
         expected.sort();
         assert_eq!(listed, expected, "odd names are listed as they were put");
-        for name in ODD_NAMES {
+        for name in ODD_NAMES.iter().filter(is_kept) {
             assert_eq!(
                 self.get(name),
                 name.as_bytes(),

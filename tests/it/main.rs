@@ -27,5 +27,7 @@ mod reliability;
 mod reports;
 mod restore_by_hand;
 mod storage_contract;
+mod storage_cycles;
+mod storage_network;
 mod storage_services;
 mod storage_troubles;

@@ -3,8 +3,10 @@
 //! A missing program is a failed test with a hint, never a skipped one.
 
 mod files;
+mod network;
 
 pub use files::{Dav, Rclone, Rsyncd};
+pub use network::{Azurite, Ftpd};
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};

@@ -64,6 +64,7 @@ fn local_keeps_the_contract() {
     let url = format!("file://{}/made/by%20put", dir.path().display());
     let storage = opened(&url, &StorageOptions::default());
     contract::run(&*storage);
+    contract::exclusive_claims(&*storage);
     contract::long_listing(&*storage, 1200);
     assert_eq!(names(&target), Vec::<String>::new(), "no temp file is left");
 }
@@ -73,6 +74,7 @@ fn sftp_keeps_the_contract() {
     let server = Sshd::start();
     let storage = opened(&server.url("made/by%20put"), &ssh(&server));
     contract::run(&*storage);
+    contract::exclusive_claims(&*storage);
     assert_eq!(
         names(&server.files().join("made/by put")),
         Vec::<String>::new(),
@@ -90,7 +92,9 @@ fn sftp_lists_more_than_a_page() {
 fn s3_keeps_the_contract_at_moto() {
     let server = S3::moto();
     contract::run(&*opened("s3://bucket/some/prefix", &s3(&server)));
-    contract::run(&*opened("boto3+s3:///bucket", &s3(&server)));
+    let storage = opened("boto3+s3:///bucket", &s3(&server));
+    contract::run(&*storage);
+    contract::exclusive_claims(&*storage);
     contract::long_listing(&*opened("s3://bucket/many", &s3(&server)), 1050);
 }
 

@@ -324,7 +324,7 @@ fn storage_options(
     };
     // Options of one service are no mistake beside a target of another: wrappers give all of them always.
     match url.place() {
-        Place::S3 { .. } => {
+        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => {
             for (flag, setting) in [
                 ("s3-endpoint-url", "endpoint"),
                 ("s3-region-name", "region"),
@@ -353,6 +353,19 @@ fn storage_options(
             if !ssh.is_empty() {
                 set("ssh-options", &ssh.join(" "));
             }
+        }
+        Place::Ftp { .. } => {
+            if args.has("ftp-regular") && !args.has("ftp-passive") {
+                set("data-connection", "active");
+            }
+            if let Some(file) = args.text("ssl-cacert-file")? {
+                set("ca-file", file);
+            }
+        }
+        Place::WebDav { .. } if args.has("ssl-cacert-file") => {
+            return Err(Fault::usage(
+                "--ssl-cacert-file is not built for webdavs://: add the certificate to the system's store",
+            ));
         }
         Place::Rsync { daemon, .. } => {
             let words = |flag: &str| {

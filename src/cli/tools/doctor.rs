@@ -1,5 +1,6 @@
 //! `dupr doctor`: looks for what could keep a profile from working, and says what to do about it.
 
+use super::schemes;
 use crate::cli::args::SomeProfiles;
 use crate::cli::session::Session;
 use crate::cli::ui::{Tone, colored, out};
@@ -9,7 +10,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::Silent;
 use crate::profile::{Loaded, Profile};
 use crate::report::format;
-use crate::run::open::{self, Surroundings};
+use crate::run::open;
 use crate::run::{History, require};
 use serde_json::json;
 use std::io::Write;
@@ -66,7 +67,13 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
     };
     let found = match choose::profiles(&word, &session.config_dirs()) {
         Ok(found) => found,
-        Err(errors) => return complain::about(&errors, session),
+        Err(errors) => {
+            // Which targets there are is worth knowing before there is a profile.
+            if args.profiles.is_empty() && !session.common.json {
+                schemes::show(session);
+            }
+            return complain::about(&errors, session);
+        }
     };
     let around = session.surroundings();
     let mut worst = Finding::Ok;
@@ -107,7 +114,10 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
         exit::DONE
     };
     if session.common.json {
-        out::json(&json!({"schema": 1, "code": code, "findings": documents}));
+        let schemes = schemes::documents(session);
+        out::json(&json!({"schema": 1, "code": code, "findings": documents, "schemes": schemes}));
+    } else if args.profiles.is_empty() {
+        schemes::show(session);
     }
     code
 }
@@ -246,15 +256,7 @@ fn history(profile: &Profile, session: &Session) -> Line {
 /// What would keep a backup from working.
 pub fn try_target(profile: &Profile, session: &Session) -> Result<String> {
     let secret = |reference: &crate::profile::SecretRef| session.secret(reference);
-    let around = Surroundings {
-        environment: &session.environment,
-        program: session.program.as_deref(),
-        cancel: &session.cancel,
-        threads: session.world.threads,
-        host: &session.world.host,
-        zone: &session.zone,
-        secret: &secret,
-    };
+    let around = session.openers(&secret);
     let engine = open::engine(profile, &around)?;
     let cx = Context {
         monitor: &Silent,

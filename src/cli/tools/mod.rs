@@ -9,6 +9,8 @@ pub mod mail_test;
 pub mod plan;
 pub mod profiles;
 pub mod schedule;
+mod schemes;
 pub mod show;
 pub mod status;
+pub mod target;
 pub mod watch;

@@ -6,6 +6,7 @@
 
 pub mod askpass;
 mod checked;
+mod helper;
 mod names;
 mod options;
 mod retry;
@@ -13,11 +14,14 @@ mod runtime;
 mod scheme;
 mod services;
 mod transfer;
+pub mod trial;
 mod url;
 mod words;
 
+pub use helper::version_of;
 pub use options::{Environment, StorageOptions};
-pub use url::{Place, TargetUrl};
+pub use scheme::{Support, schemes};
+pub use url::{FtpSecurity, Place, TargetUrl};
 
 use super::error::{Error, ErrorKind, Result};
 use checked::Checked;

@@ -27,8 +27,8 @@ pub struct StorageOptions {
     pub download_rate: Option<NonZeroU64>,
     /// Settings of the service by name; a name the service does not know is an error.
     ///
-    /// s3: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`, `kms-key`.
-    /// sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
+    /// s3, gs and b2: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`,
+    /// `kms-key`. azure: `endpoint`. ftp: `ca-file`, `data-connection`. sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
     pub settings: BTreeMap<String, String>,
     /// The environment the services may look at: credentials, and what `ssh` inherits.
     pub environment: Environment,

@@ -1,8 +1,9 @@
 //! Every URL scheme duplicity has known, and what becomes of it here.
 //!
 //! A scheme is built, not built yet, or dead. The last two are refused by name with a way out, so nobody has to
-//! guess whether a URL is misspelled or merely ahead of this build.
+//! guess whether a URL is misspelled or merely ahead of this build. One table holds them all; `dupr doctor` prints it.
 
+use super::url::FtpSecurity;
 use crate::engine::error::{Error, ErrorKind};
 
 /// What a scheme means for this build.
@@ -12,8 +13,16 @@ pub(super) enum Scheme {
     Local,
     /// An S3 bucket.
     S3,
+    /// A bucket of Google Cloud Storage.
+    Gs,
+    /// A bucket of Backblaze B2.
+    B2,
+    /// A container of Azure's blob storage.
+    Azure,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
+    /// A directory of an FTP server.
+    Ftp(FtpSecurity),
     /// A collection of a WebDAV server.
     WebDav {
         /// Whether HTTPS is spoken.
@@ -39,12 +48,130 @@ pub(super) enum Scheme {
     Unknown,
 }
 
-/// Schemes that can be opened, for error texts.
-const BUILT: &str = "file://, s3://, sftp://, webdav://, webdavs://, rsync:// and rclone://";
+use Scheme::{Azure, B2, Dead, Ftp, Gs, Local, Planned, Rclone, Rsync, S3, Sftp, Unknown, WebDav};
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
 const RCLONE: &str = "set it up in rclone and use rclone://REMOTE:PATH";
 const MOUNT: &str = "mount it and use file://, or use s3:// or sftp://";
+
+/// All schemes, without `://`; those that end in `+` are prefixes of others.
+const TABLE: &[(&[&str], Scheme)] = &[
+    (&["file"], Local),
+    (
+        &[
+            "sftp",
+            "scp",
+            "paramiko+sftp",
+            "paramiko+scp",
+            "pexpect+sftp",
+            "pexpect+scp",
+            "lftp+sftp",
+        ],
+        Sftp,
+    ),
+    (&["s3", "boto3+s3"], S3),
+    (&["gs"], Gs),
+    (&["b2"], B2),
+    (&["azure"], Azure),
+    (
+        &["webdavs", "https", "lftp+webdavs", "lftp+https"],
+        WebDav { secure: true },
+    ),
+    (
+        &["webdav", "http", "lftp+webdav", "lftp+http"],
+        WebDav { secure: false },
+    ),
+    (&["ftp", "lftp+ftp", "ncftp+ftp"], Ftp(FtpSecurity::None)),
+    (&["ftpes", "lftp+ftpes"], Ftp(FtpSecurity::Explicit)),
+    (&["ftps", "lftp+ftps"], Ftp(FtpSecurity::Implicit)),
+    (&["rsync"], Rsync),
+    (&["rclone"], Rclone),
+    (
+        &["ssh", "fish", "lftp+fish"],
+        Planned {
+            instead: "use sftp:// with the same user and host",
+        },
+    ),
+    (
+        &[
+            "swift",
+            "pca",
+            "onedrive",
+            "gdrive",
+            "pydrive",
+            "pydrive+gdocs",
+            "dpbx",
+            "box",
+            "mega",
+            "megav2",
+            "megav3",
+            "jottacloud",
+        ],
+        Planned { instead: RCLONE },
+    ),
+    (
+        &[
+            "idrived", "imap", "imaps", "multi", "hsi", "tahoe", "xorriso", "slate",
+        ],
+        Planned { instead: ANY },
+    ),
+    (
+        &["par2+"],
+        Planned {
+            instead: "leave out `par2+`; the files stay readable, without recovery data",
+        },
+    ),
+    (&["gio+"], Planned { instead: MOUNT }),
+    (
+        &["ad", "acd+acdcli"],
+        Dead {
+            fate: "Amazon Drive closed on 31 December 2023",
+            instead: ANY,
+        },
+    ),
+    (
+        &["cf+hubic"],
+        Dead {
+            fate: "hubiC has ended",
+            instead: ANY,
+        },
+    ),
+    (
+        &["cf+http"],
+        Dead {
+            fate: "its client libraries are gone",
+            instead: "set Rackspace up as swift in rclone and use rclone://REMOTE:PATH",
+        },
+    ),
+    (
+        &["gdocs", "gdata+gdocs"],
+        Dead {
+            fate: "Google shut this interface down in 2015",
+            instead: "set up Google Drive in rclone and use rclone://REMOTE:PATH",
+        },
+    ),
+    (
+        &["mf"],
+        Dead {
+            fate: "its client library is gone",
+            instead: RCLONE,
+        },
+    ),
+    (
+        &["sx", "u1", "u1+http", "cloudfiles"],
+        Dead {
+            fate: "the service no longer exists",
+            instead: ANY,
+        },
+    ),
+    (
+        &["s3+http"],
+        Dead {
+            fate: "duplicity dropped it in 2.0",
+            instead: "write s3://BUCKET/PREFIX and give the server as option `endpoint`",
+        },
+    ),
+];
 
 /// Schemes whose URL must name a host; for all others the host part belongs to the path.
 // COMPAT(dup 3.2): the list decides how `scheme://a/b` is split.
@@ -95,94 +222,95 @@ pub(super) fn has_host(scheme: &str) -> bool {
 impl Scheme {
     /// Looks up a scheme in lower case, without `://`.
     pub(super) fn of(scheme: &str) -> Scheme {
-        use Scheme::{Dead, Local, Planned, Rclone, Rsync, S3, Sftp, Unknown, WebDav};
-        match scheme {
-            "file" => Local,
-            "s3" | "boto3+s3" => S3,
-            "sftp" | "scp" | "paramiko+sftp" | "paramiko+scp" | "pexpect+sftp" | "pexpect+scp" => {
-                Sftp
-            }
-            "webdav" | "http" | "lftp+webdav" | "lftp+http" => WebDav { secure: false },
-            "webdavs" | "https" | "lftp+webdavs" | "lftp+https" => WebDav { secure: true },
-            "rclone" => Rclone,
-            "rsync" => Rsync,
-            "lftp+sftp" | "ssh" | "fish" | "lftp+fish" => Planned {
-                instead: "use sftp:// with the same user and host",
+        let is_it = |name: &&str| match name.strip_suffix('+') {
+            Some(_) => scheme.starts_with(*name),
+            None => *name == scheme,
+        };
+        let row = TABLE.iter().find(|(names, _)| names.iter().any(is_it));
+        row.map_or(Unknown, |(_, meaning)| *meaning)
+    }
+
+    /// How this build reaches it.
+    fn support(self) -> Support {
+        match self {
+            Local => Support::Native,
+            Sftp => Support::Program("ssh"),
+            Rsync => Support::Program("rsync"),
+            Rclone => Support::Program("rclone"),
+            S3 | Gs | B2 | Azure | WebDav { .. } if cfg!(feature = "cloud") => Support::Native,
+            S3 | Gs | B2 | Azure | WebDav { .. } => Support::LeftOut("cloud"),
+            Ftp(_) if cfg!(feature = "ftp") => Support::Native,
+            Ftp(_) => Support::LeftOut("ftp"),
+            Planned { instead } => Support::Refused {
+                reason: "not built yet",
+                instead,
             },
-            "b2" => Planned {
-                instead: "use s3:// with the bucket's S3 endpoint at Backblaze as option `endpoint`",
+            Dead { fate, instead } => Support::Refused {
+                reason: fate,
+                instead,
             },
-            "gs" => Planned {
-                instead: "use s3:// with HMAC keys and the endpoint https://storage.googleapis.com",
-            },
-            "ftp" | "ftps" | "ftpes" | "ncftp+ftp" | "lftp+ftp" | "lftp+ftps" | "lftp+ftpes"
-            | "azure" | "swift" | "pca" | "onedrive" | "gdrive" | "pydrive" | "pydrive+gdocs"
-            | "dpbx" | "box" | "mega" | "megav2" | "megav3" | "jottacloud" => {
-                Planned { instead: RCLONE }
-            }
-            "idrived" | "imap" | "imaps" | "multi" | "hsi" | "tahoe" | "xorriso" | "slate" => {
-                Planned { instead: ANY }
-            }
-            "ad" | "acd+acdcli" => Dead {
-                fate: "Amazon Drive closed on 31 December 2023",
+            Unknown => Support::Refused {
+                reason: "unknown",
                 instead: ANY,
             },
-            "cf+hubic" => Dead {
-                fate: "hubiC has ended",
-                instead: ANY,
-            },
-            "cf+http" => Dead {
-                fate: "its client libraries are gone",
-                instead: "set Rackspace up as swift in rclone and use rclone://REMOTE:PATH",
-            },
-            "gdocs" | "gdata+gdocs" => Dead {
-                fate: "Google shut this interface down in 2015",
-                instead: "set up Google Drive in rclone and use rclone://REMOTE:PATH",
-            },
-            "mf" => Dead {
-                fate: "its client library is gone",
-                instead: RCLONE,
-            },
-            "sx" | "u1" | "u1+http" | "cloudfiles" => Dead {
-                fate: "the service no longer exists",
-                instead: ANY,
-            },
-            "s3+http" => Dead {
-                fate: "duplicity dropped it in 2.0",
-                instead: "write s3://BUCKET/PREFIX and give the server as option `endpoint`",
-            },
-            _ if scheme.starts_with("par2+") => Planned {
-                instead: "leave out `par2+`; the files stay readable, without recovery data",
-            },
-            _ if scheme.starts_with("gio+") => Planned { instead: MOUNT },
-            _ => Unknown,
         }
     }
 
     /// Why a URL of this scheme cannot be opened; `None` for those that can.
     pub(super) fn refusal(self, scheme: &str) -> Option<Error> {
         let (message, hint) = match self {
-            Scheme::Local
-            | Scheme::S3
-            | Scheme::Sftp
-            | Scheme::WebDav { .. }
-            | Scheme::Rclone
-            | Scheme::Rsync => return None,
-            Scheme::Planned { instead } => (
+            Planned { instead } => (
                 format!("targets of the form {scheme}:// are not built yet"),
                 instead.to_string(),
             ),
-            Scheme::Dead { fate, instead } => (
+            Dead { fate, instead } => (
                 format!("{scheme}:// cannot be used: {fate}"),
                 instead.to_string(),
             ),
-            Scheme::Unknown => (
-                format!("unknown URL scheme {scheme}://"),
-                format!("this build knows {BUILT}"),
-            ),
+            Unknown => {
+                let built = TABLE.iter().filter(|(_, meaning)| meaning.is_built());
+                let built: Vec<String> = built
+                    .filter_map(|(names, _)| names.first())
+                    .map(|name| format!("{name}://"))
+                    .collect();
+                (
+                    format!("unknown URL scheme {scheme}://"),
+                    format!("this build knows {}", built.join(", ")),
+                )
+            }
+            _ => return None,
         };
         Some(Error::new(ErrorKind::Unsupported, message).with_hint(hint))
     }
+
+    fn is_built(self) -> bool {
+        !matches!(self, Planned { .. } | Dead { .. } | Unknown)
+    }
+}
+
+/// How a build reaches the targets of a scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// By itself.
+    Native,
+    /// With the help of another program, which must be installed.
+    Program(&'static str),
+    /// It could, but this build was made without the cargo feature of this name.
+    LeftOut(&'static str),
+    /// Not at all.
+    Refused {
+        /// Why.
+        reason: &'static str,
+        /// What to use instead.
+        instead: &'static str,
+    },
+}
+
+/// All URL schemes that duplicity has known: those that mean the same together, and how this build reaches them.
+pub fn schemes() -> impl Iterator<Item = (&'static [&'static str], Support)> {
+    TABLE
+        .iter()
+        .map(|(names, meaning)| (*names, meaning.support()))
 }
 
 #[cfg(test)]
@@ -197,12 +325,28 @@ mod tests {
     }
 
     #[test]
+    fn no_scheme_stands_twice() {
+        let mut names: Vec<&str> = schemes().flat_map(|(names, _)| names.to_vec()).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn prefixes_stand_before_any_scheme() {
+        assert_eq!(Scheme::of("file"), Local);
+        assert_eq!(Scheme::of("par2+file"), Scheme::of("par2+s3"));
+        assert_eq!(Scheme::of("par2"), Unknown);
+    }
+
+    #[test]
     fn refusals_name_a_way_out() {
         for scheme in [
             "ad",
             "cf+hubic",
-            "b2",
-            "ftp",
+            "swift",
+            "gio+sftp",
             "par2+file",
             "nonsense",
             "s3+http",

@@ -4,14 +4,15 @@
 //! drops (a query, a fragment, `;parameters` of sftp) is dropped here too, so that both find the same files.
 //! Invariant: the password exists only as a [`Secret`], never in `masked`. See docs/format.md, "URLs".
 
+mod parts;
+
 use super::Location;
-use super::scheme::{Scheme, has_host};
+use super::scheme::Scheme;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
+use parts::Parts;
 use percent_encoding::percent_decode_str;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A target as the user named it, understood but not opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,42 @@ pub enum Place {
         bucket: String,
         /// Start of every key: empty, or ends in `/`.
         prefix: String,
+    },
+    /// A bucket of Google Cloud Storage.
+    Gs {
+        /// Name of the bucket.
+        bucket: String,
+        /// Start of every key: empty, or ends in `/`.
+        prefix: String,
+    },
+    /// A bucket of Backblaze B2.
+    B2 {
+        /// Id of the application key, if the URL has one.
+        key_id: Option<String>,
+        /// Name of the bucket.
+        bucket: String,
+        /// Start of every key: empty, or ends in `/`.
+        prefix: String,
+    },
+    /// A container of Azure's blob storage.
+    Azure {
+        /// Name of the container.
+        container: String,
+        /// Start of every blob's name: empty, or ends in `/`.
+        prefix: String,
+    },
+    /// A directory of an FTP server.
+    Ftp {
+        /// How the line is encrypted.
+        security: FtpSecurity,
+        /// Login name, if the URL has one; else the login is anonymous.
+        user: Option<String>,
+        /// Name or address, in lower case, without brackets.
+        host: String,
+        /// Port, if the URL has one; else that of the protocol.
+        port: Option<u16>,
+        /// Absolute, or relative to the login directory; `.` for that directory itself.
+        dir: String,
     },
     /// A directory of another machine, reached through ssh.
     Sftp {
@@ -80,6 +117,17 @@ pub enum Place {
         /// Module and path, or a path, relative to the login directory unless absolute; never empty.
         dir: String,
     },
+}
+
+/// How the line to an FTP server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FtpSecurity {
+    /// Not at all.
+    None,
+    /// From the command `AUTH TLS` on, at the usual port.
+    Explicit,
+    /// From the first byte on, at a port of its own.
+    Implicit,
 }
 
 impl TargetUrl {
@@ -202,286 +250,6 @@ fn mask(text: &str) -> String {
     }
 }
 
-/// A URL cut at its delimiters, still with percent escapes.
-struct Parts<'a> {
-    netloc: &'a str,
-    path: &'a str,
-    port: Option<u16>,
-    /// What follows `::`, to the end of the path.
-    module: Option<&'a str>,
-}
-
-/// Host and module of `host::module`; an address in brackets may hold `::` itself.
-fn split_module(netloc: &str) -> Option<(&str, &str)> {
-    let host = netloc.rfind('@').map_or(0, |at| at + 1);
-    let after = netloc[host..].find(']').map_or(host, |end| host + end);
-    let colons = after + netloc[after..].find("::")?;
-    Some((&netloc[..colons], &netloc[colons + 2..]))
-}
-
-impl<'a> Parts<'a> {
-    /// `rest` is what follows `scheme:`. Errors name no part of it: a colon at the wrong place may be before a password.
-    fn split(scheme: &str, rest: &'a str) -> Result<Self> {
-        let whole = rest;
-        let rest = rest.strip_prefix("//").unwrap_or(rest);
-        let (netloc, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        if netloc.contains('[') != netloc.contains(']') {
-            return Err(usage(format!(
-                "the {scheme}:// URL has an unpaired bracket"
-            )));
-        }
-        let path = tail.split(['#', '?']).next().unwrap_or_default();
-        // COMPAT(dup all): Python's urlparse cuts `;parameters` off the last component, for sftp alone of ours.
-        let path = match (scheme, path.rfind('/')) {
-            ("sftp", slash) => {
-                let last = slash.unwrap_or(0);
-                path[last..]
-                    .find(';')
-                    .map_or(path, |semicolon| &path[..last + semicolon])
-            }
-            _ => path,
-        };
-        let mut parts = Self {
-            netloc,
-            path,
-            port: None,
-            module: None,
-        };
-        if scheme == "rsync"
-            && let Some((host, module)) = split_module(netloc)
-        {
-            let after = whole.strip_prefix("//").unwrap_or(whole);
-            let module = &after[netloc.len() - module.len()..];
-            parts.netloc = host;
-            parts.module = Some(module.split(['#', '?']).next().unwrap_or_default());
-        }
-        // COMPAT(dup all): rclone has a remote there, and the module of `rsync://host::module` no port before it.
-        if scheme == "rclone" {
-            return Ok(parts);
-        }
-        parts.port = match parts.host_and_port().1 {
-            None | Some("") => None,
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse() {
-                Ok(port) => Some(port),
-                Err(_) => return Err(usage(format!("the {scheme}:// URL has a port above 65535"))),
-            },
-            Some(_) => {
-                return Err(usage(format!("the {scheme}:// URL has a port that is no number"))
-                    .with_hint("a `/`, `#`, `?` or `:` in a user name or password is written %2F, %23, %3F or %3A"));
-            }
-        };
-        Ok(parts)
-    }
-
-    fn user_info(&self) -> Option<&'a str> {
-        self.netloc.rsplit_once('@').map(|(info, _)| info)
-    }
-
-    fn password(&self) -> Option<&'a str> {
-        self.user_info()
-            .and_then(|info| info.split_once(':'))
-            .map(|(_, p)| p)
-            .filter(|p| !p.is_empty())
-    }
-
-    fn host_and_port(&self) -> (&'a str, Option<&'a str>) {
-        let host = self
-            .netloc
-            .rsplit_once('@')
-            .map_or(self.netloc, |(_, host)| host);
-        match host
-            .split_once('[')
-            .and_then(|(_, inner)| inner.split_once(']'))
-        {
-            Some((address, after)) => (address, after.split_once(':').map(|(_, port)| port)),
-            None => match host.split_once(':') {
-                Some((name, port)) => (name, Some(port)),
-                None => (host, None),
-            },
-        }
-    }
-
-    fn place(&self, scheme: &str) -> Result<Place> {
-        if scheme == "rclone" {
-            self.rclone()
-        } else if has_host(scheme) {
-            self.with_host(scheme)
-        } else {
-            self.folded(scheme)
-        }
-    }
-
-    /// Schemes without host: the host part is the start of the path, and stays free of percent decoding.
-    fn folded(&self, scheme: &str) -> Result<Place> {
-        let path = decoded(self.path)?;
-        let after_slashes = if !self.netloc.is_empty() {
-            [self.netloc.as_bytes(), &path].concat()
-        } else if path.starts_with(b"//") {
-            // COMPAT(dup all): `file:////a` is the relative path `a`.
-            path[2..].to_vec()
-        } else if path.starts_with(b"/") {
-            path
-        } else {
-            return Err(usage(format!("the {scheme}:// URL names no place")));
-        };
-        if Scheme::of(scheme) == Scheme::S3 {
-            return self.s3(after_slashes);
-        }
-        let dir = PathBuf::from(OsString::from_vec(after_slashes));
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".").to_path_buf()
-        } else {
-            dir
-        };
-        Ok(Place::Local { dir })
-    }
-
-    /// Bucket and key prefix; empty components do not count.
-    fn s3(&self, path: Vec<u8>) -> Result<Place> {
-        let hint = "write s3://BUCKET/PREFIX; the server goes into the option `endpoint`";
-        if self.user_info().is_some() {
-            return Err(usage("an s3:// URL holds no credentials")
-                .with_hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"));
-        }
-        let path = String::from_utf8(path)
-            .map_err(|_| usage("the s3:// URL is not UTF-8 after percent decoding"))?;
-        let mut parts = path.split('/').filter(|part| !part.is_empty());
-        let bucket = parts
-            .next()
-            .ok_or_else(|| usage("the s3:// URL names no bucket").with_hint(hint))?;
-        // COMPAT(dup 0.8): its boto2 form had the server first.
-        if self.port.is_some() || bucket.ends_with(".amazonaws.com") {
-            return Err(usage("the s3:// URL names a server instead of a bucket").with_hint(hint));
-        }
-        let prefix = parts.map(|part| format!("{part}/")).collect();
-        Ok(Place::S3 {
-            bucket: bucket.to_string(),
-            prefix,
-        })
-    }
-
-    fn with_host(&self, scheme: &str) -> Result<Place> {
-        let host = self.host_and_port().0;
-        if host.is_empty() {
-            return Err(usage(format!("the {scheme}:// URL names no host"))
-                .with_hint(format!("write {scheme}://HOST/…")));
-        }
-        // A host or user that looks like an option would be one to ssh.
-        let plain = |c: char| {
-            c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%') || !c.is_ascii()
-        };
-        if host.starts_with('-') || !host.chars().all(plain) {
-            return Err(usage(format!(
-                "the {scheme}:// URL has a host name with odd characters"
-            )));
-        }
-        let user = self
-            .user_info()
-            .map(|info| info.split_once(':').map_or(info, |(user, _)| user));
-        let user = match user.filter(|user| !user.is_empty()) {
-            None => None,
-            Some(user) => Some(
-                String::from_utf8(decoded(user)?)
-                    .map_err(|_| usage(format!("the user in the {scheme}:// URL is not UTF-8")))?,
-            ),
-        };
-        if user.as_ref().is_some_and(|user| user.starts_with('-')) {
-            return Err(usage(format!(
-                "the user in the {scheme}:// URL starts with a dash"
-            )));
-        }
-        let port = self.port.filter(|port| *port != 0);
-        let host = lower(host);
-        let path = decoded(self.path)?;
-        match Scheme::of(scheme) {
-            Scheme::WebDav { secure } => {
-                let path = utf8(scheme, path)?;
-                Ok(Place::WebDav {
-                    secure,
-                    user,
-                    host,
-                    port,
-                    path: format!("/{}", path.trim_matches('/')),
-                })
-            }
-            Scheme::Rsync => {
-                let dir = match self.module {
-                    Some(module) => decoded(module.trim_start_matches('/'))?,
-                    None => path.strip_prefix(b"/").unwrap_or(&path).to_vec(),
-                };
-                let dir = utf8(scheme, dir)?;
-                if self.module.is_some() && dir.is_empty() {
-                    return Err(usage("the rsync:// URL names no module")
-                        .with_hint("write rsync://HOST::MODULE/PATH"));
-                }
-                Ok(Place::Rsync {
-                    user,
-                    host,
-                    port,
-                    daemon: self.module.is_some(),
-                    dir: if dir.is_empty() { ".".into() } else { dir },
-                })
-            }
-            _ => {
-                let dir = match path.strip_prefix(b"/").unwrap_or(&path) {
-                    b"" => PathBuf::from("."),
-                    path => PathBuf::from(OsString::from_vec(path.to_vec())),
-                };
-                Ok(Place::Sftp {
-                    user,
-                    host,
-                    port,
-                    dir,
-                })
-            }
-        }
-    }
-
-    /// `remote:path`. A remote described in the URL itself is refused: its secrets would be arguments of rclone.
-    fn rclone(&self) -> Result<Place> {
-        let root = [self.netloc.as_bytes(), &decoded(self.path)?].concat();
-        let root = utf8("rclone", root)?;
-        let hint = "write rclone://REMOTE:PATH, with a remote that `rclone config` knows";
-        let Some((remote, _)) = root.split_once(':') else {
-            return Err(usage("the rclone:// URL names no remote").with_hint(hint));
-        };
-        let plain = |c: char| c.is_alphanumeric() || "_-.+@ ".contains(c);
-        if remote.is_empty() || remote.starts_with(['-', ' ']) || !remote.chars().all(plain) {
-            return Err(
-                usage("the rclone:// URL names a remote rclone has no name for").with_hint(hint),
-            );
-        }
-        Ok(Place::Rclone {
-            root: root.trim_end_matches('/').to_string(),
-        })
-    }
-}
-
-fn utf8(scheme: &str, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|_| {
-        usage(format!(
-            "the {scheme}:// URL is not UTF-8 after percent decoding"
-        ))
-    })
-}
-
-/// Host names have no case; the zone of an address, after `%`, has one.
-fn lower(host: &str) -> String {
-    match host.split_once('%') {
-        Some((address, zone)) => format!("{}%{zone}", address.to_lowercase()),
-        None => host.to_lowercase(),
-    }
-}
-
-fn decoded(text: &str) -> Result<Vec<u8>> {
-    let bytes: Vec<u8> = percent_decode_str(text).collect();
-    if bytes.contains(&0) {
-        Err(usage("the target URL holds an escaped NUL"))
-    } else {
-        Ok(bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -532,6 +300,20 @@ mod tests {
                 daemon,
                 dir,
             } => format!("{daemon} {} {host} {port:?} {dir}", name(user)),
+            Place::Ftp {
+                security,
+                user,
+                host,
+                port,
+                dir,
+            } => format!("{security:?} {} {host} {port:?} {dir}", name(user)),
+            Place::B2 {
+                key_id,
+                bucket,
+                prefix,
+            } => format!("{} {bucket} {prefix}", name(key_id)),
+            Place::Gs { bucket, prefix } => format!("{bucket} {prefix}"),
+            Place::Azure { container, prefix } => format!("{container} {prefix}"),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -545,6 +327,56 @@ mod tests {
             ("lftp+webdavs://[::1]/x", "true  ::1 None /x"),
         ] {
             assert_eq!(place(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn ftp_urls_are_relative_to_the_login_directory() {
+        for (url, expected) in [
+            ("ftp://h/a/b/", "None  h None a/b"),
+            ("ftp://u:p@H:2121//a%20b", "None u h Some(2121) /a b"),
+            ("ftp://h", "None  h None ."),
+            ("ftp://h//", "None  h None /"),
+            ("lftp+ftp://h/x", "None  h None x"),
+            ("ncftp+ftp://h/x", "None  h None x"),
+            ("ftps://[::1]/x", "Implicit  ::1 None x"),
+            ("lftp+ftpes://h/x", "Explicit  h None x"),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        assert_eq!(kind("ftp://h/a%0D%0ADELE%20b"), ErrorKind::Usage);
+        assert_eq!(kind("ftp:///x"), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn clouds_have_a_bucket_and_a_prefix() {
+        for (url, expected) in [
+            ("gs://bucket/a//b", "bucket a/b/"),
+            ("azure://con-tainer", "con-tainer "),
+            ("azure://container/a%20b", "container a b/"),
+            ("b2://bucket/a", " bucket a/"),
+            ("b2://id@bucket", "id bucket "),
+            ("b2://id:k%2Fey@/bucket/a/", "id bucket a/"),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        let url = TargetUrl::parse("b2://id:k%2Fey@bucket").expect("URL");
+        assert_eq!(url.password().map(|p| p.expose()), Some(&b"k/ey"[..]));
+        assert_eq!(url.masked(), "b2://id:*****@bucket");
+        for bad in [
+            "b2://id@",
+            "gs://",
+            "gs://u@bucket",
+            "gs://storage.googleapis.com/bucket",
+            "azure://ab",
+            "azure://Container",
+            "azure://a--b",
+            "azure://-ab",
+            "azure://abc-",
+            "azure://a_bc",
+            "azure://account.blob.core.windows.net/x",
+        ] {
+            assert_eq!(kind(bad), ErrorKind::Usage, "{bad}");
         }
     }
 

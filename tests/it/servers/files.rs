@@ -32,7 +32,7 @@ impl Dav {
         let path = |name: &str| dir.path().join(name);
         fs::create_dir(path("files")).expect("dir");
         if secure {
-            make_certificate(dir.path());
+            make_certificate(dir.path(), false);
         }
         let (process, port) = serve(&path("log"), "run tests/setup", |port| {
             let mut config = serde_json::json!({
@@ -72,11 +72,17 @@ impl Dav {
     }
 }
 
-fn make_certificate(dir: &Path) {
+/// Makes `cert.pem` and `key.pem` for 127.0.0.1, signed by itself.
+pub fn make_certificate(dir: &Path, of_authority: bool) {
+    let constraints = if of_authority {
+        "basicConstraints=critical,CA:TRUE"
+    } else {
+        "basicConstraints=critical,CA:FALSE"
+    };
     let made = Command::new("openssl")
         .args("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost".split(' '))
         .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", constraints])
         .args(["-keyout", "key.pem", "-out", "cert.pem"])
         .current_dir(dir)
         .output()

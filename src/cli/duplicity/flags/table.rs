@@ -52,7 +52,9 @@ const fn azure(name: &'static str) -> Flag {
         Storage,
         name,
         V,
-        Ignored("is for azure://, which is not built"),
+        Ignored(
+            "has no effect: blobs go to the account's tier, in parts cut by the size of the file",
+        ),
     )
 }
 
@@ -224,12 +226,12 @@ pub const TABLE: &[Flag] = &[
     old_boto("s3-use-new-style", F),
     old_boto("s3-use-multiprocessing", F),
     row(Storage, "rsync-options", V, Honored),
-    row(Storage, "ftp-passive", F, Ignored("is for ftp://, which is not built")),
-    row(Storage, "ftp-regular", F, Ignored("is for ftp://, which is not built")),
-    row(Storage, "ssl-cacert-file", V, TLS),
+    row(Storage, "ftp-passive", F, Always("data connections of ftp are passive")),
+    row(Storage, "ftp-regular", F, Honored),
+    row(Storage, "ssl-cacert-file", V, Honored),
     row(Storage, "ssl-cacert-path", V, TLS),
     row(Storage, "ssl-no-check-certificate", F, Refused("is not built: certificates are always checked; add yours to the system's store")),
-    row(Storage, "webdav-headers", V, Ignored("is for webdav://, which is not built")),
+    row(Storage, "webdav-headers", V, Ignored("has no effect: headers of webdav:// cannot be set")),
     row(Storage, "imap-full-address", Either, Ignored("is for imap://, which is not built")),
     row(Storage, "imap-mailbox", V, Ignored("is for imap://, which is not built")),
     par2("par2-options"),
@@ -239,7 +241,7 @@ pub const TABLE: &[Flag] = &[
     azure("azure-max-single-put-size"),
     azure("azure-max-block-size"),
     azure("azure-max-connections"),
-    row(Storage, "b2-hide-files", F, Ignored("is for b2://, which is not built; Backblaze is reached with s3://")),
+    row(Storage, "b2-hide-files", F, Ignored("has no effect: files are deleted, and the bucket's rules say what becomes of them")),
     row(Storage, "cf-backend", V, Gone("was for Rackspace libraries that no longer exist; use s3:// or sftp://")),
     row(Storage, "gio", F, Gone("was dropped in duplicity 2.0; mount the place and use file://")),
     row(Storage, "idr-fakeroot", V, Ignored("is for idrived://, which is not built")),

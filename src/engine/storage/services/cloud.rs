@@ -7,7 +7,7 @@
 use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage};
+use super::super::{Location, Object, Storage, taken};
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -48,11 +48,22 @@ pub(super) struct CloudStorage {
     classed: Option<Classed>,
     /// Whether an upload shows before it is whole.
     renames: bool,
+    /// Whether names keep their backslashes.
+    backslashes: bool,
     /// Whether the place is known to exist.
     made: AtomicBool,
     explain: Explain,
     location: Location,
     transfer: Arc<Transfer>,
+}
+
+/// What becomes of an object of the same name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// The new one takes its place.
+    Replaced,
+    /// The service refuses the new one.
+    Refused,
 }
 
 /// Where most objects go, when that is not the standard class.
@@ -88,6 +99,7 @@ impl CloudStorage {
             standard,
             classed: None,
             renames: false,
+            backslashes: true,
             made: AtomicBool::new(false),
             explain,
             location,
@@ -114,6 +126,31 @@ impl CloudStorage {
         }
     }
 
+    /// Refuses names with a backslash, which the service would make a slash.
+    pub(super) fn without_backslashes(self) -> Self {
+        Self {
+            backslashes: false,
+            ..self
+        }
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        check(name)?;
+        if self.backslashes || !name.contains('\\') {
+            return Ok(());
+        }
+        let text = format!("{name:?} has a backslash, which targets of this kind do not keep");
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
+
+    /// Who puts an object of this name.
+    fn operator_for(&self, name: &str) -> &Operator {
+        match &self.classed {
+            Some(classed) if !(classed.standard_names)(name) => &classed.operator,
+            _ => &self.standard,
+        }
+    }
+
     /// Waits for an answer and translates its error.
     async fn answer<T>(&self, work: impl Future<Output = opendal::Result<T>>) -> Result<T> {
         self.transfer.answer(work).await?.map_err(&self.explain)
@@ -132,14 +169,21 @@ impl CloudStorage {
             .map_err(&self.explain)
     }
 
-    async fn put_whole(&self, operator: &Operator, name: &str, from: &Path) -> Result<()> {
+    async fn put_whole(
+        &self,
+        operator: &Operator,
+        name: &str,
+        from: &Path,
+        presence: Presence,
+    ) -> Result<()> {
         let mut upload = self.transfer.upload(from)?;
         let bytes = upload.len();
         let length = usize::try_from(bytes).map_err(|_| too_large(name))?;
         let whole = upload.next(length)?;
-        self.sent(bytes, operator.write(name, whole))
-            .await
-            .map(|_| ())
+        let write = operator
+            .write_with(name, whole)
+            .if_not_exists(presence == Presence::Refused);
+        self.sent(bytes, async { write.await }).await.map(|_| ())
     }
 
     async fn put_renamed(&self, name: &str, from: &Path) -> Result<()> {
@@ -149,11 +193,14 @@ impl CloudStorage {
         }
         // Some servers cut a `?` or `;` and what follows off the new name, and would replace another object.
         if name.contains(['?', ';']) {
-            return self.put_whole(&self.standard, name, from).await;
+            return self
+                .put_whole(&self.standard, name, from, Presence::Replaced)
+                .await;
         }
         let temp = names::temp();
         let outcome = async {
-            self.put_whole(&self.standard, &temp, from).await?;
+            self.put_whole(&self.standard, &temp, from, Presence::Replaced)
+                .await?;
             self.answer(self.standard.rename(&temp, name)).await
         }
         .await;
@@ -163,11 +210,17 @@ impl CloudStorage {
         outcome
     }
 
-    async fn put_parts(&self, operator: &Operator, name: &str, from: &Path) -> Result<()> {
+    async fn put_parts(
+        &self,
+        operator: &Operator,
+        name: &str,
+        from: &Path,
+        presence: Presence,
+    ) -> Result<()> {
         let mut upload = self.transfer.upload(from)?;
         let bytes = upload.len();
         if bytes <= PART {
-            return self.put_whole(operator, name, from).await;
+            return self.put_whole(operator, name, from, presence).await;
         }
         let part = PART.max(bytes.div_ceil(MAX_PARTS));
         let part_bytes = usize::try_from(part).map_err(|_| too_large(name))?;
@@ -176,7 +229,8 @@ impl CloudStorage {
         let writer = operator
             .writer_with(name)
             .chunk(part_bytes)
-            .concurrent(PARTS_AT_ONCE);
+            .concurrent(PARTS_AT_ONCE)
+            .if_not_exists(presence == Presence::Refused);
         let mut writer = self.answer(async { writer.await }).await?;
         let outcome = async {
             loop {
@@ -234,7 +288,7 @@ impl Storage for CloudStorage {
     }
 
     fn stat(&self, name: &str) -> Result<Option<Object>> {
-        check(name)?;
+        self.check(name)?;
         self.transfer.block_on(async {
             match self.answer(self.standard.stat(name)).await {
                 Ok(meta) if meta.mode() == EntryMode::FILE => Ok(Some(Object {
@@ -249,7 +303,7 @@ impl Storage for CloudStorage {
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
-        check(name)?;
+        self.check(name)?;
         let mut download = self.transfer.download(to);
         self.transfer.block_on(async {
             let reader = self.answer(self.standard.reader(name)).await?;
@@ -268,22 +322,41 @@ impl Storage for CloudStorage {
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
-        check(name)?;
-        let operator = match &self.classed {
-            Some(classed) if !(classed.standard_names)(name) => &classed.operator,
-            _ => &self.standard,
-        };
+        self.check(name)?;
         self.transfer.block_on(async {
             if self.renames {
                 self.put_renamed(name, from).await
             } else {
-                self.put_parts(operator, name, from).await
+                let operator = self.operator_for(name);
+                self.put_parts(operator, name, from, Presence::Replaced)
+                    .await
             }
         })
     }
 
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        // Stores that do not know the condition ignore it or refuse it: looking comes first in any case.
+        if self.stat(name)?.is_some() {
+            return Err(taken(name));
+        }
+        if self.renames {
+            return self.put(name, from);
+        }
+        let put = self.transfer.block_on(self.put_parts(
+            self.operator_for(name),
+            name,
+            from,
+            Presence::Refused,
+        ));
+        match put {
+            Err(error) if error.kind() == ErrorKind::Locked => Err(taken(name)),
+            Err(error) if error.kind() == ErrorKind::Unsupported => self.put(name, from),
+            put => put,
+        }
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
-        check(name)?;
+        self.check(name)?;
         self.transfer.block_on(async {
             match self.answer(self.standard.delete(name)).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -329,6 +402,9 @@ pub(super) fn kind_of(error: &opendal::Error) -> ErrorKind {
         opendal::ErrorKind::RateLimited => ErrorKind::RateLimited,
         opendal::ErrorKind::ConfigInvalid => ErrorKind::Usage,
         opendal::ErrorKind::Unsupported => ErrorKind::Unsupported,
+        opendal::ErrorKind::ConditionNotMatch | opendal::ErrorKind::AlreadyExists => {
+            ErrorKind::Locked
+        }
         _ if error.is_temporary() => ErrorKind::Unreachable,
         _ => ErrorKind::Io,
     }

@@ -1,7 +1,11 @@
 //! The registry of services: one file each, chosen by the place a URL names.
 
 #[cfg(feature = "cloud")]
+mod azure;
+#[cfg(feature = "cloud")]
 mod cloud;
+#[cfg(feature = "ftp")]
+mod ftp;
 mod local;
 mod program;
 mod rclone;
@@ -36,7 +40,48 @@ pub(super) fn open(
         }
         #[cfg(feature = "cloud")]
         Place::S3 { bucket, prefix } => {
-            Box::new(s3::open(bucket, prefix, url.location(), options, transfer)?)
+            let place = s3::Place::amazon(bucket, prefix);
+            Box::new(s3::open(&place, url.location(), options, transfer)?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::Gs { bucket, prefix } => {
+            let place = s3::Place::google(bucket, prefix);
+            Box::new(s3::open(&place, url.location(), options, transfer)?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::B2 {
+            key_id,
+            bucket,
+            prefix,
+        } => {
+            let key = super::options::first_password(url.password(), options);
+            let place = s3::Place::backblaze(bucket, prefix, key_id.as_deref(), key);
+            Box::new(s3::open(&place, url.location(), options, transfer)?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::Azure { container, prefix } => Box::new(azure::open(
+            container,
+            prefix,
+            url.location(),
+            options,
+            transfer,
+        )?),
+        #[cfg(feature = "ftp")]
+        Place::Ftp {
+            security,
+            user,
+            host,
+            port,
+            dir,
+        } => {
+            let place = ftp::Place {
+                security: *security,
+                user: user.as_deref(),
+                host,
+                port: *port,
+                dir,
+            };
+            Box::new(ftp::FtpStorage::new(&place, url, options, transfer)?)
         }
         #[cfg(feature = "cloud")]
         Place::WebDav {
@@ -56,13 +101,13 @@ pub(super) fn open(
             Box::new(webdav::open(&place, url, options, transfer)?)
         }
         #[cfg(not(feature = "cloud"))]
-        Place::S3 { .. } | Place::WebDav { .. } => {
-            return Err(crate::engine::error::Error::new(
-                crate::engine::error::ErrorKind::Unsupported,
-                "this build has no object stores and no WebDAV",
-            )
-            .with_hint("build dupr with its feature `cloud`"));
-        }
+        Place::S3 { .. }
+        | Place::Gs { .. }
+        | Place::B2 { .. }
+        | Place::Azure { .. }
+        | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
+        #[cfg(not(feature = "ftp"))]
+        Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),
         Place::Rclone { root } => Box::new(rclone::RcloneStorage::new(
             root,
             url.location(),
@@ -101,4 +146,13 @@ pub(super) fn open(
             ))
         }
     })
+}
+
+#[cfg(not(all(feature = "cloud", feature = "ftp")))]
+fn left_out(what: &str, feature: &str) -> crate::engine::error::Error {
+    crate::engine::error::Error::new(
+        crate::engine::error::ErrorKind::Unsupported,
+        format!("this build has no {what}"),
+    )
+    .with_hint(format!("build dupr with its feature `{feature}`"))
 }

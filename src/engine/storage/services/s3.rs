@@ -1,4 +1,4 @@
-//! Buckets of S3 and of everything that speaks its protocol, through opendal.
+//! Buckets of S3 and of everything that speaks its protocol, Google's and Backblaze's storage too, through opendal.
 //!
 //! An object appears when its upload is completed, so names are final from the start and no right to delete is
 //! needed. The bucket must exist. Credentials come from the environment handed down; opendal looks nowhere itself
@@ -8,6 +8,7 @@ use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::secret::Secret;
 use opendal::services::S3;
 use std::sync::Arc;
 
@@ -22,24 +23,118 @@ const SETTINGS: &[&str] = &[
     "kms-key",
 ];
 
+/// Where objects lie, and what is particular about the service.
+pub(super) struct Place<'a> {
+    bucket: &'a str,
+    prefix: &'a str,
+    service: &'static str,
+    /// Used unless an option names another.
+    endpoint: Option<&'static str>,
+    /// Variables with an endpoint, the most important first.
+    endpoints: &'static [&'static str],
+    /// Variables with the id of a key and with the key itself.
+    credentials: [&'static str; 2],
+    /// A key that came with the URL.
+    key: (Option<&'a str>, Option<Secret>),
+}
+
+impl<'a> Place<'a> {
+    /// A bucket of Amazon, or of the server an option names.
+    pub(super) fn amazon(bucket: &'a str, prefix: &'a str) -> Self {
+        Self {
+            bucket,
+            prefix,
+            service: "s3",
+            endpoint: None,
+            endpoints: &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
+            credentials: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+            key: (None, None),
+        }
+    }
+
+    /// A bucket of Google Cloud Storage, with a key for interoperability.
+    // Source: "Interoperability with other storage providers" of the service's documentation.
+    pub(super) fn google(bucket: &'a str, prefix: &'a str) -> Self {
+        Self {
+            service: "gs",
+            endpoint: Some("https://storage.googleapis.com"),
+            endpoints: &[],
+            credentials: ["GS_ACCESS_KEY_ID", "GS_SECRET_ACCESS_KEY"],
+            ..Self::amazon(bucket, prefix)
+        }
+    }
+
+    /// A bucket of Backblaze B2, with an application key.
+    pub(super) fn backblaze(
+        bucket: &'a str,
+        prefix: &'a str,
+        key_id: Option<&'a str>,
+        key: Option<Secret>,
+    ) -> Self {
+        Self {
+            service: "b2",
+            endpoints: &["B2_S3_ENDPOINT"],
+            credentials: ["B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"],
+            key: (key_id, key),
+            ..Self::amazon(bucket, prefix)
+        }
+    }
+
+    /// The server, unless it is Amazon's.
+    fn endpoint<'b>(&self, options: &'b StorageOptions) -> Result<Option<&'b str>> {
+        let mut variables = self.endpoints.iter();
+        let endpoint = options
+            .setting("endpoint")
+            .or_else(|| variables.find_map(|name| options.environment.get(name)))
+            .or(self.endpoint);
+        if self.service == "b2" && endpoint.is_none() {
+            let text = "a b2:// URL does not tell at which server the bucket is";
+            return Err(Error::new(ErrorKind::Usage, text).with_hint(
+                "set the option `endpoint`, as the list of buckets at Backblaze shows it: \
+                 https://s3.REGION.backblazeb2.com",
+            ));
+        }
+        Ok(endpoint)
+    }
+
+    /// The region that goes into signatures.
+    fn region<'b>(&self, options: &'b StorageOptions, endpoint: Option<&'b str>) -> &'b str {
+        let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        let by_itself = || match self.service {
+            "s3" => variables
+                .iter()
+                .find_map(|name| options.environment.get(name)),
+            // The second label of `s3.eu-central-003.backblazeb2.com`.
+            "b2" => endpoint.and_then(|url| url.split('.').nth(1)),
+            _ => Some("auto"),
+        };
+        let region = options.setting("region").or_else(by_itself);
+        region.unwrap_or("us-east-1")
+    }
+}
+
 /// Objects of one bucket below one prefix.
 ///
 /// # Errors
-/// `Usage` for settings s3 does not have; `Denied` without credentials.
+/// `Usage` for settings the service does not have; `Denied` without credentials.
 pub(super) fn open(
-    bucket: &str,
-    prefix: &str,
+    place: &Place<'_>,
     location: Location,
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only("s3", SETTINGS)?;
+    options.allow_only(place.service, SETTINGS)?;
+    let (service, credentials) = (place.service, place.credentials);
+    let explain = {
+        let bucket = place.bucket.to_string();
+        move |error| explain(error, service, &bucket, credentials)
+    };
     let build = |class: Option<&str>| {
-        let mut service = configure(bucket, prefix, options)?;
+        let mut service = configure(place, options)?;
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator(service, |e| explain(e, bucket))
+        operator(service, &explain)
     };
     let class = options
         .setting("storage-class")
@@ -48,9 +143,7 @@ pub(super) fn open(
     let classed = class
         .map(|class| build(Some(&class.to_ascii_uppercase())))
         .transpose()?;
-    let bucket = bucket.to_string();
-    let explain = Box::new(move |e| explain(e, &bucket));
-    let storage = CloudStorage::new(standard, location, transfer, explain);
+    let storage = CloudStorage::new(standard, location, transfer, Box::new(explain));
     Ok(match classed {
         Some(classed) => storage.with_class(classed, options.standard_names),
         None => storage,
@@ -58,20 +151,14 @@ pub(super) fn open(
 }
 
 /// The service as the options want it, without storage class.
-fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3> {
+fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
+    let (bucket, prefix) = (place.bucket, place.prefix);
     let environment = &options.environment;
-    let from_environment = |names: &[&str]| names.iter().find_map(|name| environment.get(name));
-    let endpoint = options
-        .setting("endpoint")
-        .or_else(|| from_environment(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]));
-    let region = options
-        .setting("region")
-        .or_else(|| from_environment(&["AWS_REGION", "AWS_DEFAULT_REGION"]))
-        .unwrap_or("us-east-1");
+    let endpoint = place.endpoint(options)?;
     let mut service = S3::default()
         .bucket(bucket)
         .root(&format!("/{prefix}"))
-        .region(region);
+        .region(place.region(options, endpoint));
     if let Some(endpoint) = endpoint {
         service = service.endpoint(endpoint);
     }
@@ -80,7 +167,14 @@ fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3>
         None => endpoint.is_some() || bucket.contains('.'),
         Some("true" | "yes") => true,
         Some("false" | "no") => false,
-        Some(other) => return Err(bad_setting("path-style", other, "true or false")),
+        Some(other) => {
+            return Err(bad_setting(
+                place.service,
+                "path-style",
+                other,
+                "true or false",
+            ));
+        }
     };
     if !path_style {
         service = service.enable_virtual_host_style();
@@ -88,7 +182,14 @@ fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3>
     match options.setting("checksum") {
         None | Some("none") => {}
         Some(algorithm @ ("crc32c" | "md5")) => service = service.checksum_algorithm(algorithm),
-        Some(other) => return Err(bad_setting("checksum", other, "none, crc32c or md5")),
+        Some(other) => {
+            return Err(bad_setting(
+                place.service,
+                "checksum",
+                other,
+                "none, crc32c or md5",
+            ));
+        }
     }
     service = match (options.setting("encryption"), options.setting("kms-key")) {
         (None | Some("none"), None) => service,
@@ -97,7 +198,14 @@ fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3>
             service.server_side_encryption_with_customer_managed_kms_key(key)
         }
         (Some("kms"), None) => service.server_side_encryption_with_aws_managed_kms_key(),
-        (Some(other), _) => return Err(bad_setting("encryption", other, "none, s3 or kms")),
+        (Some(other), _) => {
+            return Err(bad_setting(
+                place.service,
+                "encryption",
+                other,
+                "none, s3 or kms",
+            ));
+        }
     };
     let source = options.setting("credentials").unwrap_or("environment");
     match source {
@@ -112,49 +220,70 @@ fn configure(bucket: &str, prefix: &str, options: &StorageOptions) -> Result<S3>
         "environment" => service = service.disable_config_load().disable_ec2_metadata(),
         other => {
             return Err(bad_setting(
+                place.service,
                 "credentials",
                 other,
                 "environment, chain, instance or anonymous",
             ));
         }
     }
+    let [id_name, key_name] = place.credentials;
+    let key = place.key.1.as_ref().map(Secret::expose);
+    let key = key.map(std::str::from_utf8).transpose().map_err(|_| {
+        let text = format!("the key for {} is not UTF-8", place.service);
+        Error::new(ErrorKind::Usage, text)
+    })?;
     match (
-        environment.get("AWS_ACCESS_KEY_ID"),
-        environment.get("AWS_SECRET_ACCESS_KEY"),
+        place.key.0.or_else(|| environment.get(id_name)),
+        key.or_else(|| environment.get(key_name)),
     ) {
         (Some(id), Some(secret)) => {
             service = service.access_key_id(id).secret_access_key(secret);
-            if let Some(token) = environment.get("AWS_SESSION_TOKEN") {
+            if let Some(token) = environment.get("AWS_SESSION_TOKEN")
+                && place.service == "s3"
+            {
                 service = service.session_token(token);
             }
         }
         _ if source == "environment" => {
-            return Err(Error::new(ErrorKind::Denied, "no credentials for s3").with_hint(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the option `credentials = \"chain\"` to use \
-                 ~/.aws",
-            ));
+            let text = format!("no credentials for {}", place.service);
+            let mut hint = format!("set {id_name} and {key_name}");
+            if place.service == "s3" {
+                hint += ", or the option `credentials = \"chain\"` to use ~/.aws";
+            }
+            return Err(Error::new(ErrorKind::Denied, text).with_hint(hint));
         }
         _ => {}
     }
     Ok(service)
 }
 
-fn bad_setting(name: &str, value: &str, known: &str) -> Error {
+fn bad_setting(service: &str, name: &str, value: &str, known: &str) -> Error {
     Error::new(
         ErrorKind::Usage,
-        format!("the s3 option `{name}` cannot be {value:?}"),
+        format!("the {service} option `{name}` cannot be {value:?}"),
     )
     .with_hint(format!("it can be {known}"))
 }
 
 /// Says in one line what the service answered, with a kind and, where it helps, a way out.
-fn explain(error: opendal::Error, bucket: &str) -> Error {
+fn explain(
+    error: opendal::Error,
+    service: &str,
+    bucket: &str,
+    [id_name, key_name]: [&str; 2],
+) -> Error {
     let answer = answer_of(&error);
     let has = |word: &str| answer.contains(word);
     let kind = match error.kind() {
         _ if has("NoSuchBucket") => ErrorKind::NotFound,
         _ if has("QuotaExceeded") || has("StorageFull") || has("InsufficientStorage") => {
             ErrorKind::Full
+        }
+        // Two who put the same name, each only if it is absent.
+        _ if has("ConditionalRequestConflict") => ErrorKind::Locked,
+        _ if has("NotImplemented") || has("InvalidArgument") || has("InvalidRequest") => {
+            ErrorKind::Unsupported
         }
         _ => kind_of(&error),
     };
@@ -166,7 +295,7 @@ fn explain(error: opendal::Error, bucket: &str) -> Error {
     {
         Some("set the option `region` to the bucket's region".to_string())
     } else if has("SignatureDoesNotMatch") || has("InvalidAccessKeyId") {
-        Some("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_string())
+        Some(format!("check {id_name} and {key_name}"))
     } else if has("RequestTimeTooSkewed") {
         Some("set the clock of this machine".to_string())
     } else if has("InvalidObjectState") {
@@ -174,7 +303,7 @@ fn explain(error: opendal::Error, bucket: &str) -> Error {
     } else {
         None
     };
-    let error = Error::new(kind, format!("s3: {answer}"));
+    let error = Error::new(kind, format!("{service}: {answer}"));
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -234,8 +363,39 @@ mod tests {
     }
 
     #[test]
+    fn google_and_backblaze_have_their_own_keys_and_servers() {
+        let at = |url: &str, options: &StorageOptions| {
+            open(&TargetUrl::parse(url).expect("URL"), options).map(|_| ())
+        };
+        let error = at("gs://bucket", &options(&[], KEYS)).expect_err("no keys of Google's");
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert!(error.hint().is_some_and(|h| h.contains("GS_ACCESS_KEY_ID")));
+        let keys = &[("GS_ACCESS_KEY_ID", "i"), ("GS_SECRET_ACCESS_KEY", "s")];
+        at("gs://bucket/x", &options(&[], keys)).expect("opens");
+
+        let error = at("b2://id:key@bucket", &options(&[], &[])).expect_err("no server");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        let server = "https://s3.eu-central-003.backblazeb2.com";
+        at("b2://id:key@bucket", &options(&[("endpoint", server)], &[])).expect("opens");
+        let of_server = &options(&[("endpoint", server)], &[]);
+        let place = Place::backblaze("b", "", None, None);
+        let endpoint = place.endpoint(of_server).expect("given");
+        assert_eq!(place.region(of_server, endpoint), "eu-central-003");
+        let error = at("b2://bucket", of_server).expect_err("no key");
+        assert!(
+            error
+                .hint()
+                .is_some_and(|h| h.contains("B2_APPLICATION_KEY"))
+        );
+    }
+
+    fn explained(error: opendal::Error) -> Error {
+        explain(error, "s3", "b", ["ID", "KEY"])
+    }
+
+    #[test]
     fn answers_are_one_line_with_a_kind() {
-        let make = |kind, message: &str| explain(opendal::Error::new(kind, message), "b");
+        let make = |kind, message: &str| explained(opendal::Error::new(kind, message));
         let error = make(
             opendal::ErrorKind::ConfigInvalid,
             "S3Error { code: \"NoSuchBucket\",\n x }",
@@ -253,6 +413,6 @@ mod tests {
         );
         let cut = opendal::Error::new(opendal::ErrorKind::Unexpected, "send http request")
             .set_temporary();
-        assert_eq!(explain(cut, "b").kind(), ErrorKind::Unreachable);
+        assert_eq!(explained(cut).kind(), ErrorKind::Unreachable);
     }
 }

@@ -146,6 +146,15 @@ impl Storage for SftpStorage {
         .map_err(|e| e.within(format!("cannot store {name}")))
     }
 
+    fn claim(&self, name: &str, from: &Path) -> Result<()> {
+        let path = self.path(name)?;
+        self.with(async |session| session.claim(name, &path, from).await)
+            .map_err(|e| match e.kind() {
+                ErrorKind::Locked => e,
+                _ => e.within(format!("cannot store {name}")),
+            })
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name)?;
         self.with(async |session| match session.remove(&path).await {

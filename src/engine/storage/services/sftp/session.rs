@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::transfer::Transfer;
-use crate::engine::storage::{Object, names};
+use crate::engine::storage::{Object, names, taken};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use openssh_sftp_client::Error as SftpError;
@@ -158,9 +158,22 @@ impl Session<'_> {
     }
 
     pub(super) async fn put(&self, path: &Path, from: &Path) -> Result<()> {
+        self.put_and(from, async |temp: &Path| self.rename(temp, path).await)
+            .await
+    }
+
+    /// As [`put`](Self::put), but what is there stays.
+    pub(super) async fn claim(&self, name: &str, path: &Path, from: &Path) -> Result<()> {
+        self.put_and(from, async |temp: &Path| {
+            self.rename_to_free(name, temp, path).await
+        })
+        .await
+    }
+
+    async fn put_and(&self, from: &Path, name: impl AsyncFn(&Path) -> Result<()>) -> Result<()> {
         let temp = self.dir.join(names::temp());
         let outcome = match self.fill(&temp, from).await {
-            Ok(()) => self.rename(&temp, path).await,
+            Ok(()) => name(&temp).await,
             Err(error) => Err(error),
         };
         let Err(error) = outcome else { return Ok(()) };
@@ -281,6 +294,40 @@ impl Session<'_> {
                 self.answer(sftp.fs().rename(temp, path)).await
             }
             renamed => renamed,
+        }
+    }
+
+    /// Gives a file a name that nobody has; of two at the same time one succeeds, where server and file system can tell.
+    async fn rename_to_free(&self, name: &str, temp: &Path, path: &Path) -> Result<()> {
+        let sftp = self.connection.sftp();
+        let free = match self.metadata(path).await {
+            Ok(_) => return Err(taken(name)),
+            Err(error) if error.kind() == ErrorKind::NotFound => error,
+            Err(error) => return Err(error),
+        };
+        // A link never replaces; neither does a rename without the extension.
+        let named = if sftp.support_hardlink() {
+            let linked = self.answer(sftp.fs().hard_link(temp, path)).await;
+            if linked.is_ok() {
+                let _ = self.remove(temp).await;
+            }
+            linked
+        } else if !sftp.support_posix_rename() {
+            self.answer(sftp.fs().rename(temp, path)).await
+        } else {
+            Err(free)
+        };
+        match named {
+            Err(error)
+                if !error.kind().is_retryable() && error.kind() != ErrorKind::Interrupted =>
+            {
+                match self.metadata(path).await {
+                    Ok(_) => Err(taken(name)),
+                    // A file system without links.
+                    Err(_) => self.rename(temp, path).await,
+                }
+            }
+            named => named,
         }
     }
 

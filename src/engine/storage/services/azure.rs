@@ -1,0 +1,132 @@
+//! Containers of Azure's blob storage, through opendal.
+//!
+//! A blob appears when its upload is committed, so names are final from the start. The container must exist.
+//! Credentials are a connection string, as the service's pages show it, or account and key.
+
+use super::super::transfer::Transfer;
+use super::super::{Location, StorageOptions};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use crate::engine::error::{Error, ErrorKind, Result};
+use opendal::services::Azblob;
+use std::sync::Arc;
+
+/// Blobs of one container below one prefix.
+///
+/// # Errors
+/// `Usage` for settings azure does not have, or a connection string that is none; `Denied` without credentials.
+pub(super) fn open(
+    container: &str,
+    prefix: &str,
+    location: Location,
+    options: &StorageOptions,
+    transfer: Arc<Transfer>,
+) -> Result<CloudStorage> {
+    options.allow_only("azure", &["endpoint"])?;
+    let service = credentials(options)?
+        .container(container)
+        .root(&format!("/{prefix}"));
+    let explain = {
+        let container = container.to_string();
+        move |error| explain(error, &container)
+    };
+    let operator = operator(service, &explain)?;
+    let storage = CloudStorage::new(operator, location, transfer, Box::new(explain));
+    Ok(storage.without_backslashes())
+}
+
+/// The service with account and key.
+// COMPAT(dup all): AZURE_CONNECTION_STRING; the others are those of Microsoft's own tool.
+fn credentials(options: &StorageOptions) -> Result<Azblob> {
+    let variable = |name: &str| options.environment.get(name);
+    let service = if let Some(text) = variable("AZURE_CONNECTION_STRING") {
+        // What is wrong with it is not told: it holds a key.
+        Azblob::from_connection_string(text).map_err(|_| {
+            Error::new(
+                ErrorKind::Usage,
+                "AZURE_CONNECTION_STRING is no connection string",
+            )
+            .with_hint("copy it from the page \"Access keys\" of the storage account")
+        })?
+    } else {
+        let Some(account) = variable("AZURE_STORAGE_ACCOUNT") else {
+            return Err(Error::new(ErrorKind::Denied, "no credentials for azure")
+                .with_hint("set AZURE_CONNECTION_STRING"));
+        };
+        let service = Azblob::default()
+            .account_name(account)
+            .endpoint(&format!("https://{account}.blob.core.windows.net"));
+        match (
+            variable("AZURE_STORAGE_KEY"),
+            variable("AZURE_STORAGE_SAS_TOKEN"),
+        ) {
+            (Some(key), _) => service.account_key(key),
+            (None, Some(token)) => service.sas_token(token.trim_start_matches('?')),
+            (None, None) => {
+                let text = "no key for the storage account";
+                return Err(Error::new(ErrorKind::Denied, text)
+                    .with_hint("set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN"));
+            }
+        }
+    };
+    Ok(match options.setting("endpoint") {
+        Some(endpoint) => service.endpoint(endpoint),
+        None => service,
+    })
+}
+
+/// Says in one line what the service answered, with a kind and, where it helps, a way out.
+fn explain(error: opendal::Error, container: &str) -> Error {
+    let answer = answer_of(&error);
+    let has = |word: &str| answer.contains(word);
+    let (kind, hint) = if has("ContainerNotFound") {
+        let hint = format!("create the container {container}, or correct its name");
+        (ErrorKind::NotFound, Some(hint))
+    } else if has("AuthenticationFailed") || has("AuthorizationFailure") {
+        let hint = "check AZURE_CONNECTION_STRING, and the clock of this machine";
+        (ErrorKind::Denied, Some(hint.to_string()))
+    } else if has("BlobArchived") || has("BlobBeingRehydrated") {
+        let hint = "the blob is in the archive tier: restore it at the service first";
+        (kind_of(&error), Some(hint.to_string()))
+    } else {
+        (kind_of(&error), None)
+    };
+    let error = Error::new(kind, format!("azure: {answer}"));
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::storage::{TargetUrl, open};
+
+    fn opened(environment: &[(&str, &str)]) -> Result<()> {
+        let options = StorageOptions {
+            environment: environment.iter().copied().collect(),
+            ..StorageOptions::default()
+        };
+        open(&TargetUrl::parse("azure://container/x")?, &options).map(|_| ())
+    }
+
+    #[test]
+    fn credentials_are_told_from_nonsense_before_the_network_is_asked() {
+        let kind = |environment: &[(&str, &str)]| opened(environment).map_err(|e| e.kind());
+        assert_eq!(kind(&[]), Err(ErrorKind::Denied));
+        assert_eq!(
+            kind(&[("AZURE_STORAGE_ACCOUNT", "ada")]),
+            Err(ErrorKind::Denied)
+        );
+        let both = [
+            ("AZURE_STORAGE_ACCOUNT", "ada"),
+            ("AZURE_STORAGE_KEY", "a2V5"),
+        ];
+        assert_eq!(kind(&both), Ok(()));
+        let text = "DefaultEndpointsProtocol=https;AccountName=ada;AccountKey=a2V5;EndpointSuffix=core.windows.net";
+        assert_eq!(kind(&[("AZURE_CONNECTION_STRING", text)]), Ok(()));
+        let error = opened(&[("AZURE_CONNECTION_STRING", "canary")]).expect_err("nonsense");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(!format!("{error:?}").contains("canary"));
+    }
+}

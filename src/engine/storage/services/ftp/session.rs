@@ -1,0 +1,352 @@
+//! One connection and the requests behind each operation.
+//!
+//! The working directory is the target, so names are sent as they are. A connection on which something was left half
+//! done is not used again.
+
+use super::listing::{self, Kind, Listed};
+use super::login::{Ftp, Login};
+use super::trouble::{answer, explain};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::storage::transfer::Transfer;
+use crate::engine::storage::{Object, names};
+use jiff::civil::DateTime;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use suppaftp::tokio::{AsyncRustlsStream, TransferStream};
+use suppaftp::{FtpError, Mode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Bytes moved at a time.
+const PIECE: usize = 256 << 10;
+
+/// Age in hours at which a temp file counts as dead. ftp has no locks, so it is a long one.
+const DEAD_HOURS: i64 = 24;
+
+/// Slowest disk of a server, for the wait until a file is on it.
+const SYNC_BYTES_PER_SECOND: u64 = 1 << 20;
+
+/// Idle time after which a connection is tried before it is used.
+const DOUBTFUL: Duration = Duration::from_secs(15);
+
+type Data = TransferStream<AsyncRustlsStream>;
+
+/// A connection whose working directory is the target.
+pub(super) struct Session {
+    ftp: Ftp,
+    host: String,
+    dir: String,
+    mlsd: bool,
+    /// Whether the working directory is the target.
+    inside: bool,
+    /// Whether a transfer has begun and not ended.
+    busy: bool,
+    used: Instant,
+}
+
+impl Session {
+    /// Logs in.
+    pub(super) async fn open(login: &Login, dir: &str, transfer: &Transfer) -> Result<Self> {
+        let (ftp, mlsd) = login.connect(transfer).await?;
+        Ok(Self {
+            ftp,
+            host: login.host().to_string(),
+            dir: dir.to_string(),
+            mlsd,
+            inside: false,
+            busy: false,
+            used: Instant::now(),
+        })
+    }
+
+    /// Whether the next call may use it, after one that ended with this error, if any.
+    pub(super) fn is_sound(&mut self, error: Option<&Error>) -> bool {
+        self.used = Instant::now();
+        let lost = [ErrorKind::Unreachable, ErrorKind::Interrupted];
+        !self.busy && error.is_none_or(|error| !lost.contains(&error.kind()))
+    }
+
+    /// Whether the server is still there. Servers hang up on who says nothing for some minutes.
+    pub(super) async fn is_alive(&mut self, transfer: &Transfer) -> bool {
+        self.used.elapsed() < DOUBTFUL
+            || matches!(transfer.answer(self.ftp.noop()).await, Ok(Ok(())))
+    }
+
+    /// Goes to the target; `false` if it does not exist.
+    async fn enter(&mut self, transfer: &Transfer) -> Result<bool> {
+        if self.inside || self.dir == "." {
+            return Ok(true);
+        }
+        let moved = self.ftp.cwd(&self.dir);
+        match answer(transfer, &self.host, moved).await {
+            Ok(()) => self.inside = true,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.inside)
+    }
+
+    /// Goes to the target, which is made if it is missing, with what is above it.
+    async fn enter_made(&mut self, transfer: &Transfer) -> Result<()> {
+        if self.enter(transfer).await? {
+            return Ok(());
+        }
+        let ends = self.dir.match_indices('/').map(|(at, _)| at);
+        let mut refusal = None;
+        for end in ends.chain([self.dir.len()]) {
+            let part = self.dir.get(..end).unwrap_or_default();
+            if part.is_empty() || part.ends_with('/') {
+                continue;
+            }
+            let made = answer(transfer, &self.host, self.ftp.mkdir(part)).await;
+            // What is there already is refused as well; what counts is whether one can go there in the end.
+            match made {
+                Err(error) if error.kind().is_retryable() => return Err(error),
+                made => refusal = made.err(),
+            }
+        }
+        match (self.enter(transfer).await?, refusal) {
+            (true, _) => Ok(()),
+            (false, Some(error)) => Err(error.within(format!("cannot create {}", self.dir))),
+            (false, None) => Err(Error::new(
+                ErrorKind::Io,
+                format!("{} is not there after it was created", self.dir),
+            )),
+        }
+    }
+
+    /// Opens a data connection, by the old command for it where a server lacks the new one.
+    async fn data(
+        &mut self,
+        transfer: &Transfer,
+        open: impl AsyncFn(&mut Ftp) -> Result<Data, FtpError>,
+    ) -> Result<Data> {
+        let opened = match transfer.answer(open(&mut self.ftp)).await? {
+            Err(FtpError::UnexpectedResponse(response)) if is_unknown(&response.body) => {
+                self.ftp.set_mode(Mode::Passive);
+                transfer.answer(open(&mut self.ftp)).await?
+            }
+            opened => opened,
+        };
+        let data = opened.map_err(|e| explain(e, &self.host))?;
+        self.busy = true;
+        Ok(data)
+    }
+
+    /// Waits for the server's word that it has got, or sent, everything.
+    async fn finish(&mut self, data: Data, bytes: u64, transfer: &Transfer) -> Result<()> {
+        let limit = transfer.timeout() + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
+        let done = transfer.answer_within(limit, data.finish()).await?;
+        self.busy = matches!(done, Err(FtpError::ConnectionError(_)));
+        done.map_err(|e| explain(e, &self.host))
+    }
+
+    pub(super) async fn entries(&mut self, transfer: &Transfer) -> Result<Vec<Listed>> {
+        if !self.enter(transfer).await? {
+            return Ok(Vec::new());
+        }
+        let command = if self.mlsd { "MLSD" } else { "LIST" };
+        let opening = [suppaftp::Status::AboutToSend, suppaftp::Status::AlreadyOpen];
+        let mut data = self
+            .data(transfer, async |ftp: &mut Ftp| {
+                let opened = ftp.custom_data_command(command, &opening).await;
+                opened.map(|(_, data)| data)
+            })
+            .await?;
+        let mut text = Vec::new();
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = transfer.answer(data.read(&mut piece)).await?;
+            match read {
+                Ok(bytes @ 1..) => text.extend_from_slice(piece.get(..bytes).unwrap_or_default()),
+                Ok(_) => break,
+                // Many servers end a data connection without saying so in TLS; their last word follows.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(error) => {
+                    return Err(explain(FtpError::ConnectionError(error), &self.host));
+                }
+            }
+        }
+        self.finish(data, 0, transfer).await?;
+        let parse = if self.mlsd {
+            listing::mlsd
+        } else {
+            listing::list
+        };
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.lines().filter_map(parse).collect())
+    }
+
+    pub(super) async fn list(&mut self, transfer: &Transfer) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        for entry in self.entries(transfer).await? {
+            if names::is_temp(&entry.name) || entry.kind == Kind::Other {
+                continue;
+            }
+            // Of a link, what counts is the file behind it.
+            let size = match (entry.kind, entry.size) {
+                (Kind::File, Some(size)) => Some(size),
+                _ => self.size(&entry.name, transfer).await?,
+            };
+            objects.extend(size.map(|size| Object {
+                name: entry.name,
+                size,
+            }));
+        }
+        Ok(objects)
+    }
+
+    /// The length of a file, or none if there is no such file.
+    pub(super) async fn size(&mut self, name: &str, transfer: &Transfer) -> Result<Option<u64>> {
+        if !self.enter(transfer).await? {
+            return Ok(None);
+        }
+        match answer(transfer, &self.host, self.ftp.size(name)).await {
+            Ok(bytes) => Ok(Some(bytes as u64)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                let mut entries = self.entries(transfer).await?.into_iter();
+                let entry = entries.find(|e| e.name == name && e.kind == Kind::File);
+                Ok(entry.and_then(|entry| entry.size))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn get(
+        &mut self,
+        name: &str,
+        to: &mut dyn Write,
+        transfer: &Transfer,
+    ) -> Result<u64> {
+        let Some(bytes) = self.size(name, transfer).await? else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("{name} is not at the target"),
+            ));
+        };
+        let mut download = transfer.download(to);
+        let mut data = self
+            .data(transfer, async |ftp: &mut Ftp| {
+                ftp.retr_as_stream(name).await
+            })
+            .await?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            match transfer.answer(data.read(&mut piece)).await? {
+                Ok(got @ 1..) => download.push(piece.get(..got).unwrap_or_default())?,
+                Ok(_) => break,
+                // As in a listing: the length tells whether this is the end.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(error) => {
+                    return Err(explain(FtpError::ConnectionError(error), &self.host));
+                }
+            }
+        }
+        self.finish(data, 0, transfer).await?;
+        if download.bytes() != bytes {
+            return Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("{name} ended after {} of {bytes} bytes", download.bytes()),
+            ));
+        }
+        Ok(bytes)
+    }
+
+    /// Uploads a file under a temp name, and renames it.
+    pub(super) async fn put(
+        &mut self,
+        temp: &str,
+        name: &str,
+        from: &Path,
+        transfer: &Transfer,
+    ) -> Result<()> {
+        self.enter_made(transfer).await?;
+        let mut upload = transfer.upload(from)?;
+        let bytes = upload.len();
+        let mut data = self
+            .data(transfer, async |ftp: &mut Ftp| {
+                ftp.put_with_stream(temp).await
+            })
+            .await?;
+        loop {
+            let piece = upload.next(PIECE)?;
+            if piece.is_empty() {
+                break;
+            }
+            if let Err(error) = transfer.answer(data.write_all(&piece)).await? {
+                // The server hangs up and says why on the other line.
+                let last_words = transfer.answer(self.ftp.abort(data)).await?;
+                return Err(match last_words {
+                    Err(said @ FtpError::UnexpectedResponse(_)) => explain(said, &self.host),
+                    _ => explain(FtpError::ConnectionError(error), &self.host),
+                });
+            }
+        }
+        self.finish(data, bytes, transfer).await?;
+        self.rename(temp, name, transfer).await
+    }
+
+    async fn rename(&mut self, temp: &str, name: &str, transfer: &Transfer) -> Result<()> {
+        let renamed = answer(transfer, &self.host, self.ftp.rename(temp, name)).await;
+        match renamed {
+            Err(error)
+                if !error.kind().is_retryable() && error.kind() != ErrorKind::Interrupted =>
+            {
+                // Some servers do not replace.
+                if self.size(name, transfer).await?.is_none() {
+                    return Err(error);
+                }
+                self.remove(name, transfer).await?;
+                answer(transfer, &self.host, self.ftp.rename(temp, name)).await
+            }
+            renamed => renamed,
+        }
+    }
+
+    pub(super) async fn remove(&mut self, name: &str, transfer: &Transfer) -> Result<()> {
+        if !self.enter(transfer).await? {
+            return Ok(());
+        }
+        match answer(transfer, &self.host, self.ftp.rm(name)).await {
+            // The same code says that it may not be removed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match self.size(name, transfer).await? {
+                    None => Ok(()),
+                    Some(_) => Err(Error::new(ErrorKind::Denied, error.to_string())),
+                }
+            }
+            removed => removed,
+        }
+    }
+
+    /// Removes temp files of dead runs; `own` is a file just written, for the server's clock.
+    pub(super) async fn sweep(&mut self, own: &str, transfer: &Transfer) {
+        let Ok(entries) = self.entries(transfer).await else {
+            return;
+        };
+        let time = |entry: &Listed| {
+            let text = entry.modified.as_deref()?;
+            DateTime::strptime("%Y%m%d%H%M%S", text).ok()
+        };
+        let Some(now) = entries.iter().find(|e| e.name == own).and_then(time) else {
+            return;
+        };
+        for entry in entries.iter().filter(|e| names::is_temp(&e.name)) {
+            let dead = time(entry).is_some_and(|then| {
+                let age = now.duration_since(then);
+                age.as_hours() >= DEAD_HOURS
+            });
+            if dead {
+                let _ = self.remove(&entry.name, transfer).await;
+            }
+        }
+    }
+}
+
+/// Whether a server says that it does not know a command.
+fn is_unknown(answer: &[u8]) -> bool {
+    [b"500", b"501", b"502", b"504", b"522"]
+        .iter()
+        .any(|code| answer.starts_with(*code))
+}

@@ -1,0 +1,214 @@
+//! Servers of FTP, and of Azure's blob storage.
+
+use super::files::make_certificate;
+use super::{Process, installed, serve};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// An FTP server with one user, `ada`, whose password is `p@ss:w`.
+pub struct Ftpd {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+/// A small FTP server that lacks what came after RFC 959, and admits three connections.
+const OLD_FTPD: &str = r#"
+import sys
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import FTPServer
+class Old(FTPHandler):
+    proto_cmds = {k: v for k, v in FTPHandler.proto_cmds.items() if k not in ("MLSD", "MLST", "EPSV", "EPRT", "FEAT")}
+    authorizer = DummyAuthorizer()
+Old.authorizer.add_user("ada", "p@ss:w", sys.argv[1], perm="elradfmwMT")
+server = FTPServer(("127.0.0.1", int(sys.argv[2])), Old)
+server.max_cons_per_ip = 3
+server.serve_forever()
+"#;
+
+impl Ftpd {
+    /// proftpd without TLS.
+    pub fn start() -> Self {
+        Self::proftpd("")
+    }
+
+    /// proftpd that wants TLS, begun by command, and resumed for each data connection.
+    pub fn explicit() -> Self {
+        Self::proftpd("TLSProtocol TLSv1.2 TLSv1.3\n")
+    }
+
+    /// proftpd that speaks TLS from the first byte, and only 1.3; its certificate is that of an authority.
+    pub fn implicit() -> Self {
+        Self::proftpd("TLSProtocol TLSv1.3\nTLSOptions UseImplicitSSL NoSessionReuseRequired\n")
+    }
+
+    /// pyftpdlib, cut down.
+    pub fn old() -> Self {
+        let python = installed("DUPR_TEST_FTP", ["ftp", "ftp"], "bin/python");
+        let dir = TempDir::new().expect("temp dir");
+        let files = dir.path().join("files");
+        fs::create_dir(&files).expect("dir");
+        let (process, port) = serve(&dir.path().join("log"), "run tests/setup", |port| {
+            let mut command = Command::new(&python);
+            command.args(["-c", OLD_FTPD]);
+            command.arg(&files).arg(port.to_string());
+            command
+        });
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    fn proftpd(tls: &str) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir(path("files")).expect("dir");
+        let hashed = Command::new("openssl")
+            .args(["passwd", "-1", "p@ss:w"])
+            .output()
+            .expect("openssl; run tests/setup");
+        let (uid, gid) = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        let line = format!(
+            "ada:{}:{uid}:{gid}::{}:/bin/sh\n",
+            String::from_utf8_lossy(&hashed.stdout).trim(),
+            path("files").display()
+        );
+        fs::write(path("passwd"), line).expect("passwd");
+        fs::set_permissions(path("passwd"), fs::Permissions::from_mode(0o600)).expect("mode");
+        let secure = if tls.is_empty() {
+            String::new()
+        } else {
+            make_certificate(dir.path(), tls.contains("Implicit"));
+            let key = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(path("key.pem"), key).expect("mode");
+            format!(
+                "LoadModule mod_tls.c\nTLSEngine on\nTLSRequired on\nTLSRSACertificateFile {0}/cert.pem\n\
+                 TLSRSACertificateKeyFile {0}/key.pem\n{tls}",
+                dir.path().display()
+            )
+        };
+        let id = |option| {
+            let answer = Command::new("id").arg(option).output().expect("id").stdout;
+            String::from_utf8_lossy(&answer).trim().to_string()
+        };
+        let (user, group) = (id("-un"), id("-gn"));
+        let root = if uid == 0 { "RootLogin on\n" } else { "" };
+        let (process, port) = serve(&path("log"), "run tests/setup", |port| {
+            let config = format!(
+                "ServerType standalone\nDefaultAddress 127.0.0.1\nPort {port}\nUseIPv6 off\nUser {user}\n\
+                 Group {group}\n{root}RequireValidShell off\nAuthUserFile {0}/passwd\nAuthOrder mod_auth_file.c\n\
+                 PidFile {0}/pid\nScoreboardFile {0}/scoreboard\nSystemLog {0}/system.log\nTransferLog none\n\
+                 WtmpLog off\nUseReverseDNS off\nTimeoutLinger 1\nAllowOverwrite on\n{secure}",
+                dir.path().display()
+            );
+            fs::write(path("config"), config).expect("config");
+            let mut command = Command::new("/usr/sbin/proftpd");
+            command.args(["-n", "-q", "-c"]).arg(path("config"));
+            command
+        });
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// The directory a login leads to.
+    pub fn files(&self) -> PathBuf {
+        self.dir.path().join("files")
+    }
+
+    /// The certificate of a server with TLS, for 127.0.0.1.
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("cert.pem")
+    }
+}
+
+/// azurite: Microsoft's own imitation of its blob storage, with one container, `container`.
+pub struct Azurite {
+    _process: Process,
+    _dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+/// Account and key that azurite has built in.
+const AZURITE_ACCOUNT: &str = "devstoreaccount1";
+const AZURITE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Makes the container with one signed request.
+const AZURITE_SETUP: &str = r#"
+import sys, base64, email.utils, hashlib, hmac, urllib.request
+port, account, key = sys.argv[1:]
+head = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+lines = "".join(f"{name}:{value}\n" for name, value in sorted(head.items()))
+text = "PUT" + "\n" * 12 + lines + f"/{account}/{account}/container\nrestype:container"
+mac = hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
+head["Authorization"] = f"SharedKey {account}:{base64.b64encode(mac).decode()}"
+url = f"http://127.0.0.1:{port}/{account}/container?restype=container"
+urllib.request.urlopen(urllib.request.Request(url, data=b"", headers={**head, "Content-Type": ""}, method="PUT"))
+"#;
+
+impl Azurite {
+    /// Starts it.
+    pub fn start() -> Self {
+        let program = installed(
+            "DUPR_TEST_NPM",
+            ["azurite", "npm"],
+            "node_modules/.bin/azurite-blob",
+        );
+        let dir = TempDir::new().expect("temp dir");
+        let (process, port) = serve(&dir.path().join("log"), "run tests/setup", |port| {
+            let mut command = Command::new(&program);
+            command.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
+            command.args([
+                "--silent",
+                "--skipApiVersionCheck",
+                "--disableTelemetry",
+                "-l",
+            ]);
+            command.arg(dir.path().join("data"));
+            command
+        });
+        let setup = Command::new("/usr/bin/python3")
+            .args(["-c", AZURITE_SETUP, &port.to_string()])
+            .args([AZURITE_ACCOUNT, AZURITE_KEY])
+            .output()
+            .expect("python3; run tests/setup");
+        assert!(
+            setup.status.success(),
+            "azurite cannot be set up: {}",
+            String::from_utf8_lossy(&setup.stderr)
+        );
+        Self {
+            _process: process,
+            _dir: dir,
+            port,
+        }
+    }
+
+    /// For `AZURE_CONNECTION_STRING`.
+    pub fn connection_string(&self) -> String {
+        self.connection_string_with(AZURITE_KEY)
+    }
+
+    /// The same with another key.
+    pub fn connection_string_with(&self, key: &str) -> String {
+        format!(
+            "DefaultEndpointsProtocol=http;AccountName={AZURITE_ACCOUNT};AccountKey={key};\
+             BlobEndpoint=http://127.0.0.1:{}/{AZURITE_ACCOUNT};",
+            self.port
+        )
+    }
+}

@@ -1,0 +1,279 @@
+//! The whole life of a backup at services on the network, through the program: full, incremental, status, verify,
+//! restore, prune, cleanup; and real duplicity on the same archive where it reaches the server.
+
+use crate::door::{Bench, listing};
+use crate::servers::{Azurite, Ftpd, S3};
+use crate::support::home::Home;
+use crate::support::programs::{Program, find};
+use std::path::PathBuf;
+
+/// A target and what it takes to reach it.
+struct Service {
+    name: &'static str,
+    url: String,
+    options: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    /// Whether duplicity 3.2.1 is asked to read it too, and with which Python packages.
+    duplicity: Option<Vec<PathBuf>>,
+}
+
+impl Service {
+    fn call(&self, bench: &Bench, program: Program, cache: &str, words: &[&str]) -> Option<String> {
+        let words: Vec<&str> = words
+            .iter()
+            .copied()
+            .chain(self.options.iter().map(String::as_str))
+            .collect();
+        let mut environment: Vec<(&str, &str)> = vec![("PASSPHRASE", "secret")];
+        environment.extend(self.environment.iter().map(|(k, v)| (*k, v.as_str())));
+        let packages = self.duplicity.iter().flatten();
+        let packages: Vec<_> = packages.map(|p| p.display().to_string()).collect();
+        let packages = packages.join(":");
+        if program == Program::Duplicity3 {
+            environment.push(("PYTHONPATH", &packages));
+        }
+        let called = bench.call(program, cache, &words, "", &environment)?;
+        let name = self.name;
+        assert_eq!(
+            called.code, 0,
+            "{name} {program:?} {words:?}\n{}{}",
+            called.out, called.err
+        );
+        Some(called.out)
+    }
+
+    fn dupr(&self, bench: &Bench, words: &[&str]) -> String {
+        self.call(bench, Program::Dupr, "cache", words)
+            .expect("dupr is there")
+    }
+
+    fn lives(&self) {
+        let bench = Bench::new(&format!("cycle-{}", self.name));
+        let url = self.url.as_str();
+        let at = |time: &'static str| ["--current-time", time];
+        let words = |action: &[&'static str], rest: &[&'static str]| -> Vec<&str> {
+            [action, &[url], rest].concat()
+        };
+        bench.write("src/large", &"x1y2z3".repeat(400_000));
+        let small = ["--volsize", "1", "--no-compression"];
+        let full = [&at("1700000000")[..], &small].concat();
+        self.dupr(&bench, &words(&["full", "src"], &full));
+        bench.write("src/a.txt", "other\n");
+        self.dupr(&bench, &words(&["inc", "src"], &at("1700100000")));
+        let status = self.dupr(&bench, &words(&["collection-status"], &[]));
+        assert!(status.contains("Incremental"), "{}: {status}", self.name);
+        self.dupr(&bench, &words(&["verify"], &["src"]));
+
+        for (program, cache, to) in [
+            (Program::Dupr, "cache of a stranger", "back"),
+            (
+                Program::Duplicity3,
+                "cache of duplicity",
+                "back of duplicity",
+            ),
+        ] {
+            if program == Program::Duplicity3 && self.duplicity.is_none() {
+                continue;
+            }
+            let restore = ["restore", url, to];
+            if self.call(&bench, program, cache, &restore).is_none() {
+                continue;
+            }
+            bench.settle("src");
+            bench.settle(to);
+            assert_eq!(
+                listing(&bench.path(to)),
+                listing(&bench.path("src")),
+                "{} restored with {program:?}",
+                self.name
+            );
+        }
+
+        self.dupr(&bench, &words(&["full", "src"], &at("1700200000")));
+        self.dupr(
+            &bench,
+            &words(&["remove-all-but-n-full", "1"], &["--force"]),
+        );
+        self.dupr(&bench, &words(&["cleanup"], &["--force"]));
+        let status = self.dupr(&bench, &words(&["collection-status"], &[]));
+        assert!(!status.contains("Incremental"), "{}: {status}", self.name);
+        self.dupr(&bench, &words(&["restore"], &["again"]));
+        bench.settle("again");
+        assert_eq!(listing(&bench.path("again")), listing(&bench.path("src")));
+    }
+}
+
+/// Packages of a test environment of Python's.
+fn packages(folder: &str) -> Option<Vec<PathBuf>> {
+    let python = find(&format!("{folder}-packages"))?;
+    let text = std::fs::read_to_string(python).expect("the path of packages");
+    Some(vec![PathBuf::from(text.trim())])
+}
+
+fn password() -> Vec<(&'static str, String)> {
+    vec![("FTP_PASSWORD", "p@ss:w".to_string())]
+}
+
+#[test]
+fn ftp_keeps_backups_that_duplicity_restores() {
+    let server = Ftpd::start();
+    // duplicity reaches it with lftp.
+    let service = Service {
+        name: "ftp",
+        url: format!("ftp://ada@127.0.0.1:{}/back/up", server.port),
+        options: Vec::new(),
+        environment: password(),
+        duplicity: find("lftp").map(|_| Vec::new()),
+    };
+    service.lives();
+}
+
+#[test]
+fn ftpes_keeps_backups_that_duplicity_restores() {
+    let server = Ftpd::explicit();
+    let certificate = server.certificate().display().to_string();
+    let service = Service {
+        name: "ftpes",
+        url: format!("ftpes://ada@127.0.0.1:{}/back/up", server.port),
+        options: vec!["--ssl-cacert-file".into(), certificate],
+        environment: password(),
+        duplicity: find("lftp").map(|_| Vec::new()),
+    };
+    service.lives();
+}
+
+#[test]
+fn azure_keeps_backups_that_duplicity_restores() {
+    let server = Azurite::start();
+    let service = Service {
+        name: "azure",
+        url: "azure://container".to_string(),
+        options: Vec::new(),
+        environment: vec![("AZURE_CONNECTION_STRING", server.connection_string())],
+        duplicity: packages("azure"),
+    };
+    service.lives();
+}
+
+#[test]
+fn google_and_backblaze_keep_backups() {
+    let server = S3::moto();
+    for (name, url, id, secret) in [
+        (
+            "gs",
+            "gs://bucket/a",
+            "GS_ACCESS_KEY_ID",
+            "GS_SECRET_ACCESS_KEY",
+        ),
+        (
+            "b2",
+            "b2://bucket/b",
+            "B2_APPLICATION_KEY_ID",
+            "B2_APPLICATION_KEY",
+        ),
+    ] {
+        let options = [
+            "--s3-endpoint-url",
+            &server.endpoint(),
+            "--s3-region-name",
+            "us-east-1",
+        ];
+        let service = Service {
+            name,
+            url: url.to_string(),
+            options: options.map(str::to_string).to_vec(),
+            environment: vec![(id, server.key_id.clone()), (secret, server.secret.clone())],
+            duplicity: None,
+        };
+        service.lives();
+    }
+}
+
+#[test]
+fn a_target_is_tested_and_its_files_are_moved_by_hand() {
+    let server = Ftpd::start();
+    let home = Home::new("target");
+    let url = format!("ftp://ada:p%40ss%3Aw@127.0.0.1:{}/x", server.port);
+    let tested = home.expect(0, &["target", "test", &url]);
+    assert!(
+        tested.stdout.contains("keeps what is put"),
+        "{}",
+        tested.stdout
+    );
+    assert!(!tested.stdout.contains("p%40ss"), "{}", tested.stdout);
+    assert!(!tested.stdout.contains("FAIL"), "{}", tested.stdout);
+    let document = home.expect(0, &["target", "test", &url, "--json"]).stdout;
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(document["findings"].as_array().map(Vec::len), Some(9));
+    assert_eq!(
+        std::fs::read_dir(server.files().join("x"))
+            .expect("dir")
+            .count(),
+        0
+    );
+
+    home.write("a file", "content\n");
+    home.expect(0, &["target", "put", &url, "src/a file"]);
+    home.expect(0, &["target", "put", &url, "src/a file", "other"]);
+    let listed = home.expect(0, &["target", "ls", &url]).stdout;
+    assert!(
+        listed.contains("a file") && listed.contains("8 B"),
+        "{listed}"
+    );
+    home.expect(0, &["target", "get", &url, "a file"]);
+    assert_eq!(
+        std::fs::read_to_string(home.path().join("a file")).expect("file"),
+        "content\n"
+    );
+    // None is replaced, none is removed without a word.
+    home.expect(1, &["target", "get", &url, "a file"]);
+    home.expect(1, &["target", "get", &url, "absent"]);
+    assert!(!home.path().join("absent").exists());
+    home.expect(2, &["target", "rm", &url, "other"]);
+    home.expect(0, &["target", "rm", &url, "other", "--force"]);
+    let left = home.expect(0, &["target", "ls", &url, "--json"]).stdout;
+    let left: serde_json::Value = serde_json::from_str(&left).expect("JSON");
+    assert_eq!(left["files"].as_array().map(Vec::len), Some(1), "{left}");
+
+    // A profile's target is as good as a URL, and a target out of reach has its exit code.
+    home.expect(0, &["home", "backup"]);
+    let listed = home.expect(0, &["target", "ls", "home"]).stdout;
+    assert!(listed.contains("manifest"), "{listed}");
+    home.expect(0, &["target", "test", "home"]);
+    home.expect(0, &["home", "verify"]);
+    home.expect(2, &["target", "ls", "home", "-o", "region=x"]);
+    home.expect(2, &["target", "ls", &url, "-o", "region=x"]);
+    let dead = home.expect(13, &["target", "test", "ftp://127.0.0.1:1/x", "--json"]);
+    assert!(dead.stdout.contains("\"kept\": false"), "{}", dead.stdout);
+}
+
+#[test]
+fn the_doctor_tells_how_each_scheme_is_reached() {
+    let home = Home::new("schemes");
+    let told = home.expect(0, &["doctor"]).stdout;
+    for line in [
+        "azure",
+        "ftpes lftp+ftpes",
+        "needs rsync: ",
+        "needs ssh: ",
+        "hubiC has ended",
+    ] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let json = home.expect(0, &["doctor", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let schemes = json["schemes"].as_array().expect("schemes");
+    assert!(
+        schemes
+            .iter()
+            .any(|s| s["support"] == "native" && s["schemes"][0] == "ftp")
+    );
+
+    let mut lonely = home.command(&["doctor"]);
+    lonely.env("PATH", "/nonexistent");
+    let told = String::from_utf8(lonely.output().expect("dupr").stdout).expect("text");
+    assert!(
+        told.contains("needs rclone, which is not installed"),
+        "{told}"
+    );
+}
