@@ -3,6 +3,7 @@
 use super::durable::{install, sync_dir};
 use super::journal::{Checkpoint, Journal, JournalHead};
 use super::lock::Lock;
+use super::part_manifest::PartManifest;
 use super::record::{self, SetRecord};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::names::Naming;
@@ -175,6 +176,14 @@ impl ArchiveDir {
         std::io::Seek::seek(&mut &file, std::io::SeekFrom::End(0))
             .map_err(|e| Error::io("seek in", path, e))?;
         Ok(file)
+    }
+
+    /// Begins the part manifest of a set, in the place of any other.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn part_manifest(&self, set: SetId, header: &[u8]) -> Result<PartManifest> {
+        PartManifest::create(&self.file(set, FileKind::Manifest, true), header)
     }
 
     /// Part files of sets that were being written, dupr's or duplicity's.

@@ -1,7 +1,7 @@
 //! Going on with an interrupted set: what of it is safely at the target, and whether it still fits.
 
 use super::backup::{BackupOptions, Mode};
-use crate::engine::archive::Checkpoint;
+use crate::engine::archive::{Checkpoint, hash_of_first, hex_of};
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -11,7 +11,6 @@ use crate::engine::path::PathIndex;
 use crate::engine::pipeline::ResumePoint;
 use crate::engine::target::Engine;
 use crate::engine::tree::{Source, stamp_of};
-use base64::Engine as _;
 use sha1::{Digest, Sha1};
 use std::io::Read;
 
@@ -110,16 +109,11 @@ impl Engine {
                 .is_some_and(|v| v.size == c.volume_bytes)
         };
         let good = checkpoints.iter().take_while(|c| stored(c)).count();
-        checkpoints.truncate(good);
-        let part =
-            |kind| std::fs::metadata(self.archive.file(set, kind, true)).map_or(0, |m| m.len());
-        let (manifest, sigtar) = (part(FileKind::Manifest), part(FileKind::Signature));
+        checkpoints.truncate(good.min(self.own_sigtar(set, &checkpoints)));
         let filelist = std::fs::metadata(self.archive.part_filelist()).map_or(0, |m| m.len());
         while let Some(last) = checkpoints.last() {
-            let whole = last.manifest_bytes <= manifest
-                && last.sigtar_bytes <= sigtar
-                && last.filelist_bytes <= filelist;
-            let path = decode(&last.end_path);
+            let whole = last.filelist_bytes <= filelist;
+            let path = last.end();
             let unchanged = match (&last.cut_file, &path, last.end_block) {
                 (_, Some(_), None) => true,
                 (Some(stamp), Some(path), Some(_)) => source
@@ -149,6 +143,16 @@ impl Engine {
             checkpoints.pop();
         }
         because("none of its volumes can be kept")
+    }
+
+    /// How many of `checkpoints` the part sigtar agrees with: another program may have begun it anew.
+    fn own_sigtar(&self, set: SetId, checkpoints: &[Checkpoint]) -> usize {
+        let path = self.archive.file(set, FileKind::Signature, true);
+        let lengths = checkpoints.iter().map(|c| c.sigtar_bytes);
+        let hashes = hash_of_first(&path, lengths).unwrap_or_default();
+        let same = checkpoints.iter().zip(hashes);
+        same.take_while(|(c, hash)| c.sigtar_sha1 == hex_of(hash.clone()))
+            .count()
     }
 
     /// Lists the target. If the last run ended while its manifest was on the way and a torn one is there, that goes
@@ -273,11 +277,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn decode(base64: &str) -> Option<PathIndex> {
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(base64)
-        .ok()?;
-    PathIndex::new(&bytes).ok()
 }

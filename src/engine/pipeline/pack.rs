@@ -3,7 +3,7 @@
 use super::closed;
 use super::read::{FileHead, FileTail, Item, Loaded, Piece};
 use super::volume::{Sealed, Volume, VolumeLimits};
-use crate::engine::archive::Spool;
+use crate::engine::archive::{Spool, hex_of};
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -15,6 +15,7 @@ use crate::engine::seal::Seal;
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::change::{Action, Change};
 use crossbeam_channel::{Receiver, Sender};
+use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
@@ -36,36 +37,46 @@ pub(super) struct SealedVolume {
     pub sealed: Sealed,
     pub info: VolumeInfo,
     pub end_is_dir: bool,
+    pub in_delta: bool,
     pub cut_file: Option<FileStamp>,
     pub sigtar_bytes: u64,
+    pub sigtar_sha1: String,
     pub filelist_bytes: u64,
     pub filelist_lines: u64,
     pub stats: BackupStats,
 }
 
-/// A file that only grows, with its length.
+/// A file that only grows, with its length and hash.
 pub(crate) struct PartFile {
     out: BufWriter<File>,
     path: PathBuf,
+    sha1: Sha1,
     /// Bytes written so far, those of an interrupted run included.
     pub bytes: u64,
 }
 
 impl PartFile {
-    /// Goes on writing `file` at its end.
-    pub fn new(file: File, path: PathBuf, bytes: u64) -> Self {
+    /// Goes on writing `file` at its end, behind `bytes` bytes of which `sha1` has seen all.
+    pub fn new(file: File, path: PathBuf, bytes: u64, sha1: Sha1) -> Self {
         Self {
             out: BufWriter::with_capacity(256 * 1024, file),
             path,
+            sha1,
             bytes,
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes += bytes.len() as u64;
+        self.sha1.update(bytes);
         self.out
             .write_all(bytes)
             .map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// SHA-1 of everything in it, hex.
+    fn sha1(&self) -> String {
+        hex_of(self.sha1.clone())
     }
 
     /// Hands everything to the operating system.
@@ -94,6 +105,8 @@ pub(crate) struct Packer {
     volume: Option<Volume>,
     /// Whether the last entry added is a directory.
     in_dir: bool,
+    /// Whether the last member added is a part of a delta that goes on.
+    in_delta: bool,
     next_number: u32,
     resume: Option<ResumePoint>,
     member: Vec<u8>,
@@ -123,6 +136,7 @@ impl Packer {
             spool,
             volume: None,
             in_dir: false,
+            in_delta: false,
             next_number,
             resume,
             member: Vec::new(),
@@ -301,7 +315,9 @@ impl Packer {
     ) -> Result<()> {
         difftar::append_block(&mut self.member, head.diff, &head.entry, number, block);
         let cut = (number > 1).then_some(head.stamp);
-        self.add_member(&head.entry.path, (!last).then_some(number), cut, out)
+        self.add_member(&head.entry.path, (!last).then_some(number), cut, out)?;
+        self.in_delta = head.diff == DiffKind::Diff && !last;
+        Ok(())
     }
 
     /// Puts `self.member` into the volume, or into a new one if that is full. `cut` is the file that would be cut
@@ -322,6 +338,7 @@ impl Packer {
         };
         volume.add(&self.member, path, block)?;
         self.in_dir = false;
+        self.in_delta = false;
         self.member.clear();
         Ok(())
     }
@@ -350,8 +367,10 @@ impl Packer {
             sealed,
             info,
             end_is_dir: self.in_dir,
+            in_delta: self.in_delta,
             cut_file,
             sigtar_bytes: self.parts.sigtar.bytes,
+            sigtar_sha1: self.parts.sigtar.sha1(),
             filelist_bytes: self.parts.filelist.bytes,
             filelist_lines: self.parts.filelist_lines,
             stats: self.stats.clone(),
