@@ -10,6 +10,7 @@ mod log;
 mod output;
 mod prompt;
 pub mod rdiffdir;
+mod sabotage;
 mod session;
 
 pub use session::World;

@@ -1,8 +1,8 @@
 //! What is safely at the target of a set being written: the place from which an interrupted run goes on.
 //!
 //! One JSON line per committed volume, written after the part files it speaks of are on disk. The first line
-//! fingerprints the settings: a run with other settings starts anew. The lines hold what the manifest will say and the
-//! hash of the part sigtar, so nothing another program does to the part files is taken for this run's own.
+//! fingerprints the settings: a run with other settings starts anew. The lines hold what the manifest will say, and the
+//! files they speak of have names of dupr's own: what duplicity does to its part files meanwhile changes none of it.
 
 use crate::engine::entry::FileStamp;
 use crate::engine::error::{Error, Result};
@@ -55,8 +55,6 @@ pub struct Checkpoint {
     pub manifest: String,
     /// Length of the part sigtar, bytes.
     pub sigtar_bytes: u64,
-    /// SHA-1 of the part sigtar up to there, hex.
-    pub sigtar_sha1: String,
     /// Length of the part file list, bytes.
     pub filelist_bytes: u64,
     /// Lines in the part file list.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -79,7 +79,7 @@ pub fn hash_of(path: &Path) -> Result<String> {
         loop {
             let n = file.read(&mut buffer)?;
             if n == 0 {
-                return Ok(hex_of(sha1));
+                return Ok(text(&sha1.finalize()));
             }
             sha1.update(&buffer[..n]);
         }
@@ -87,42 +87,9 @@ pub fn hash_of(path: &Path) -> Result<String> {
     read(path).map_err(|e| Error::io("read", path, e))
 }
 
-/// Hashers that have seen so many first bytes of a file, for each of `lengths`, which rise. Lengths it does not have are
-/// left out.
-///
-/// # Errors
-/// It cannot be read.
-pub fn hash_of_first(path: &Path, lengths: impl IntoIterator<Item = u64>) -> Result<Vec<Sha1>> {
-    let read = || {
-        let mut file = BufReader::with_capacity(256 * 1024, File::open(path)?);
-        let (mut sha1, mut seen, mut hashers) = (Sha1::new(), 0, Vec::new());
-        for length in lengths {
-            while seen < length {
-                let piece = file.fill_buf()?;
-                if piece.is_empty() {
-                    return Ok(hashers);
-                }
-                let wanted = usize::try_from(length - seen).unwrap_or(usize::MAX);
-                let n = piece.len().min(wanted);
-                sha1.update(piece.get(..n).unwrap_or(piece));
-                file.consume(n);
-                seen += n as u64;
-            }
-            hashers.push(sha1.clone());
-        }
-        Ok(hashers)
-    };
-    read().map_err(|e| Error::io("read", path, e))
-}
-
 /// SHA-1 of bytes, hex.
 pub fn hex(bytes: &[u8]) -> String {
     text(&Sha1::digest(bytes))
-}
-
-/// SHA-1 of what a hasher has seen, hex.
-pub fn hex_of(sha1: Sha1) -> String {
-    text(&sha1.finalize())
 }
 
 fn text(digest: &[u8]) -> String {

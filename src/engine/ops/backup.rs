@@ -1,7 +1,7 @@
 //! Makes a full or an incremental set, or goes on with an interrupted one.
 
 use super::resume::Resumed;
-use crate::engine::archive::{JournalHead, hash_of_first};
+use crate::engine::archive::JournalHead;
 use crate::engine::collection::{BackupChain, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -17,7 +17,6 @@ use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
-use sha1::Sha1;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -193,6 +192,11 @@ impl Engine {
                 Err(e) => return Err(e),
             },
         };
+        for set in self.archive.part_sets()? {
+            if !collection.every_set().any(|s| s.id == set) {
+                self.archive.forget(set)?;
+            }
+        }
         self.archive.discard_parts()?;
         Ok(begun)
     }
@@ -282,22 +286,21 @@ impl Engine {
         resumed: &Resumed,
         stats: BackupStats,
     ) -> Result<(Packer, Committer)> {
-        use crate::engine::format::FileKind::Signature;
         let archive = &self.archive;
         let last = resumed.checkpoints.last();
-        let sigtar_path = archive.file(set, Signature, true);
+        let sigtar_path = archive.part_sigtar();
         let filelist_path = archive.part_filelist();
         let sigtar_bytes = last.map_or(0, |c| c.sigtar_bytes);
         let filelist_bytes = last.map_or(0, |c| c.filelist_bytes);
         let sigtar = archive.open_part(&sigtar_path, sigtar_bytes)?;
         let filelist = archive.open_part(&filelist_path, filelist_bytes)?;
-        let seen = hash_of_first(&sigtar_path, [sigtar_bytes])?;
         let head = JournalHead {
             schema: JournalHead::SCHEMA,
             set,
             settings: self.settings_digest(options),
         };
         let journal = archive.resume_journal(&head, &resumed.checkpoints)?;
+        archive.claim_parts(set)?;
         let mut manifest = archive.part_manifest(set, &manifest_header(options))?;
         for done in &resumed.checkpoints {
             let lines = done.manifest_lines().unwrap_or_default();
@@ -316,13 +319,8 @@ impl Engine {
             next,
         );
         let parts = pipeline::Parts {
-            sigtar: PartFile::new(
-                sigtar,
-                sigtar_path,
-                sigtar_bytes,
-                seen.into_iter().next().unwrap_or_default(),
-            ),
-            filelist: PartFile::new(filelist, filelist_path, filelist_bytes, Sha1::default()),
+            sigtar: PartFile::new(sigtar, sigtar_path, sigtar_bytes),
+            filelist: PartFile::new(filelist, filelist_path, filelist_bytes),
             filelist_lines: last.map_or(0, |c| c.filelist_lines),
         };
         let limits = VolumeLimits {

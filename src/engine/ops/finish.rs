@@ -47,7 +47,7 @@ impl Engine {
     }
 
     fn finish_sigtar(&self, set: SetId, record: &mut SetRecord, cx: &Context) -> Result<()> {
-        let part = self.archive.file(set, FileKind::Signature, true);
+        let part = self.archive.part_sigtar();
         let form = self.target.seal.form();
         // The local copy is always gzipped plain text; if that is what the target gets too, it is made once.
         let local = self.seal_file(

@@ -143,7 +143,6 @@ impl Committer {
             in_delta: volume.in_delta,
             cut_file: volume.cut_file,
             sigtar_bytes: volume.sigtar_bytes,
-            sigtar_sha1: volume.sigtar_sha1,
             filelist_bytes: volume.filelist_bytes,
             filelist_lines: volume.filelist_lines,
             stats: volume.stats,

@@ -3,7 +3,7 @@
 use super::closed;
 use super::read::{FileHead, FileTail, Item, Loaded, Piece};
 use super::volume::{Sealed, Volume, VolumeLimits};
-use crate::engine::archive::{Spool, hex_of};
+use crate::engine::archive::Spool;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -15,7 +15,6 @@ use crate::engine::seal::Seal;
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::change::{Action, Change};
 use crossbeam_channel::{Receiver, Sender};
-use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
@@ -29,6 +28,8 @@ pub(crate) struct ResumePoint {
     pub path: PathIndex,
     /// Its last block there, if it goes on.
     pub block: Option<u32>,
+    /// What the file was then, if it goes on.
+    pub stamp: Option<FileStamp>,
 }
 
 /// A volume on its way to the target, with the state to note once it is there.
@@ -40,43 +41,34 @@ pub(super) struct SealedVolume {
     pub in_delta: bool,
     pub cut_file: Option<FileStamp>,
     pub sigtar_bytes: u64,
-    pub sigtar_sha1: String,
     pub filelist_bytes: u64,
     pub filelist_lines: u64,
     pub stats: BackupStats,
 }
 
-/// A file that only grows, with its length and hash.
+/// A file that only grows, with its length.
 pub(crate) struct PartFile {
     out: BufWriter<File>,
     path: PathBuf,
-    sha1: Sha1,
     /// Bytes written so far, those of an interrupted run included.
     pub bytes: u64,
 }
 
 impl PartFile {
-    /// Goes on writing `file` at its end, behind `bytes` bytes of which `sha1` has seen all.
-    pub fn new(file: File, path: PathBuf, bytes: u64, sha1: Sha1) -> Self {
+    /// Goes on writing `file` at its end, behind `bytes` bytes.
+    pub fn new(file: File, path: PathBuf, bytes: u64) -> Self {
         Self {
             out: BufWriter::with_capacity(256 * 1024, file),
             path,
-            sha1,
             bytes,
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        self.sha1.update(bytes);
         self.out
             .write_all(bytes)
             .map_err(|e| Error::io("write", &self.path, e))
-    }
-
-    /// SHA-1 of everything in it, hex.
-    fn sha1(&self) -> String {
-        hex_of(self.sha1.clone())
     }
 
     /// Hands everything to the operating system.
@@ -177,6 +169,7 @@ impl Packer {
         if let Some(ResumePoint {
             path,
             block: Some(_),
+            ..
         }) = &self.resume
         {
             return Err(Error::new(
@@ -273,7 +266,16 @@ impl Packer {
             Some(ResumePoint {
                 path,
                 block: Some(block),
-            }) if path == head.entry.path => block,
+                stamp,
+            }) if path == head.entry.path => {
+                if stamp.is_some_and(|stamp| stamp != head.stamp) {
+                    let text = format!("{path} changed since the interrupted run");
+                    return Err(
+                        Error::new(ErrorKind::Source, text).with_hint("run the backup again")
+                    );
+                }
+                block
+            }
             _ => 0,
         };
         let mut number = 0;
@@ -370,7 +372,6 @@ impl Packer {
             in_delta: self.in_delta,
             cut_file,
             sigtar_bytes: self.parts.sigtar.bytes,
-            sigtar_sha1: self.parts.sigtar.sha1(),
             filelist_bytes: self.parts.filelist.bytes,
             filelist_lines: self.parts.filelist_lines,
             stats: self.stats.clone(),

@@ -112,7 +112,6 @@ fn what_has_no_effect_says_so_once_and_does_no_harm() {
         (&["--encrypt-secret-keyring", "/k"], "GNUPGHOME"),
         (&["--asynchronous-upload"], "--concurrency"),
         (&["--par2-redundancy", "20"], "par2"),
-        (&["--fail-on-volume", "1"], "tests"),
         (&["--imap-full-address", "me@host"], "imap"),
         (
             &["--exclude-globbing-filelist", "/dev/null"],

@@ -58,11 +58,13 @@ impl Mode {
 pub struct Site<'a> {
     /// Everything lies in here: `src`, `target`, archive dirs, `restored`.
     pub scratch: Scratch,
-    env: Vec<(String, String)>,
+    /// What programs are told by their environment.
+    pub env: Vec<(String, String)>,
     keyring: &'a Keyring,
     /// Who takes part.
     pub programs: &'a [Program],
-    mode: Mode,
+    /// How sets are sealed.
+    pub mode: Mode,
     /// Size of volumes in MiB; duplicity's own if not set.
     pub volume_size: Option<u32>,
     /// Whether all programs keep their local copies in one archive dir.
@@ -243,11 +245,6 @@ impl<'a> Site<'a> {
         line.extend(["--archive-dir".into(), cache, "--name".into(), "x".into()]);
         line.extend_from_slice(&words[1..]);
         line
-    }
-
-    /// What programs are told by their environment.
-    pub fn env(&self) -> &[(String, String)] {
-        &self.env
     }
 
     fn call(

@@ -248,7 +248,7 @@ pub const TABLE: &[Flag] = &[
     swift("swift-storage-policy"),
 
     row(Hidden, "current-time", V, Honored),
-    row(Hidden, "fail-on-volume", V, TESTS),
-    row(Hidden, "skip-volume", V, TESTS),
+    row(Hidden, "fail-on-volume", V, Honored),
+    row(Hidden, "skip-volume", V, Honored),
     row(Hidden, "pydevd", F, TESTS),
 ];
