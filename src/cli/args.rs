@@ -158,13 +158,26 @@ pub enum What {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page
-    Man,
+    /// The manual page dupr(1), or that of the other front door
+    Man {
+        /// Which page
+        #[arg(value_enum, default_value_t = Page::Dupr)]
+        page: Page,
+    },
     /// Version and build
     Version,
     /// A profile and its batch.
     #[command(external_subcommand)]
     Profile(Vec<OsString>),
+}
+
+/// A manual page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Page {
+    /// dupr(1).
+    Dupr,
+    /// dupr-duplicity(1).
+    Duplicity,
 }
 
 /// Another tool's profiles.

@@ -8,6 +8,7 @@
 //! takes part (`dupr 3.2.1 0.8.22`).
 
 mod killed;
+mod profiles;
 mod resumed;
 mod site;
 
@@ -23,7 +24,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Schedules of turns in an ordinary run.
-const TURNS: u64 = 60;
+const TURNS: u64 = 30;
+/// Schedules in which dupr goes by a profile, too.
+const PROFILES: u64 = 10;
 /// Schedules with a killed run.
 const KILLED: u64 = 16;
 
@@ -166,6 +169,11 @@ fn run_all(
 #[test]
 fn dupr_and_duplicity_continue_and_restore_each_others_chains() {
     run_all(TURNS, turns);
+}
+
+#[test]
+fn profiles_and_command_lines_continue_one_chain() {
+    run_all(PROFILES, profiles::profiles);
 }
 
 #[test]

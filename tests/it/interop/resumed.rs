@@ -145,31 +145,6 @@ fn python(program: Program) -> String {
     first.trim_start_matches("#!").trim().to_owned()
 }
 
-/// Times of the sets whose manifest is at the target.
-fn complete(site: &Site) -> Vec<u64> {
-    let names = std::fs::read_dir(site.scratch.join("target"))
-        .into_iter()
-        .flatten();
-    let mut times: Vec<u64> = names
-        .flatten()
-        .filter_map(|e| e.file_name().into_string().ok())
-        .filter(|n| n.contains(".manifest"))
-        .filter_map(|n| {
-            let end = n.find(".manifest")?;
-            let stamp = n.get(end - 16..end)?;
-            let time = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", stamp).ok()?;
-            let at = time
-                .to_datetime()
-                .ok()?
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .ok()?;
-            u64::try_from(at.timestamp().as_second()).ok()
-        })
-        .collect();
-    times.sort();
-    times
-}
-
 /// A set is stopped, once by each of `victims`; `heir` makes it whole. Gives back whether it went on with it.
 fn passed_on(
     mode: Mode,
@@ -202,7 +177,7 @@ fn passed_on(
             between(site, n);
         }
         site.back_up(heir, full, time)?;
-        let newest = complete(site).pop().unwrap_or_default();
+        let newest = site.newest_set().unwrap_or_default();
         site.states.push((newest, Tree::read(&root)));
         let state = site.states.len() - 1;
         // What changed in the part that was stored already is for the next increment.
@@ -240,13 +215,11 @@ fn passed_on(
 }
 
 /// Runs cases on all cores; each tells whether the set was gone on with, and that is compared with what is expected.
-fn all<T: Sync>(
+fn all<T: Sync + std::fmt::Debug>(
     cases: &[T],
     expected: impl Fn(&T) -> Option<bool> + Sync,
     run: impl Fn(&T) -> Result<bool, String> + Sync,
-) where
-    T: std::fmt::Debug,
-{
+) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failures = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
