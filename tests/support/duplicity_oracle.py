@@ -300,9 +300,9 @@ def options(_question):
         raise Enough
 
     if IS_3:
-        import argparse
-
         from duplicity import cli_main
+
+        argparse = cli_main.argparse
 
         add = argparse._ActionsContainer.add_argument
 
@@ -312,7 +312,15 @@ def options(_question):
             return action
 
         argparse._ActionsContainer.add_argument = add_argument
-        argparse.ArgumentParser.parse_args = argparse.ArgumentParser.parse_known_args = stop
+        parse = argparse.ArgumentParser.parse_known_intermixed_args
+        calls = []
+
+        def parse_all(self, *args, **more):
+            # First come those for the log alone.
+            calls.append(self)
+            return stop() if len(calls) > 1 else parse(self, *args, **more)
+
+        argparse.ArgumentParser.parse_known_intermixed_args = parse_all
         ask = cli_main.parse_cmdline_options
     else:
         import optparse

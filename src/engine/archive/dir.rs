@@ -269,10 +269,21 @@ impl ArchiveDir {
     /// # Errors
     /// A file cannot be removed.
     pub fn discard_parts(&self) -> Result<()> {
-        for (name, path) in self.files()? {
-            if name.partial {
-                remove(&path)?;
-            }
+        let parts: Vec<_> = self
+            .files()?
+            .into_iter()
+            .filter(|(name, _)| name.partial)
+            .collect();
+        // The mark goes first: beside a set that is complete, duplicity would take it for the set's sigtar.
+        let (signatures, others): (Vec<_>, Vec<_>) = parts
+            .iter()
+            .partition(|(name, _)| name.kind == FileKind::Signature);
+        for (_, path) in &signatures {
+            remove(path)?;
+        }
+        sync_dir(&self.path)?;
+        for (_, path) in &others {
+            remove(path)?;
         }
         remove(&self.part_filelist())?;
         remove(&self.part_sigtar())?;

@@ -80,6 +80,8 @@ pub(super) struct Proof<S, B, W> {
     last: Option<PathIndex>,
     in_dir: bool,
     bounds: Option<(Bound, Bound)>,
+    /// For reading.
+    piece: Vec<u8>,
     /// What is proven so far.
     pub proven: Proven<W>,
 }
@@ -102,6 +104,7 @@ impl<S: Read, B: Iterator<Item = Result<SigEntry>>, W: Write> Proof<S, B, W> {
             last: None,
             in_dir: false,
             bounds: None,
+            piece: vec![0; BLOCK_BYTES],
             proven: Proven {
                 sigtar: sigtar_out,
                 sigtar_bytes: 0,
@@ -134,10 +137,9 @@ impl<S: Read, B: Iterator<Item = Result<SigEntry>>, W: Write> Proof<S, B, W> {
             },
         };
         open.block = member.block.unwrap_or(0);
-        let mut piece = vec![0; BLOCK_BYTES];
         loop {
-            let n = data.read(&mut piece)?;
-            let Some(read) = piece.get(..n).filter(|read| !read.is_empty()) else {
+            let n = data.read(&mut self.piece)?;
+            let Some(read) = self.piece.get(..n).filter(|read| !read.is_empty()) else {
                 break;
             };
             open.bytes += n as u64;
