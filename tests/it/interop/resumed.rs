@@ -436,3 +436,29 @@ fn what_is_not_proven_is_made_anew() {
         harmed.map_err(|e| format!("{what}: {e}"))
     });
 }
+
+#[test]
+fn the_old_duplicity_takes_part() {
+    use Program::{Duplicity08 as Old, Dupr};
+    use Stop::{BeforeManifest, BeforeVolume as Before};
+    let Some(keyring) = everybody() else { return };
+    if programs::find("duplicity-0.8.22").is_none() {
+        return;
+    }
+    let cases = [
+        (Old, Before(4), true, Dupr, Some(true)),
+        (Old, Before(3), false, Dupr, Some(true)),
+        (Old, BeforeManifest, false, Dupr, Some(true)),
+        (Dupr, Before(4), true, Old, Some(true)),
+        (Dupr, Before(3), false, Old, None),
+        (Dupr, Before(5), false, Old, None),
+    ];
+    all(
+        &cases,
+        |case| case.4,
+        |(victim, stop, full, heir, _)| {
+            let victims = [(*victim, *stop)];
+            passed_on(Mode::Gzip, &keyring, &victims, *heir, *full, &|_, _| {})
+        },
+    );
+}
