@@ -177,8 +177,12 @@ pub enum What {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page
-    Man,
+    /// The manual page dupr(1), or that of the other front door
+    Man {
+        /// Which page
+        #[arg(value_enum, default_value_t = Page::Dupr)]
+        page: Page,
+    },
     /// Version and build
     Version,
     /// A profile and its batch.
@@ -326,6 +330,15 @@ pub struct TargetPlace {
     /// Set an option of the service: -o region=eu-central-1. Not beside a profile, which has its own
     #[arg(short, long = "option", value_name = "KEY=VALUE", value_parser = assignment)]
     pub option: Vec<(String, String)>,
+}
+
+/// A manual page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Page {
+    /// dupr(1).
+    Dupr,
+    /// dupr-duplicity(1).
+    Duplicity,
 }
 
 /// Another tool's profiles.

@@ -104,7 +104,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Import { from } => tools::import::run(&from, &Session::new(world, common)),
         What::Schema => tools::docs::schema(),
         What::Completions { shell } => tools::docs::completions(shell),
-        What::Man => tools::docs::man(),
+        What::Man { page } => tools::docs::man(page),
         What::Version => tools::docs::version(),
     }
 }

@@ -69,6 +69,8 @@ fn help_version_and_documents_are_successes() {
     );
     assert!(home.expect(0, &["version"]).stdout.starts_with("dupr "));
     assert!(home.expect(0, &["man"]).stdout.contains(".TH dupr"));
+    let door = home.expect(0, &["man", "duplicity"]).stdout;
+    assert!(door.contains(".TH DUPR\\-DUPLICITY") && door.contains("use\\-gpgsm"));
     assert!(
         home.expect(0, &["completions", "bash"])
             .stdout

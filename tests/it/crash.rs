@@ -466,7 +466,7 @@ fn a_resume_trusts_nothing_it_does_not_see() {
         name.ends_with(".part") || name.contains("journal")
     });
     let parts: Vec<_> = parts.collect();
-    assert_eq!(parts.len(), 4, "{files:?}");
+    assert_eq!(parts.len(), 5, "{files:?}");
     for part in parts {
         start.rewind();
         let length = std::fs::metadata(part).expect("a part file").len();

@@ -284,7 +284,68 @@ def collection(question):
         os.rmdir(archive)
 
 
+def options(_question):
+    """Every option the parser of this version takes, hidden ones too, with the number of its values."""
+    found = {}
+
+    def note(names, values):
+        for name in names:
+            if name.startswith("--"):
+                found[name[2:]] = values
+
+    class Enough(Exception):
+        pass
+
+    def stop(*_args, **_more):
+        raise Enough
+
+    if IS_3:
+        from duplicity import cli_main
+
+        argparse = cli_main.argparse
+
+        add = argparse._ActionsContainer.add_argument
+
+        def add_argument(self, *args, **more):
+            action = add(self, *args, **more)
+            note(action.option_strings, 1 if action.nargs is None else action.nargs)
+            return action
+
+        argparse._ActionsContainer.add_argument = add_argument
+        parse = argparse.ArgumentParser.parse_known_intermixed_args
+        calls = []
+
+        def parse_all(self, *args, **more):
+            # First come those for the log alone.
+            calls.append(self)
+            return stop() if len(calls) > 1 else parse(self, *args, **more)
+
+        argparse.ArgumentParser.parse_known_intermixed_args = parse_all
+        ask = cli_main.parse_cmdline_options
+    else:
+        import optparse
+
+        from duplicity import commandline
+
+        add = optparse.OptionContainer.add_option
+
+        def add_option(self, *args, **more):
+            option = add(self, *args, **more)
+            note(option._long_opts, (option.nargs or 1) if option.takes_value() else 0)
+            return option
+
+        optparse.OptionContainer.add_option = add_option
+        optparse.OptionParser.parse_args = stop
+        ask = commandline.parse_cmdline_options
+    try:
+        ask(["collection-status", "file:///nowhere"])
+    except Enough:
+        pass
+    return sorted(found.items())
+
+
 ASKED = {
+    "options": options,
     "select": select,
     "regexps": regexps,
     "times": times,

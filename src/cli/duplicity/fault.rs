@@ -101,6 +101,7 @@ fn number(error: &Error) -> i32 {
         ErrorKind::NotFound => 50,
         ErrorKind::WrongKey | ErrorKind::Corrupt if lacks_signature(&error.to_string()) => UNSIGNED,
         ErrorKind::WrongKey => 31,
+        ErrorKind::Corrupt if failed_upload(&error.to_string()) => 56,
         ErrorKind::Corrupt => 21,
         ErrorKind::Denied => 51,
         ErrorKind::Full => 53,
@@ -108,6 +109,12 @@ fn number(error: &Error) -> i32 {
         ErrorKind::Interrupted => 4,
         _ => 30,
     }
+}
+
+/// Whether a text of the engine tells of a file that is not at the target as it was sent.
+fn failed_upload(text: &str) -> bool {
+    text.contains("is not at the target after its upload")
+        || text.contains("at the target instead of")
 }
 
 #[cfg(test)]
@@ -130,6 +137,13 @@ mod tests {
             19
         );
         assert_eq!(of(ErrorKind::NotFound, "no such bucket"), 50);
+        assert_eq!(
+            of(
+                ErrorKind::Corrupt,
+                "a has 1 bytes at the target instead of 2"
+            ),
+            56
+        );
         assert_eq!(Fault::from(select::Error::Globbing("a//b".into())).code, 15);
         assert_eq!(Fault::from(select::Error::EmptyFilesFrom).code, 73);
         assert_eq!(Fault::from(select::Error::EmptyPattern).code, 23);

@@ -71,6 +71,17 @@ pub enum Group {
 }
 
 impl Group {
+    /// Those of the help and the manual page, in their order.
+    pub const SHOWN: [Group; 7] = [
+        Group::General,
+        Group::Logging,
+        Group::Backup,
+        Group::Encryption,
+        Group::Selection,
+        Group::Restore,
+        Group::Storage,
+    ];
+
     /// Heading in the help.
     pub fn title(self) -> &'static str {
         match self {

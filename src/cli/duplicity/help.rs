@@ -1,10 +1,12 @@
 //! `--help` and `--help-urls`, from the tables.
 
 use super::args::ACTIONS;
-use super::flags::{Arity, Effect, Group, TABLE};
+use super::flags::{Effect, Group, TABLE};
+use super::manual;
 use std::fmt::Write as _;
 
-const USAGE: &str = "\
+/// Forms of the command line.
+pub(super) const USAGE: &str = "\
 usage: duplicity [ACTION] [options] ARGUMENTS      (options may stand anywhere)
 
   backup|full|incremental SOURCE URL       restore URL DIRECTORY
@@ -23,30 +25,15 @@ pub fn help() -> String {
         let _ = write!(text, " {}", names.join("="));
     }
     text.push('\n');
-    for group in [
-        Group::General,
-        Group::Logging,
-        Group::Backup,
-        Group::Encryption,
-        Group::Selection,
-        Group::Restore,
-        Group::Storage,
-        Group::Hidden,
-    ] {
+    for group in Group::SHOWN {
         let _ = write!(text, "\n{}:\n", group.title());
         for flag in TABLE.iter().filter(|flag| flag.group == group) {
-            let value = match flag.arity {
-                Arity::Flag => "",
-                Arity::Value => " VALUE",
-                Arity::Pair => " FROM TO",
-                Arity::Either => " [VALUE]",
-            };
-            let short = flag.short.map(|c| format!("-{c}, ")).unwrap_or_default();
-            let name = format!("{short}--{}{value}", flag.name);
+            let name = manual::head(flag);
             let about = match flag.effect {
                 Effect::Honored if flag.means != flag.name => format!("same as --{}", flag.means),
                 Effect::Honored => String::new(),
                 Effect::Always(why) => format!("always so: {why}"),
+                Effect::Refused(why) => format!("refused: {why}"),
                 effect => effect.remark().map_or("", |(why, _)| why).to_owned(),
             };
             let _ = writeln!(text, "{}", format!("  {name:<44} {about}").trim_end());
@@ -77,7 +64,7 @@ mod tests {
     #[test]
     fn help_has_every_option_with_its_fate() {
         let help = help();
-        for flag in TABLE {
+        for flag in TABLE.iter().filter(|f| f.group != Group::Hidden) {
             assert!(help.contains(&format!("--{}", flag.name)), "{}", flag.name);
             if let Some((why, _)) = flag.effect.remark() {
                 assert!(help.contains(why), "{}", flag.name);

@@ -83,11 +83,15 @@ impl Names {
             .find(|(flag, _)| both.contains(&flag.means))
             .and_then(|(_, values)| values.first())
             .map(|v| v.to_string_lossy().into_owned());
+        let mut recipients: Vec<String> = keys("encrypt-key")
+            .chain(keys("encrypt-sign-key"))
+            .chain(hidden.iter().cloned())
+            .collect();
+        if !recipients.is_empty() {
+            recipients.extend(GpgOptions::of(args).recipients);
+        }
         Self {
-            recipients: keys("encrypt-key")
-                .chain(keys("encrypt-sign-key"))
-                .chain(hidden.iter().cloned())
-                .collect(),
+            recipients,
             hidden,
             sign,
         }
@@ -198,6 +202,8 @@ struct GpgOptions {
     home: Option<PathBuf>,
     compression: Option<Compression>,
     hidden: bool,
+    /// Further keys files are encrypted to, if they are encrypted to keys at all.
+    recipients: Vec<String>,
     /// Options without effect here.
     idle: Vec<String>,
 }
@@ -243,6 +249,11 @@ impl GpgOptions {
                 };
             }
             ("--throw-keyids" | "--throw-keyid", _) => self.hidden = true,
+            ("--recipient" | "-r" | "--encrypt-to", Some(key)) => self.recipients.push(key.into()),
+            ("--hidden-recipient" | "-R" | "--hidden-encrypt-to", Some(key)) => {
+                self.recipients.push(key.into());
+                self.hidden = true;
+            }
             ("--cipher-algo", Some(cipher)) if cipher.eq_ignore_ascii_case("AES256") => {}
             (name, _) if SILENT.contains(&name) => {}
             (name, Some(value)) => self.idle.push(format!("{name} {value}")),
@@ -282,6 +293,12 @@ const TAKING: &[&str] = &[
     "--default-key",
     "--personal-cipher-preferences",
     "--bzip2-compress-level",
+    "--recipient",
+    "-r",
+    "--encrypt-to",
+    "--hidden-recipient",
+    "-R",
+    "--hidden-encrypt-to",
 ];
 
 /// Options of gpg that ask for what is done anyway, or only for silence.
@@ -368,5 +385,7 @@ mod tests {
             ["--cipher-algo TWOFISH", "--armor"]
         );
         assert!(gpg("--throw-keyids").hidden);
+        assert_eq!(gpg("-r A --encrypt-to=B").recipients, ["A", "B"]);
+        assert!(!gpg("-r A").hidden && gpg("-R A").hidden);
     }
 }

@@ -7,11 +7,14 @@ mod flags;
 mod help;
 mod keys;
 mod log;
+mod manual;
 mod output;
 mod prompt;
 pub mod rdiffdir;
+mod sabotage;
 mod session;
 
+pub use manual::manual;
 pub use session::World;
 
 use actions::Done;

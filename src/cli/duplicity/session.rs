@@ -5,6 +5,7 @@ use super::fault::{Fault, Result};
 use super::keys;
 use super::log::Log;
 use super::prompt;
+use super::sabotage;
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::{Cancel, Context};
 use crate::engine::error::Error;
@@ -98,7 +99,8 @@ fn parsed(url: &OsStr) -> Result<(&str, TargetUrl)> {
         Fault::usage(format!("{} is not a target URL", Path::new(url).display()))
             .with_hint("write file:///path for a directory")
     })?;
-    Ok((text, TargetUrl::parse(text)?))
+    let meant = sabotage::meant(text);
+    Ok((text, TargetUrl::parse(meant.as_deref().unwrap_or(text))?))
 }
 
 /// The engine for the target `url`, with volumes spooled in `spool`.
@@ -113,7 +115,7 @@ pub(super) fn engine(
     let naming = naming(args)?;
     let storage = storage::open(&parsed, &storage_options(args, &parsed, world, log)?)?;
     let archive = ArchiveDir::at(archive_dir(args, text, world)?, naming.clone())?;
-    let storage: Arc<dyn Storage> = Arc::from(storage);
+    let storage = sabotage::storage(Arc::from(storage), args, text, &naming, world)?;
     let from_names = matches!(args.action, Action::Status | Action::List);
     let storage = match args.switch("check-remote", true) {
         false if from_names => Arc::new(Remembered {

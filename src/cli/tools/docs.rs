@@ -18,8 +18,12 @@ pub fn completions(shell: clap_complete::Shell) -> u8 {
     exit::DONE
 }
 
-/// The manual page, in roff.
-pub fn man() -> u8 {
+/// A manual page, in roff.
+pub fn man(page: args::Page) -> u8 {
+    if page == args::Page::Duplicity {
+        out::text(&crate::cli::duplicity::manual());
+        return exit::DONE;
+    }
     let mut text = Vec::new();
     match clap_mangen::Man::new(args::grammar()).render(&mut text) {
         Ok(()) => {

@@ -3,6 +3,7 @@
 use super::durable::{install, sync_dir};
 use super::journal::{Checkpoint, Journal, JournalHead};
 use super::lock::Lock;
+use super::part_manifest::PartManifest;
 use super::record::{self, SetRecord};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::names::Naming;
@@ -13,6 +14,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
+
+/// What dupr writes under duplicity's name for a part sigtar: a sigtar of no entries.
+const PART_MARK: [u8; 1024] = [0; 1024];
 
 /// The archive dir of one target.
 #[derive(Debug, Clone)]
@@ -87,6 +91,29 @@ impl ArchiveDir {
             form,
             partial,
         }))
+    }
+
+    /// Path of the sigtar of the set being written. Under duplicity's name for it lies a mark only, which tells whose the
+    /// part files are.
+    pub fn part_sigtar(&self) -> PathBuf {
+        self.path.join("dupr-sigtar.part")
+    }
+
+    /// Whether the part files of a set are dupr's: duplicity empties its part sigtar as soon as it goes on with a set.
+    pub fn owns_parts(&self, set: SetId) -> bool {
+        let mark = std::fs::read(self.file(set, FileKind::Signature, true));
+        mark.is_ok_and(|bytes| bytes == PART_MARK)
+    }
+
+    /// Makes the part files of a set dupr's; the journal must be there.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn claim_parts(&self, set: SetId) -> Result<()> {
+        let mut mark = self.temp()?;
+        std::io::Write::write_all(&mut mark, &PART_MARK)
+            .map_err(|e| Error::io("write", mark.path(), e))?;
+        install(mark, &self.file(set, FileKind::Signature, true))
     }
 
     /// Path of the list of changed files of the set being written.
@@ -177,6 +204,23 @@ impl ArchiveDir {
         Ok(file)
     }
 
+    /// Gives a finished sigtar and list of files the names they have while a set is written, durably.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn store_parts(&self, sigtar: NamedTempFile, filelist: NamedTempFile) -> Result<()> {
+        install(filelist, &self.part_filelist())?;
+        install(sigtar, &self.part_sigtar())
+    }
+
+    /// Begins the part manifest of a set, in the place of any other.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn part_manifest(&self, set: SetId, header: &[u8]) -> Result<PartManifest> {
+        PartManifest::create(&self.file(set, FileKind::Manifest, true), header)
+    }
+
     /// Part files of sets that were being written, dupr's or duplicity's.
     ///
     /// # Errors
@@ -225,12 +269,24 @@ impl ArchiveDir {
     /// # Errors
     /// A file cannot be removed.
     pub fn discard_parts(&self) -> Result<()> {
-        for (name, path) in self.files()? {
-            if name.partial {
-                remove(&path)?;
-            }
+        let parts: Vec<_> = self
+            .files()?
+            .into_iter()
+            .filter(|(name, _)| name.partial)
+            .collect();
+        // The mark goes first: beside a set that is complete, duplicity would take it for the set's sigtar.
+        let (signatures, others): (Vec<_>, Vec<_>) = parts
+            .iter()
+            .partition(|(name, _)| name.kind == FileKind::Signature);
+        for (_, path) in &signatures {
+            remove(path)?;
+        }
+        sync_dir(&self.path)?;
+        for (_, path) in &others {
+            remove(path)?;
         }
         remove(&self.part_filelist())?;
+        remove(&self.part_sigtar())?;
         Journal::remove(&self.path)?;
         sync_dir(&self.path)
     }

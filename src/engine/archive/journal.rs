@@ -1,12 +1,16 @@
 //! What is safely at the target of a set being written: the place from which an interrupted run goes on.
 //!
 //! One JSON line per committed volume, written after the part files it speaks of are on disk. The first line
-//! fingerprints the settings: a run with other settings starts anew.
+//! fingerprints the settings: a run with other settings starts anew. The lines hold what the manifest will say, and the
+//! files they speak of have names of dupr's own: what duplicity does to its part files meanwhile changes none of it.
 
 use crate::engine::entry::FileStamp;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::SetId;
+use crate::engine::path::PathIndex;
 use crate::engine::stats::BackupStats;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -24,8 +28,13 @@ pub struct JournalHead {
     pub settings: String,
 }
 
+impl JournalHead {
+    /// Version of the file as it is written today. Another one is passed over.
+    pub const SCHEMA: u32 = 2;
+}
+
 /// State after a committed volume.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Volumes 1 to this one are at the target.
     pub volume: u32,
@@ -38,10 +47,12 @@ pub struct Checkpoint {
     /// Whether that entry is a directory. If it is not and has become one, what is in it has no place in this set.
     #[serde(default)]
     pub end_is_dir: bool,
+    /// Whether that entry is a delta that goes on. duplicity must not go on with it: its deltas are others.
+    pub in_delta: bool,
     /// State of that file when it was opened, if it goes on.
     pub cut_file: Option<FileStamp>,
-    /// Length of the part manifest, bytes.
-    pub manifest_bytes: u64,
+    /// What the manifest says of the volume, in base64.
+    pub manifest: String,
     /// Length of the part sigtar, bytes.
     pub sigtar_bytes: u64,
     /// Length of the part file list, bytes.
@@ -50,6 +61,30 @@ pub struct Checkpoint {
     pub filelist_lines: u64,
     /// Tar bytes of all volumes so far; the padding of the next one depends on it.
     pub stats: BackupStats,
+}
+
+impl Checkpoint {
+    /// Sets what the manifest says of the volume.
+    pub fn with_manifest(mut self, lines: &[u8]) -> Self {
+        self.manifest = BASE64.encode(lines);
+        self
+    }
+
+    /// What the manifest says of the volume; `None` if it cannot be read.
+    pub fn manifest_lines(&self) -> Option<Vec<u8>> {
+        BASE64.decode(&self.manifest).ok()
+    }
+
+    /// Sets the path of the last entry.
+    pub fn ending_at(mut self, path: &PathIndex) -> Self {
+        self.end_path = BASE64.encode(path.as_bytes());
+        self
+    }
+
+    /// Path of the last entry; `None` if it cannot be read.
+    pub fn end(&self) -> Option<PathIndex> {
+        PathIndex::new(&BASE64.decode(&self.end_path).ok()?).ok()
+    }
 }
 
 /// The journal of the set being written.
@@ -104,7 +139,7 @@ impl Journal {
             Some(Ok(line)) => serde_json::from_str(&line).ok(),
             _ => None,
         };
-        let Some(head) = head.filter(|h| h.schema == 1) else {
+        let Some(head) = head.filter(|h| h.schema == JournalHead::SCHEMA) else {
             return Ok(None);
         };
         let checkpoints = lines

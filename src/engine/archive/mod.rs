@@ -7,6 +7,7 @@ mod dir;
 mod durable;
 mod journal;
 mod lock;
+mod part_manifest;
 mod record;
 mod spool;
 
@@ -14,5 +15,6 @@ pub use dir::ArchiveDir;
 pub use durable::{install, sync_dir};
 pub use journal::{Checkpoint, Journal, JournalHead};
 pub use lock::Lock;
+pub use part_manifest::PartManifest;
 pub use record::{SetRecord, hash_of, hex};
 pub use spool::Spool;

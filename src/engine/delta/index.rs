@@ -18,25 +18,16 @@ const FREE: u32 = u32::MAX;
 /// that find no place are not matched, which makes a delta longer, not wrong.
 const PROBES_MAX: usize = 128;
 
-/// A signature, ready for deltas against the content it describes.
-pub struct SignatureIndex {
+/// A signature, taken apart.
+struct Header<'a> {
     block_len: usize,
     strong_bytes: usize,
-    /// Rolling and strong sums of all blocks, as in the signature.
-    sums: Vec<u8>,
-    /// Block numbers, at or after the place their rolling sum gives.
-    slots: Vec<u32>,
-    /// Three bits in one word for each rolling sum that occurs.
-    filter: Vec<u64>,
-    filter_shift: u32,
+    /// Rolling and strong sums of all blocks.
+    sums: &'a [u8],
 }
 
-impl SignatureIndex {
-    /// Reads a signature.
-    ///
-    /// # Errors
-    /// Not a signature, one with other sums than rolling sum and MD4, with senseless lengths, or a truncated one.
-    pub fn parse(signature: &[u8]) -> Result<Self, Error> {
+impl<'a> Header<'a> {
+    fn parse(signature: &'a [u8]) -> Result<Self, Error> {
         let truncated = || Error::TruncatedSignature {
             bytes: signature.len(),
         };
@@ -70,7 +61,49 @@ impl SignatureIndex {
         if sums.len() % entry_bytes != 0 {
             return Err(truncated());
         }
-        let blocks = sums.len() / entry_bytes;
+        Ok(Self {
+            block_len,
+            strong_bytes,
+            sums,
+        })
+    }
+}
+
+/// A signature, ready for deltas against the content it describes.
+pub struct SignatureIndex {
+    block_len: usize,
+    strong_bytes: usize,
+    /// Rolling and strong sums of all blocks, as in the signature.
+    sums: Vec<u8>,
+    /// Block numbers, at or after the place their rolling sum gives.
+    slots: Vec<u32>,
+    /// Three bits in one word for each rolling sum that occurs.
+    filter: Vec<u64>,
+    filter_shift: u32,
+}
+
+impl SignatureIndex {
+    /// Bytes per block and number of blocks of a signature, without making it ready.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn layout(signature: &[u8]) -> Result<(usize, u64), Error> {
+        let header = Header::parse(signature)?;
+        let blocks = header.sums.len() / (WEAK_BYTES + header.strong_bytes);
+        Ok((header.block_len, blocks as u64))
+    }
+
+    /// Reads a signature.
+    ///
+    /// # Errors
+    /// Not a signature, one with other sums than rolling sum and MD4, with senseless lengths, or a truncated one.
+    pub fn parse(signature: &[u8]) -> Result<Self, Error> {
+        let Header {
+            block_len,
+            strong_bytes,
+            sums,
+        } = Header::parse(signature)?;
+        let blocks = sums.len() / (WEAK_BYTES + strong_bytes);
         if blocks >= FREE as usize {
             return Err(Error::TooManyBlocks);
         }

@@ -6,12 +6,14 @@
 
 mod command;
 mod index;
+mod meter;
 mod patch;
 mod rolling;
 mod search;
 mod signature;
 
 pub use index::SignatureIndex;
+pub use meter::DeltaMeter;
 pub use patch::patch;
 pub use search::DeltaReader;
 pub use signature::{SignatureBuilder, block_len};

@@ -17,7 +17,6 @@ use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Source, Walk};
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -193,6 +192,11 @@ impl Engine {
                 Err(e) => return Err(e),
             },
         };
+        for set in self.archive.part_sets()? {
+            if !collection.every_set().any(|s| s.id == set) {
+                self.archive.forget(set)?;
+            }
+        }
         self.archive.discard_parts()?;
         Ok(begun)
     }
@@ -270,7 +274,7 @@ impl Engine {
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
         packer.end_sigtar()?;
         self.remove_surplus(collection, set, packer.stats.volumes)?;
-        self.finish_set(set, &packer, cx)?;
+        self.finish_set(set, &manifest_header(options), &packer, cx)?;
         Ok(packer.stats)
     }
 
@@ -282,50 +286,41 @@ impl Engine {
         resumed: &Resumed,
         stats: BackupStats,
     ) -> Result<(Packer, Committer)> {
-        use crate::engine::format::FileKind::{Manifest, Signature};
         let archive = &self.archive;
         let last = resumed.checkpoints.last();
-        let manifest_path = archive.file(set, Manifest, true);
-        let sigtar_path = archive.file(set, Signature, true);
+        let sigtar_path = archive.part_sigtar();
         let filelist_path = archive.part_filelist();
-        let mut manifest =
-            archive.open_part(&manifest_path, last.map_or(0, |c| c.manifest_bytes))?;
-        let sigtar = archive.open_part(&sigtar_path, last.map_or(0, |c| c.sigtar_bytes))?;
-        let filelist = archive.open_part(&filelist_path, last.map_or(0, |c| c.filelist_bytes))?;
-        let mut manifest_bytes = last.map_or(0, |c| c.manifest_bytes);
-        if last.is_none() {
-            let mut header = Vec::new();
-            manifest::write_header(&mut header, &options.hostname, &options.label);
-            manifest
-                .write_all(&header)
-                .map_err(|e| Error::io("write", &manifest_path, e))?;
-            manifest_bytes = header.len() as u64;
-        }
+        let sigtar_bytes = last.map_or(0, |c| c.sigtar_bytes);
+        let filelist_bytes = last.map_or(0, |c| c.filelist_bytes);
+        let sigtar = archive.open_part(&sigtar_path, sigtar_bytes)?;
+        let filelist = archive.open_part(&filelist_path, filelist_bytes)?;
         let head = JournalHead {
-            schema: 1,
+            schema: JournalHead::SCHEMA,
             set,
             settings: self.settings_digest(options),
         };
         let journal = archive.resume_journal(&head, &resumed.checkpoints)?;
+        archive.claim_parts(set)?;
+        let mut manifest = archive.part_manifest(set, &manifest_header(options))?;
+        for done in &resumed.checkpoints {
+            let lines = done.manifest_lines().unwrap_or_default();
+            manifest.add(done.volume, lines, done.in_delta)?;
+        }
         let next = last.map_or(1, |c| c.volume + 1);
         let again = |file: &std::fs::File, path: &std::path::Path| {
             file.try_clone().map_err(|e| Error::io("open", path, e))
         };
         let committer = Committer::new(
             journal,
-            (manifest, manifest_path, manifest_bytes),
-            again(&sigtar, &sigtar_path)?,
+            manifest,
+            (again(&sigtar, &sigtar_path)?, sigtar_path.clone()),
             again(&filelist, &filelist_path)?,
             (set, self.target.seal.form(), self.target.naming.clone()),
             next,
         );
         let parts = pipeline::Parts {
-            sigtar: PartFile::new(sigtar, sigtar_path, last.map_or(0, |c| c.sigtar_bytes)),
-            filelist: PartFile::new(
-                filelist,
-                filelist_path,
-                last.map_or(0, |c| c.filelist_bytes),
-            ),
+            sigtar: PartFile::new(sigtar, sigtar_path, sigtar_bytes),
+            filelist: PartFile::new(filelist, filelist_path, filelist_bytes),
             filelist_lines: last.map_or(0, |c| c.filelist_lines),
         };
         let limits = VolumeLimits {
@@ -343,6 +338,13 @@ impl Engine {
         );
         Ok((packer, committer))
     }
+}
+
+/// How the manifest of a set begins.
+fn manifest_header(options: &BackupOptions) -> Vec<u8> {
+    let mut header = Vec::new();
+    manifest::write_header(&mut header, &options.hostname, &options.label);
+    header
 }
 
 /// Time of a new set: now, one second later if a set of this second exists.

@@ -229,8 +229,12 @@ impl Engine {
         let known = here
             .filter(|n| !n.partial && n.kind == FileKind::Manifest)
             .map(|n| n.set);
+        // A set with part files was never complete: duplicity makes its last file in the archive dir before it moves it.
+        let half_done = self.archive.part_sets()?;
         // Without a trace of it at the target it was removed, or is another target's.
-        let newer = known.filter(|set| Some(set.time()) > newest && set.time() <= time);
+        let newer = known
+            .filter(|set| Some(set.time()) > newest && set.time() <= time)
+            .filter(|set| !half_done.contains(set));
         Ok(newer
             .filter(|set| collection.incomplete.iter().any(|s| s.id == *set))
             .max_by_key(|set| set.time()))

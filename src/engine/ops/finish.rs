@@ -1,8 +1,8 @@
 //! The end of a set: sigtar, then manifest. Only with its manifest at the target does it exist.
 
-use crate::engine::archive::{SetRecord, Spool, hash_of};
+use crate::engine::archive::{Checkpoint, SetRecord, Spool, hash_of};
 use crate::engine::context::Context;
-use crate::engine::error::{Error, Result};
+use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::{FileKind, FileName, SetId, manifest};
 use crate::engine::monitor::Counter;
 use crate::engine::pipeline::{Packer, Sealing};
@@ -15,16 +15,28 @@ use tempfile::NamedTempFile;
 
 impl Engine {
     /// Uploads sigtar and manifest of a set whose volumes are committed, and keeps the local copies.
-    pub(super) fn finish_set(&self, set: SetId, packer: &Packer, cx: &Context) -> Result<()> {
-        let mut record = SetRecord::default();
-        if let Some((_, checkpoints)) = self.archive.journal()? {
-            record.volume_bytes = checkpoints
+    /// `header` is how its manifest begins.
+    pub(super) fn finish_set(
+        &self,
+        set: SetId,
+        header: &[u8],
+        packer: &Packer,
+        cx: &Context,
+    ) -> Result<()> {
+        let done = self.archive.journal()?.filter(|(head, _)| head.set == set);
+        let Some((_, checkpoints)) = done else {
+            let lost = format!("the journal of the {set} is gone");
+            return Err(Error::new(ErrorKind::Io, lost).with_hint("run the backup again"));
+        };
+        let mut record = SetRecord {
+            volume_bytes: checkpoints
                 .iter()
                 .map(|c| (c.volume, c.volume_bytes))
-                .collect();
-        }
+                .collect(),
+            ..SetRecord::default()
+        };
         self.finish_sigtar(set, &mut record, cx)?;
-        let manifest = self.whole_manifest(set, packer)?;
+        let manifest = self.whole_manifest(header, &checkpoints, packer)?;
         let form = self.target.seal.manifest_form();
         record.manifest_sha1 = Some(hash_of(manifest.path())?);
         record.manifest_bytes =
@@ -35,7 +47,7 @@ impl Engine {
     }
 
     fn finish_sigtar(&self, set: SetId, record: &mut SetRecord, cx: &Context) -> Result<()> {
-        let part = self.archive.file(set, FileKind::Signature, true);
+        let part = self.archive.part_sigtar();
         let form = self.target.seal.form();
         // The local copy is always gzipped plain text; if that is what the target gets too, it is made once.
         let local = self.seal_file(
@@ -53,16 +65,30 @@ impl Engine {
         self.archive.store(local, set, FileKind::Signature)
     }
 
-    /// The part manifest with the list of changed files at its end.
-    fn whole_manifest(&self, set: SetId, packer: &Packer) -> Result<NamedTempFile> {
+    /// The manifest: header, volumes, and the list of changed files.
+    fn whole_manifest(
+        &self,
+        header: &[u8],
+        checkpoints: &[Checkpoint],
+        packer: &Packer,
+    ) -> Result<NamedTempFile> {
+        let unreadable = |number| {
+            let text = format!("the journal does not tell what volume {number} holds");
+            Error::new(ErrorKind::Corrupt, text).with_hint("run the backup again")
+        };
+        if checkpoints.len() as u64 != packer.stats.volumes {
+            return Err(unreadable(packer.stats.volumes));
+        }
         let temp = self.archive.temp()?;
         let write = |e| Error::io("write", temp.path(), e);
         let mut out = BufWriter::new(temp.as_file());
-        let mut append = |path: &Path| {
-            let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-            std::io::copy(&mut file, &mut out).map_err(write).map(drop)
-        };
-        append(&self.archive.file(set, FileKind::Manifest, true))?;
+        out.write_all(header).map_err(write)?;
+        for done in checkpoints {
+            let lines = done
+                .manifest_lines()
+                .ok_or_else(|| unreadable(done.volume.into()))?;
+            out.write_all(&lines).map_err(write)?;
+        }
         out.write_all(&manifest::filelist_header(packer.parts.filelist_lines))
             .map_err(write)?;
         let mut filelist = File::open(self.archive.part_filelist())

@@ -1,5 +1,6 @@
 //! The operations, each a few dozen readable lines over streams and combinators.
 
+mod adopt;
 pub mod backup;
 mod basis;
 mod chooser;
@@ -13,6 +14,7 @@ pub mod list;
 mod needed;
 pub mod output;
 pub mod preview;
+mod proof;
 pub mod rdiffdir;
 pub mod remove;
 mod replay;

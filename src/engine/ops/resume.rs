@@ -1,8 +1,8 @@
 //! Going on with an interrupted set: what of it is safely at the target, and whether it still fits.
 
 use super::backup::{BackupOptions, Mode};
-use crate::engine::archive::Checkpoint;
-use crate::engine::collection::Collection;
+use crate::engine::archive::{Checkpoint, JournalHead};
+use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::{FileKind, SetId};
@@ -11,9 +11,9 @@ use crate::engine::path::PathIndex;
 use crate::engine::pipeline::ResumePoint;
 use crate::engine::target::Engine;
 use crate::engine::tree::{Source, stamp_of};
-use base64::Engine as _;
 use sha1::{Digest, Sha1};
 use std::io::Read;
+use std::path::PathBuf;
 
 /// A set that was being written when its run ended.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,7 +23,7 @@ pub struct PartialSet {
     pub set: SetId,
     /// The volume a resumed run writes next.
     pub next_volume: u32,
-    /// Whether dupr wrote it, so that its journal tells where to go on.
+    /// Whether volumes of it are known to be at the target. What duplicity left is checked before any is kept.
     pub resumable: bool,
 }
 
@@ -40,7 +40,7 @@ impl Engine {
     /// # Errors
     /// The archive dir cannot be read.
     pub fn partial(&self) -> Result<Option<PartialSet>> {
-        if let Some((head, checkpoints)) = self.archive.journal()? {
+        if let Some((head, checkpoints)) = self.own_journal()? {
             let done = checkpoints.last().map_or(0, |c| c.volume);
             return Ok(Some(PartialSet {
                 set: head.set,
@@ -48,12 +48,23 @@ impl Engine {
                 resumable: done > 0,
             }));
         }
-        let foreign = self.archive.part_sets()?.pop();
-        Ok(foreign.map(|set| PartialSet {
+        let Some(set) = self.archive.part_sets()?.pop() else {
+            return Ok(None);
+        };
+        let part = self.foreign_part(set);
+        let told = part.map_or(0, |part| part.volumes.len() as u32);
+        Ok(Some(PartialSet {
             set,
-            next_volume: 1,
-            resumable: false,
+            next_volume: told + 1,
+            resumable: told > 0,
         }))
+    }
+
+    /// The journal of an interrupted run, if its part files are still as it left them. Another program may have gone on with
+    /// the set since, finished or removed it.
+    fn own_journal(&self) -> Result<Option<(JournalHead, Vec<Checkpoint>)>> {
+        let journal = self.archive.journal()?;
+        Ok(journal.filter(|(head, _)| self.archive.owns_parts(head.set)))
     }
 
     /// Where to go on, if an interrupted set is there and everything about it still fits.
@@ -67,16 +78,14 @@ impl Engine {
         collection: &Collection,
         cx: &Context,
     ) -> Result<Option<(SetId, Resumed)>> {
-        let Some((head, mut checkpoints)) = self.archive.journal()? else {
-            if let Some(set) = self.archive.part_sets()?.pop() {
-                cx.monitor.note(
-                    Level::Notice,
-                    &format!("the {set} another program left half-done is not resumed"),
-                );
-            }
+        let own = self.own_journal()?;
+        let left = match &own {
+            Some((head, _)) => Some(head.set),
+            None => self.archive.part_sets()?.pop(),
+        };
+        let Some(set) = left else {
             return Ok(None);
         };
-        let set = head.set;
         let because = |reason: &str| {
             cx.monitor.note(
                 Level::Notice,
@@ -90,9 +99,6 @@ impl Engine {
         }
         if options.fresh {
             return because("a new one was asked for");
-        }
-        if head.settings != self.settings_digest(options) {
-            return because("the settings changed");
         }
         if options.mode == Mode::Full && !set.is_full() {
             return because("a full backup was asked for");
@@ -109,17 +115,28 @@ impl Engine {
                 .and_then(|s| s.volumes.get(&c.volume))
                 .is_some_and(|v| v.size == c.volume_bytes)
         };
-        let good = checkpoints.iter().take_while(|c| stored(c)).count();
-        checkpoints.truncate(good);
-        let part =
-            |kind| std::fs::metadata(self.archive.file(set, kind, true)).map_or(0, |m| m.len());
-        let (manifest, sigtar) = (part(FileKind::Manifest), part(FileKind::Signature));
-        let filelist = std::fs::metadata(self.archive.part_filelist()).map_or(0, |m| m.len());
+        let mut checkpoints = match own {
+            Some((head, _)) if head.settings != self.settings_digest(options) => {
+                return because("the settings changed");
+            }
+            Some((_, mut checkpoints)) => {
+                let good = checkpoints.iter().take_while(|c| stored(c)).count();
+                checkpoints.truncate(good);
+                checkpoints
+            }
+            None => match self.adopt(set, source, options, collection, cx)? {
+                Ok(checkpoints) => checkpoints,
+                Err(doubt) => return because(&doubt),
+            },
+        };
+        let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |m| m.len());
+        let (sigtar, filelist) = (
+            length(self.archive.part_sigtar()),
+            length(self.archive.part_filelist()),
+        );
         while let Some(last) = checkpoints.last() {
-            let whole = last.manifest_bytes <= manifest
-                && last.sigtar_bytes <= sigtar
-                && last.filelist_bytes <= filelist;
-            let path = decode(&last.end_path);
+            let whole = last.sigtar_bytes <= sigtar && last.filelist_bytes <= filelist;
+            let path = last.end();
             let unchanged = match (&last.cut_file, &path, last.end_block) {
                 (_, Some(_), None) => true,
                 (Some(stamp), Some(path), Some(_)) => source
@@ -134,6 +151,7 @@ impl Engine {
                 let point = Some(ResumePoint {
                     path,
                     block: last.end_block,
+                    stamp: last.cut_file,
                 });
                 self.check_partial_key(there, cx)?;
                 cx.monitor.note(
@@ -158,14 +176,20 @@ impl Engine {
     /// The target cannot be listed or read.
     pub(super) fn scan_mended(&self, cx: &Context) -> Result<Collection> {
         let collection = self.scan(cx)?;
-        let Some((head, checkpoints)) = self.archive.journal()? else {
+        let (unfinished, last) = match (self.own_journal()?, self.archive.part_sets()?.pop()) {
+            (Some((head, done)), _) if !self.archive.has(head.set, FileKind::Manifest) => {
+                (head.set, done.last().map_or(0, |c| c.volume))
+            }
+            // duplicity renames its part manifest once the one at the target is whole.
+            (None, Some(set)) => {
+                let told = self.foreign_part(set).unwrap_or_default().volumes;
+                (set, told.keys().next_back().copied().unwrap_or(0))
+            }
+            _ => return Ok(collection),
+        };
+        let Some(set) = collection.every_set().find(|s| s.id == unfinished) else {
             return Ok(collection);
         };
-        let done = collection.every_set().find(|s| s.id == head.set);
-        let Some(set) = done.filter(|s| !self.archive.has(s.id, FileKind::Manifest)) else {
-            return Ok(collection);
-        };
-        let last = checkpoints.last().map_or(0, |c| c.volume);
         let is_torn = match self.remote_manifest(set, cx) {
             Ok((_, manifest)) => !manifest.has_list || !manifest.volumes.contains_key(&last),
             Err(e) if e.kind() == ErrorKind::Corrupt => true,
@@ -186,11 +210,7 @@ impl Engine {
     }
 
     /// The volumes that are there must open with today's key.
-    fn check_partial_key(
-        &self,
-        set: Option<&crate::engine::collection::BackupSet>,
-        cx: &Context,
-    ) -> Result<()> {
+    fn check_partial_key(&self, set: Option<&BackupSet>, cx: &Context) -> Result<()> {
         let Some(first) = set.and_then(|s| s.volumes.get(&1)) else {
             return Ok(());
         };
@@ -273,11 +293,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn decode(base64: &str) -> Option<PathIndex> {
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(base64)
-        .ok()?;
-    PathIndex::new(&bytes).ok()
 }

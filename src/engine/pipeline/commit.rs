@@ -1,7 +1,7 @@
 //! Uploads volumes and notes, in volume order, what is safely at the target.
 
 use super::pack::SealedVolume;
-use crate::engine::archive::{Checkpoint, Journal};
+use crate::engine::archive::{Checkpoint, Journal, PartManifest};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::manifest::{self, VolumeInfo};
@@ -10,11 +10,9 @@ use crate::engine::format::{FileKind, FileName, SetId};
 use crate::engine::monitor::Counter;
 use crate::engine::seal::Form;
 use crate::engine::storage::Storage;
-use base64::Engine as _;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// An uploader: takes sealed volumes until there are no more. The first of a new set claims the set's names: another run
@@ -44,13 +42,12 @@ pub(super) fn upload(
     }
 }
 
-/// Writes the part manifest and the journal.
+/// Writes the journal and the part manifest.
 pub(crate) struct Committer {
     journal: Journal,
-    manifest: File,
-    manifest_path: PathBuf,
-    manifest_bytes: u64,
+    manifest: PartManifest,
     sigtar: File,
+    sigtar_path: PathBuf,
     filelist: File,
     set: SetId,
     form: Form,
@@ -62,20 +59,18 @@ impl Committer {
     /// A committer for the volumes of `set` from `next` on. `sigtar` and `filelist` are the files the packer writes.
     pub fn new(
         journal: Journal,
-        manifest: (File, PathBuf, u64),
-        sigtar: File,
+        manifest: PartManifest,
+        (sigtar, sigtar_path): (File, PathBuf),
         filelist: File,
         names: (SetId, Form, Naming),
         next: u32,
     ) -> Self {
-        let (manifest, manifest_path, manifest_bytes) = manifest;
         let (set, form, naming) = names;
         Self {
             journal,
             manifest,
-            manifest_path,
-            manifest_bytes,
             sigtar,
+            sigtar_path,
             filelist,
             set,
             form,
@@ -132,31 +127,29 @@ impl Committer {
             ..
         } = volume;
         let VolumeInfo { end, .. } = &info;
-        let (end_path, end_block) = (end.path.clone(), end.block);
-        let mut text = Vec::new();
-        manifest::write_volume(&mut text, number, &info);
-        let sync = |file: &File| file.sync_data();
-        self.manifest
-            .write_all(&text)
-            .and_then(|()| sync(&self.manifest))
-            .and_then(|()| sync(&self.sigtar))
-            .and_then(|()| sync(&self.filelist))
-            .map_err(|e| Error::io("write", &self.manifest_path, e))?;
-        self.manifest_bytes += text.len() as u64;
+        let mut lines = Vec::new();
+        manifest::write_volume(&mut lines, number, &info);
+        self.sigtar
+            .sync_data()
+            .and_then(|()| self.filelist.sync_data())
+            .map_err(|e| Error::io("write", &self.sigtar_path, e))?;
         cx.monitor.count(Counter::Volumes, 1);
         cx.monitor.count(Counter::StoredBytes, sealed.bytes);
-        self.journal.commit(&Checkpoint {
+        let checkpoint = Checkpoint {
             volume: number,
             volume_bytes: sealed.bytes,
-            end_path: base64::engine::general_purpose::STANDARD.encode(end_path.as_bytes()),
-            end_block,
+            end_block: end.block,
             end_is_dir: volume.end_is_dir,
+            in_delta: volume.in_delta,
             cut_file: volume.cut_file,
-            manifest_bytes: self.manifest_bytes,
             sigtar_bytes: volume.sigtar_bytes,
             filelist_bytes: volume.filelist_bytes,
             filelist_lines: volume.filelist_lines,
             stats: volume.stats,
-        })
+            ..Checkpoint::default()
+        };
+        self.journal
+            .commit(&checkpoint.ending_at(&end.path).with_manifest(&lines))?;
+        self.manifest.add(number, lines, volume.in_delta)
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct ResumePoint {
     pub path: PathIndex,
     /// Its last block there, if it goes on.
     pub block: Option<u32>,
+    /// What the file was then, if it goes on.
+    pub stamp: Option<FileStamp>,
 }
 
 /// A volume on its way to the target, with the state to note once it is there.
@@ -36,6 +38,7 @@ pub(super) struct SealedVolume {
     pub sealed: Sealed,
     pub info: VolumeInfo,
     pub end_is_dir: bool,
+    pub in_delta: bool,
     pub cut_file: Option<FileStamp>,
     pub sigtar_bytes: u64,
     pub filelist_bytes: u64,
@@ -52,7 +55,7 @@ pub(crate) struct PartFile {
 }
 
 impl PartFile {
-    /// Goes on writing `file` at its end.
+    /// Goes on writing `file` at its end, behind `bytes` bytes.
     pub fn new(file: File, path: PathBuf, bytes: u64) -> Self {
         Self {
             out: BufWriter::with_capacity(256 * 1024, file),
@@ -94,6 +97,8 @@ pub(crate) struct Packer {
     volume: Option<Volume>,
     /// Whether the last entry added is a directory.
     in_dir: bool,
+    /// Whether the last member added is a part of a delta that goes on.
+    in_delta: bool,
     next_number: u32,
     resume: Option<ResumePoint>,
     member: Vec<u8>,
@@ -123,6 +128,7 @@ impl Packer {
             spool,
             volume: None,
             in_dir: false,
+            in_delta: false,
             next_number,
             resume,
             member: Vec::new(),
@@ -163,6 +169,7 @@ impl Packer {
         if let Some(ResumePoint {
             path,
             block: Some(_),
+            ..
         }) = &self.resume
         {
             return Err(Error::new(
@@ -259,7 +266,16 @@ impl Packer {
             Some(ResumePoint {
                 path,
                 block: Some(block),
-            }) if path == head.entry.path => block,
+                stamp,
+            }) if path == head.entry.path => {
+                if stamp.is_some_and(|stamp| stamp != head.stamp) {
+                    let text = format!("{path} changed since the interrupted run");
+                    return Err(
+                        Error::new(ErrorKind::Source, text).with_hint("run the backup again")
+                    );
+                }
+                block
+            }
             _ => 0,
         };
         let mut number = 0;
@@ -301,7 +317,9 @@ impl Packer {
     ) -> Result<()> {
         difftar::append_block(&mut self.member, head.diff, &head.entry, number, block);
         let cut = (number > 1).then_some(head.stamp);
-        self.add_member(&head.entry.path, (!last).then_some(number), cut, out)
+        self.add_member(&head.entry.path, (!last).then_some(number), cut, out)?;
+        self.in_delta = head.diff == DiffKind::Diff && !last;
+        Ok(())
     }
 
     /// Puts `self.member` into the volume, or into a new one if that is full. `cut` is the file that would be cut
@@ -322,6 +340,7 @@ impl Packer {
         };
         volume.add(&self.member, path, block)?;
         self.in_dir = false;
+        self.in_delta = false;
         self.member.clear();
         Ok(())
     }
@@ -350,6 +369,7 @@ impl Packer {
             sealed,
             info,
             end_is_dir: self.in_dir,
+            in_delta: self.in_delta,
             cut_file,
             sigtar_bytes: self.parts.sigtar.bytes,
             filelist_bytes: self.parts.filelist.bytes,

@@ -1,6 +1,7 @@
 //! Nothing that a real duplicity takes is unknown here, and what is wrong ends with the same code.
 
 use super::Bench;
+use crate::differential::Oracle;
 use crate::support::programs::Program;
 use std::collections::BTreeSet;
 
@@ -78,6 +79,58 @@ fn no_option_of_a_real_duplicity_is_unknown() {
     assert!(help.out.contains("--path-to-restore") && help.out.contains("collection-status=st"));
 }
 
+/// Options of duplicity that its own help does not show, nor ours.
+const HIDDEN: [&str; 4] = ["current-time", "fail-on-volume", "skip-volume", "pydevd"];
+
+#[test]
+fn help_and_manual_list_every_option_of_the_parsers() {
+    let bench = Bench::new("parsers");
+    let text = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dupr"));
+        let output = command.args(words).output().expect("dupr");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let help = bench
+        .call(Program::Dupr, "cache", &["--help"], "", &[])
+        .expect("dupr")
+        .out;
+    let manual = text(&["man", "duplicity"]).replace("\\-", "-");
+    for oracle in [Oracle::start(), Oracle::start_old()] {
+        let Some(mut oracle) = oracle else { continue };
+        let options = oracle.ask(&serde_json::json!({"ask": "options"}));
+        let options = options.as_array().expect("a list");
+        assert!(options.len() > 100, "{options:?}");
+        for option in options {
+            let name = option[0].as_str().expect("a name");
+            let values = match option[1].as_u64().expect("a number") {
+                0 => "",
+                1 => " VALUE",
+                _ => " FROM TO",
+            };
+            if HIDDEN.contains(&name) {
+                assert!(!help.contains(&format!("--{name}")), "{name}");
+                continue;
+            }
+            // A flag in one version, with a value in another.
+            let values = if name == "imap-full-address" {
+                " [VALUE]"
+            } else {
+                values
+            };
+            let listed = help.lines().any(|line| {
+                let head = line.trim_start().split("  ").next().unwrap_or_default();
+                let head = head.split_once(", ").map_or(head, |(_, long)| long);
+                head == format!("--{name}{values}")
+            });
+            assert!(listed, "--{name}{values} is not in the help");
+            assert!(
+                manual.contains(&format!("--{name}{values}\\fR")),
+                "--{name} is not in the manual"
+            );
+        }
+    }
+}
+
 #[test]
 fn version_is_what_wrappers_read() {
     let bench = Bench::new("version");
@@ -112,7 +165,6 @@ fn what_has_no_effect_says_so_once_and_does_no_harm() {
         (&["--encrypt-secret-keyring", "/k"], "GNUPGHOME"),
         (&["--asynchronous-upload"], "--concurrency"),
         (&["--par2-redundancy", "20"], "par2"),
-        (&["--fail-on-volume", "1"], "tests"),
         (&["--imap-full-address", "me@host"], "imap"),
         (
             &["--exclude-globbing-filelist", "/dev/null"],

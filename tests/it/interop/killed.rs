@@ -87,7 +87,7 @@ fn kill(
     command
         .args(&line[1..])
         .current_dir(site.scratch.path())
-        .with_env(site.env());
+        .with_env(&site.env);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -8,6 +8,8 @@
 //! takes part (`dupr 3.2.1 0.8.22`).
 
 mod killed;
+mod profiles;
+mod resumed;
 mod site;
 
 use crate::support::keyring::Keyring;
@@ -22,7 +24,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Schedules of turns in an ordinary run.
-const TURNS: u64 = 60;
+const TURNS: u64 = 30;
+/// Schedules in which dupr goes by a profile, too.
+const PROFILES: u64 = 10;
 /// Schedules with a killed run.
 const KILLED: u64 = 16;
 
@@ -83,6 +87,15 @@ fn finish(
     }
 }
 
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|v| v.parse().ok())
+}
+
+/// How many schedules of a kind run, if `usual` is how many there are in an ordinary run.
+fn schedules(usual: u64) -> u64 {
+    number("DUPR_INTEROP_SCHEDULES").unwrap_or(usual)
+}
+
 /// Runs many schedules on all cores.
 fn run_all(
     count: u64,
@@ -106,14 +119,13 @@ fn run_all(
         programs::skipped("interop", "fewer than two programs take part");
         return;
     }
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse().ok());
     let first = match std::env::var("DUPR_SEED").as_deref() {
         Ok("random") => std::time::SystemTime::UNIX_EPOCH
             .elapsed()
             .map_or(1, |d| d.as_nanos() as u64 % 1_000_000_000),
         _ => number("DUPR_SEED").unwrap_or(1),
     };
-    let last = first + number("DUPR_INTEROP_SCHEDULES").unwrap_or(count);
+    let last = first + schedules(count);
     println!("interop: seeds {first} to {}, {programs:?}", last - 1);
     let next = AtomicU64::new(first);
     let failures = Mutex::new(Vec::new());
@@ -157,6 +169,11 @@ fn run_all(
 #[test]
 fn dupr_and_duplicity_continue_and_restore_each_others_chains() {
     run_all(TURNS, turns);
+}
+
+#[test]
+fn profiles_and_command_lines_continue_one_chain() {
+    run_all(PROFILES, profiles::profiles);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use rand::seq::IndexedRandom;
 /// Time of the first set of every schedule.
 pub const FIRST: u64 = 1_700_000_000;
 
+/// Times from here on are not given to programs: they are those of the clock.
+pub const NOW: u64 = 1_750_000_000;
+
 /// How sets are sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -58,13 +61,18 @@ impl Mode {
 pub struct Site<'a> {
     /// Everything lies in here: `src`, `target`, archive dirs, `restored`.
     pub scratch: Scratch,
-    env: Vec<(String, String)>,
-    keyring: &'a Keyring,
+    /// What programs are told by their environment.
+    pub env: Vec<(String, String)>,
+    /// The keys programs use.
+    pub keyring: &'a Keyring,
     /// Who takes part.
     pub programs: &'a [Program],
-    mode: Mode,
+    /// How sets are sealed.
+    pub mode: Mode,
     /// Size of volumes in MiB; duplicity's own if not set.
     pub volume_size: Option<u32>,
+    /// The source, as programs are told.
+    pub source: String,
     /// Whether all programs keep their local copies in one archive dir.
     pub shared: bool,
     /// What was done, a line each.
@@ -100,6 +108,7 @@ impl<'a> Site<'a> {
             programs,
             mode,
             volume_size: None,
+            source: "src".into(),
             shared: false,
             story: Vec::new(),
             compared: 0,
@@ -116,12 +125,15 @@ impl<'a> Site<'a> {
     /// Words of a backup, the action first.
     pub fn backup_words(&self, full: bool, time: u64) -> Vec<String> {
         let mut words = vec![if full { "full" } else { "incremental" }.to_string()];
-        words.extend(["--current-time".into(), time.to_string()]);
+        // Those who go by the clock are told nothing.
+        if time < NOW {
+            words.extend(["--current-time".into(), time.to_string()]);
+        }
         if let Some(size) = self.volume_size {
             words.extend(["--volsize".into(), size.to_string()]);
         }
         words.extend(self.mode.options(self.keyring));
-        words.extend(["src".into(), self.target()]);
+        words.extend([self.source.clone(), self.target()]);
         words
     }
 
@@ -176,7 +188,7 @@ impl<'a> Site<'a> {
     pub fn verify(&mut self, reader: Program) -> Result<(), String> {
         let mut words = vec!["verify".to_string(), "--compare-data".into()];
         words.extend(self.reading());
-        words.extend([self.target(), "src".into()]);
+        words.extend([self.target(), self.source.clone()]);
         let cache = self.cache(reader);
         self.call(reader, &cache, words).map(|_| ())
     }
@@ -221,6 +233,26 @@ impl<'a> Site<'a> {
             .collect()
     }
 
+    /// Time of the newest set whose manifest is at the target.
+    pub fn newest_set(&self) -> Option<u64> {
+        let names = std::fs::read_dir(self.scratch.join("target")).ok()?;
+        let time = |name: String| {
+            let stamp = name.get(..name.find(".manifest")?)?;
+            let stamp = stamp.get(stamp.len().checked_sub(16)?..)?;
+            let time = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", stamp).ok()?;
+            let at = time
+                .to_datetime()
+                .ok()?
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .ok()?;
+            u64::try_from(at.timestamp().as_second()).ok()
+        };
+        let names = names
+            .flatten()
+            .filter_map(|e| e.file_name().into_string().ok());
+        names.filter_map(time).max()
+    }
+
     /// Archive dir of a program.
     pub fn cache(&self, program: Program) -> String {
         if self.shared {
@@ -243,11 +275,6 @@ impl<'a> Site<'a> {
         line.extend(["--archive-dir".into(), cache, "--name".into(), "x".into()]);
         line.extend_from_slice(&words[1..]);
         line
-    }
-
-    /// What programs are told by their environment.
-    pub fn env(&self) -> &[(String, String)] {
-        &self.env
     }
 
     fn call(

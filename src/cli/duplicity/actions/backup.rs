@@ -32,7 +32,14 @@ impl Session<'_> {
         let begun = Instant::now();
         let collection = self.scan()?;
         let cx = &self.after(&collection);
-        let mode = self.mode(&collection)?;
+        let dry = args.has("dry-run");
+        let left = self.engine.partial()?.filter(|p| p.resumable);
+        // COMPAT(dup all): a half-done set is gone on with before anything is decided about a new one.
+        let resumes = left.is_some() && args.action != Action::Full && !dry;
+        let mode = match resumes {
+            true => Mode::Incremental,
+            false => self.mode(&collection)?,
+        };
         let options = self.backup_options(mode, from)?;
         let fail = |e: Error| match e.kind() {
             ErrorKind::NoBackup => Fault {
@@ -46,13 +53,15 @@ impl Session<'_> {
             let every = args.number("progress-rate")?.unwrap_or(3);
             self.log.show_progress(Duration::from_secs(every));
         }
-        let dry = args.has("dry-run");
-        let preview = match dry || progress || (skip && mode == Mode::Incremental) {
-            true => Some(
-                self.engine
-                    .preview(&source, &options, &self.quiet(dry, cx.now))
-                    .map_err(fail)?,
-            ),
+        let preview = match dry || progress || (skip && mode == Mode::Incremental && !resumes) {
+            true => match self
+                .engine
+                .preview(&source, &options, &self.quiet(dry, cx.now))
+            {
+                // It only tells how much there is to do, and knows nothing of what is half-done.
+                Err(_) if resumes => None,
+                preview => Some(preview.map_err(fail)?),
+            },
             false => None,
         };
         if let Some(preview) = &preview {
@@ -63,7 +72,7 @@ impl Session<'_> {
             );
         }
         let unchanged = |p: &Preview| !p.full && p.stats.delta_entries == 0;
-        let skipped = skip && preview.as_ref().is_some_and(unchanged);
+        let skipped = skip && !resumes && preview.as_ref().is_some_and(unchanged);
         if skipped {
             self.log.notice("Nothing has changed: no set is made.");
         }

@@ -165,7 +165,7 @@ pub const TABLE: &[Flag] = &[
     row(Encryption, "gpg-binary", V, Honored),
     row(Encryption, "gpg-options", V, Honored),
     row(Encryption, "use-agent", F, Honored),
-    row(Encryption, "use-gpgsm", F, Refused("is not built: use OpenPGP keys")),
+    row(Encryption, "use-gpgsm", F, Refused("is not built: S/MIME files (.p7m) are neither written nor read; use OpenPGP keys")),
 
     row(Selection, "include", V, Honored),
     row(Selection, "exclude", V, Honored),
@@ -231,7 +231,7 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "ssl-cacert-file", V, Honored),
     row(Storage, "ssl-cacert-path", V, TLS),
     row(Storage, "ssl-no-check-certificate", F, Refused("is not built: certificates are always checked; add yours to the system's store")),
-    row(Storage, "webdav-headers", V, Ignored("has no effect: headers of webdav:// cannot be set")),
+    row(Storage, "webdav-headers", V, Ignored("has no effect: headers of one's own cannot be added")),
     row(Storage, "imap-full-address", Either, Ignored("is for imap://, which is not built")),
     row(Storage, "imap-mailbox", V, Ignored("is for imap://, which is not built")),
     par2("par2-options"),
@@ -250,7 +250,7 @@ pub const TABLE: &[Flag] = &[
     swift("swift-storage-policy"),
 
     row(Hidden, "current-time", V, Honored),
-    row(Hidden, "fail-on-volume", V, TESTS),
-    row(Hidden, "skip-volume", V, TESTS),
+    row(Hidden, "fail-on-volume", V, Honored),
+    row(Hidden, "skip-volume", V, Honored),
     row(Hidden, "pydevd", F, TESTS),
 ];
