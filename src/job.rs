@@ -1,5 +1,7 @@
 //! One execution of a batch for a profile: lock, observe, plan, run, record, report. The whole program on one page.
 
+pub mod group;
+
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Level, Monitor};

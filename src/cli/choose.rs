@@ -4,7 +4,7 @@ use super::args::RESERVED;
 use super::world::World;
 use crate::profile::error::{Errors, nearest};
 use crate::profile::lookup::{self, Found};
-use std::collections::BTreeMap;
+use crate::profile::{Group, Groups, Surroundings};
 use std::path::PathBuf;
 
 /// Groups inside groups deeper than this are a mistake.
@@ -16,73 +16,169 @@ const MAX_DEPTH: usize = 8;
 /// A name that is none, with the nearest profile or tool; a glob that matches nothing.
 pub fn profiles(word: &str, dirs: &[PathBuf]) -> Result<Vec<Found>, Errors> {
     let mut chosen: Vec<Found> = Vec::new();
-    choose(word, dirs, &groups(dirs)?, MAX_DEPTH, &mut chosen)?;
+    let search = Search {
+        dirs,
+        groups: &Groups::read(dirs)?,
+        as_names: true,
+    };
+    search.choose(word, MAX_DEPTH, &mut chosen)?;
+    some(word, &chosen)?;
+    Ok(chosen)
+}
+
+/// What is run together: the profiles of a group that is more than their names, or profiles without one.
+#[derive(Debug)]
+pub struct Unit {
+    /// The group.
+    pub group: Option<Group>,
+    /// Its profiles, in order; none that an earlier unit has.
+    pub profiles: Vec<Found>,
+}
+
+/// What is meant by `word`, in order, for running it.
+///
+/// # Errors
+/// As [`profiles`], and all that is wrong with a group.
+pub fn units(word: &str, around: &Surroundings) -> Result<Vec<Unit>, Errors> {
+    let dirs = around.config_dirs.as_slice();
+    let groups = Groups::read(dirs)?;
+    let search = Search {
+        dirs,
+        groups: &groups,
+        as_names: false,
+    };
+    let (mut units, mut taken): (Vec<Unit>, Vec<Found>) = (Vec::new(), Vec::new());
+    for part in parts(word) {
+        let before = taken.len();
+        let group = match search.group(part) {
+            Some(name) => groups.group(name, around).transpose()?,
+            None => None,
+        };
+        match &group {
+            Some(group) => {
+                for member in &group.members {
+                    search.choose(member, MAX_DEPTH, &mut taken)?;
+                }
+                some(part, taken.get(before..).unwrap_or_default())?;
+            }
+            None => search.choose(part, MAX_DEPTH, &mut taken)?,
+        }
+        let profiles = taken.get(before..).unwrap_or_default().to_vec();
+        match units.last_mut() {
+            Some(last) if group.is_none() && last.group.is_none() => last.profiles.extend(profiles),
+            _ => units.push(Unit { group, profiles }),
+        }
+    }
+    some(word, &taken)?;
+    Ok(units)
+}
+
+/// The name of the group that `word` is, if it is one that runs as one.
+pub fn group<'a>(word: &'a str, dirs: &[PathBuf]) -> Option<&'a str> {
+    let groups = Groups::read(dirs).ok()?;
+    let search = Search {
+        dirs,
+        groups: &groups,
+        as_names: false,
+    };
+    search.group(word)
+}
+
+fn some(word: &str, chosen: &[Found]) -> Result<(), Errors> {
     if chosen.is_empty() {
         return Err(Errors::single(
             format!("{word:?} means no profile"),
             Some("`dupr profiles` lists them".to_owned()),
         ));
     }
-    Ok(chosen)
+    Ok(())
 }
 
-fn choose(
-    word: &str,
-    dirs: &[PathBuf],
-    groups: &BTreeMap<String, Vec<String>>,
-    depth: usize,
-    chosen: &mut Vec<Found>,
-) -> Result<(), Errors> {
-    let mut add = |found: Found| {
-        if chosen.iter().all(|c| c.path != found.path) {
-            chosen.push(found);
-        }
-    };
+/// The words of a list with commas; a file with a comma in its name is none.
+fn parts(word: &str) -> Vec<&str> {
     if word.contains(',') && !std::path::Path::new(word).exists() {
-        for part in word.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            choose(part, dirs, groups, depth, chosen)?;
-        }
-        return Ok(());
-    }
-    if lookup::is_path(word) {
-        add(lookup::find(word, dirs)?);
-        return Ok(());
-    }
-    if word == "all" || word.contains(['*', '?']) {
-        let pattern = if word == "all" { "*" } else { word };
-        let matching: Vec<Found> = lookup::list(dirs)
-            .into_iter()
-            .filter(|f| glob(pattern, &f.name))
+        return word
+            .split(',')
+            .map(str::trim)
+            .filter(|p| !p.is_empty())
             .collect();
-        if matching.is_empty() {
-            let places: Vec<String> = dirs.iter().map(|d| d.display().to_string()).collect();
-            let help = format!(
-                "looked in {}; `dupr init` makes a first one",
-                places.join(", ")
-            );
-            return Err(Errors::single(
-                format!("no profile matches {word}"),
-                Some(help),
-            ));
-        }
-        matching.into_iter().for_each(add);
-        return Ok(());
     }
-    match lookup::find(word, dirs) {
-        Ok(found) => {
-            add(found);
-            Ok(())
-        }
-        Err(errors) => match groups.get(word) {
-            Some(_) if depth == 0 => Err(Errors::single(
-                format!("the groups in groups.toml around {word:?} go in circles"),
-                None,
-            )),
-            Some(members) => members
+    vec![word]
+}
+
+/// Where is looked.
+struct Search<'a> {
+    dirs: &'a [PathBuf],
+    groups: &'a Groups,
+    /// Whether a group that runs as one may stand for the names of its members.
+    as_names: bool,
+}
+
+impl Search<'_> {
+    /// `word`, if it is a group that runs as one. A profile of that name comes first.
+    fn group<'a>(&self, word: &'a str) -> Option<&'a str> {
+        let is_group = !lookup::is_path(word)
+            && self.groups.is_rich(word)
+            && lookup::find(word, self.dirs).is_err();
+        is_group.then_some(word)
+    }
+
+    fn choose(&self, word: &str, depth: usize, chosen: &mut Vec<Found>) -> Result<(), Errors> {
+        let dirs = self.dirs;
+        let add = |found: Found, chosen: &mut Vec<Found>| {
+            if chosen.iter().all(|c| c.path != found.path) {
+                chosen.push(found);
+            }
+        };
+        if let several @ ([] | [_, _, ..]) = parts(word).as_slice() {
+            return several
                 .iter()
-                .try_for_each(|m| choose(m, dirs, groups, depth - 1, chosen)),
-            None => Err(with_tools(word, errors)),
-        },
+                .try_for_each(|part| self.choose(part, depth, chosen));
+        }
+        if lookup::is_path(word) {
+            add(lookup::find(word, dirs)?, chosen);
+            return Ok(());
+        }
+        if word == "all" || word.contains(['*', '?']) {
+            let pattern = if word == "all" { "*" } else { word };
+            let matching: Vec<Found> = lookup::list(dirs)
+                .into_iter()
+                .filter(|f| glob(pattern, &f.name))
+                .collect();
+            if matching.is_empty() {
+                let places: Vec<String> = dirs.iter().map(|d| d.display().to_string()).collect();
+                let help = format!(
+                    "looked in {}; `dupr init` makes a first one",
+                    places.join(", ")
+                );
+                return Err(Errors::single(
+                    format!("no profile matches {word}"),
+                    Some(help),
+                ));
+            }
+            matching.into_iter().for_each(|found| add(found, chosen));
+            return Ok(());
+        }
+        match lookup::find(word, dirs) {
+            Ok(found) => {
+                add(found, chosen);
+                Ok(())
+            }
+            Err(errors) => match self.groups.members(word) {
+                Some(_) if depth == 0 => Err(Errors::single(
+                    format!("the groups in groups.toml around {word:?} go in circles"),
+                    None,
+                )),
+                Some(_) if !self.as_names && self.groups.is_rich(word) => Err(Errors::single(
+                    format!("the group {word} runs as one and cannot be part of another"),
+                    Some("call it by itself, or make a plain list of its profiles".to_owned()),
+                )),
+                Some(members) => members
+                    .iter()
+                    .try_for_each(|m| self.choose(m, depth - 1, chosen)),
+                None => Err(with_tools(word, errors)),
+            },
+        }
     }
 }
 
@@ -105,28 +201,6 @@ fn with_tools(word: &str, mut errors: Errors) -> Errors {
         problem.help = Some(format!("did you mean {tool}?"));
     }
     errors
-}
-
-/// Groups of all `groups.toml`: `web = ["www", "db-*"]`. The first file that names a group wins.
-fn groups(dirs: &[PathBuf]) -> Result<BTreeMap<String, Vec<String>>, Errors> {
-    let mut all = BTreeMap::new();
-    for dir in dirs {
-        let path = dir.join("groups.toml");
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            continue;
-        };
-        let file: BTreeMap<String, Vec<String>> = toml::from_str(&text).map_err(|e| {
-            let help = "a group is a list of names: web = [\"www\", \"db-*\"]".to_owned();
-            Errors::single(
-                format!("cannot use {}: {}", path.display(), e.message()),
-                Some(help),
-            )
-        })?;
-        for (name, members) in file {
-            all.entry(name).or_insert(members);
-        }
-    }
-    Ok(all)
 }
 
 /// `*` for any characters, `?` for one.
@@ -193,6 +267,36 @@ mod tests {
         assert_eq!(names("all", &dirs), ["db-a", "db-b", "home", "www"]);
         assert_eq!(names("web", &dirs), ["www", "db-a", "db-b"]);
         assert_eq!(names("more", &dirs), ["www", "db-a", "db-b", "home"]);
+    }
+
+    #[test]
+    fn a_group_that_runs_as_one_is_a_unit() {
+        let (root, dirs) = place();
+        let text = "web = [\"www\", \"db-*\"]\nboth = [\"web\", \"night\"]\n[night]\nprofiles = [\"home\", \"web\"]\nparallel = 2\n";
+        std::fs::write(root.path().join("groups.toml"), text).unwrap();
+        let around = Surroundings {
+            config_dirs: dirs.clone(),
+            ..Surroundings::default()
+        };
+        let units = units("db-b,night,home,www", &around).unwrap();
+        let shown: Vec<(Option<&str>, Vec<&str>)> = units
+            .iter()
+            .map(|u| {
+                let names = u.profiles.iter().map(|f| f.name.as_str()).collect();
+                (u.group.as_ref().map(|g| g.name.as_str()), names)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (None, vec!["db-b"]),
+                (Some("night"), vec!["home", "www", "db-a"]),
+                (None, vec![])
+            ]
+        );
+        let error = super::units("both", &around).unwrap_err().to_string();
+        assert!(error.contains("night runs as one"), "{error}");
+        assert_eq!(names("both", &dirs), ["www", "db-a", "db-b", "home"]);
     }
 
     #[test]

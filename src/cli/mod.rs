@@ -6,6 +6,7 @@ pub mod choose;
 pub mod complain;
 pub mod duplicity;
 pub mod exit;
+pub mod jobs;
 pub mod order;
 pub mod run;
 pub mod scheduled;

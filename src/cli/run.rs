@@ -1,34 +1,21 @@
 //! `dupr PROFILE BATCH`: every profile is loaded and its batch parsed before the first one runs.
 
 use super::args::{BatchWords, Common};
-use super::scheduled::{self, Permission};
 use super::session::{CLOCK, Session};
-use super::ui::products::{Collected, Lines};
-use super::ui::{out, summary};
-use super::{choose, complain, exit};
-use crate::engine::error::{Error, ErrorKind, Result};
+use super::ui::out;
+use super::{choose, complain, exit, jobs};
+use crate::engine::error::{Error, ErrorKind};
 use crate::engine::time::Timestamp;
-use crate::job::{self, Ended, JobContext};
-use crate::plan::batch::{Batch, BatchOptions, Command};
-use crate::plan::{Action, Item, Node, Plan, planner, render};
-use crate::profile::Loaded;
+use crate::plan::batch::{Batch, BatchOptions};
+use crate::plan::planner;
 use crate::profile::error::Errors;
-use crate::profile::{Once, Profile};
-use crate::run::Log;
-use crate::run::open::Surroundings;
-use crate::run::outcome::{Outcome, Verdict};
-use serde_json::json;
-use std::collections::BTreeMap;
+use crate::profile::{Group, Loaded, Once, Profile};
 use std::ffi::OsString;
-use std::time::Duration;
-
-/// Version of the JSON document of runs.
-const SCHEMA: u32 = 1;
 
 /// Runs or plans a batch for every profile meant, and returns the exit code.
 pub fn run(words: &BatchWords, session: &Session) -> u8 {
-    let jobs = match prepare(words, session) {
-        Ok(jobs) => jobs,
+    let units = match prepare(words, session) {
+        Ok(units) => units,
         Err(complaint) => {
             return usage(&complaint, session);
         }
@@ -36,72 +23,31 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
     if let Err(e) = session.watch_signals() {
         return complain::error(&e, session);
     }
-    let log_file = match session.log_file() {
-        Ok(file) => file,
-        Err(e) => return failed(&e),
-    };
-    let monitor = session.monitor();
-    let log = Log::new(&*monitor, CLOCK, log_file, session.log_format());
-    let secret = |reference: &crate::profile::SecretRef| session.secret(reference);
-    let around = Surroundings {
-        environment: &session.environment,
-        program: session.program.as_deref(),
-        cancel: &session.cancel,
-        threads: session.world.threads,
-        host: &session.world.host,
-        zone: &session.zone,
-        secret: &secret,
-    };
-    let cx = JobContext {
-        around: &around,
-        log: &log,
-        clock: CLOCK,
-        state_dir: &session.world.state_dir,
-        lock_wait: session.common.no_lock_wait.then_some(Duration::ZERO),
-        code: &exit::of_outcome,
-        scheduled: session.common.scheduled,
-    };
+    if let Err(e) = session.log_file() {
+        return failed(&e);
+    }
     if session.common.plan {
-        plans(&jobs, session, &cx)
+        jobs::plans(&units, session)
     } else {
-        runs(jobs, session, &cx)
-    }
-}
-
-/// Whether a job that a schedule started goes on; otherwise tells why not.
-///
-/// # Errors
-/// The exit code of what keeps it from being known.
-fn permitted(
-    job: &Job,
-    permissions: &mut BTreeMap<String, Permission>,
-    session: &Session,
-) -> std::result::Result<(), u8> {
-    if !session.common.scheduled {
-        return Ok(());
-    }
-    // The targets of a profile share one permission.
-    let name = &job.profile.name;
-    if !permissions.contains_key(name) {
-        let permission = scheduled::permission(&job.profile, &job.batch.text, session)
-            .map_err(|e| failed(&e.within(format!("cannot start {name}"))))?;
-        if let (Permission::Denied(_, why), false) = (&permission, session.common.quiet) {
-            out::complaint(&format!("{name}: {why}"));
-        }
-        permissions.insert(name.clone(), permission);
-    }
-    match permissions.get(name) {
-        Some(Permission::Denied(code, _)) => Err(*code),
-        _ => Ok(()),
+        jobs::runs(&units, session)
     }
 }
 
 /// A profile and the batch it is to do.
+#[derive(Clone)]
 pub struct Job {
     /// The profile, with one target.
     pub profile: Profile,
-    /// What is to be done.
+    /// What it is to do.
     pub batch: Batch,
+}
+
+/// Jobs that are run together.
+pub struct Unit {
+    /// The group they belong to.
+    pub group: Option<Group>,
+    /// The jobs, in order.
+    pub jobs: Vec<Job>,
 }
 
 /// Why nothing is done.
@@ -157,25 +103,31 @@ pub fn failed(error: &Error) -> u8 {
 ///
 /// # Errors
 /// What is wrong with the first profile or batch that cannot be used.
-pub fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Job>, Complaint> {
+pub fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec<Unit>, Complaint> {
     let around = session.surroundings();
-    let found =
-        choose::profiles(&words.profile, &around.config_dirs).map_err(Complaint::Profile)?;
-    let mut jobs = Vec::new();
-    for found in &found {
-        let path = found.path.to_string_lossy();
-        let loaded =
-            Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
-        let mut profile = loaded.check(&around).map_err(Complaint::Profile)?;
-        profile.name.clone_from(&found.name);
-        profile.backup.once = once(&session.common);
-        let batch = parse(words, &profile, &session.common)?;
-        jobs.extend(profile.per_target().into_iter().map(|profile| Job {
-            profile,
-            batch: batch.clone(),
-        }));
+    let meant = choose::units(&words.profile, &around).map_err(Complaint::Profile)?;
+    let mut units = Vec::new();
+    for choose::Unit { group, profiles } in meant {
+        let mut jobs = Vec::new();
+        for found in &profiles {
+            let path = found.path.to_string_lossy();
+            let loaded =
+                Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
+            let mut profile = loaded.check(&around).map_err(Complaint::Profile)?;
+            profile.name.clone_from(&found.name);
+            profile.backup.once = once(&session.common);
+            let batch = parse(words, &profile, &session.common)?;
+            if let Some(group) = &group {
+                profile.reports = group.reports_of(&profile.reports);
+            }
+            jobs.extend(profile.per_target().into_iter().map(|profile| Job {
+                profile,
+                batch: batch.clone(),
+            }));
+        }
+        units.push(Unit { group, jobs });
     }
-    Ok(jobs)
+    Ok(units)
 }
 
 fn once(common: &Common) -> Once {
@@ -234,124 +186,6 @@ fn utf8(word: &OsString) -> std::result::Result<String, Complaint> {
             help: None,
             marked: None,
         })
-}
-
-fn plans(jobs: &[Job], session: &Session, cx: &JobContext<'_>) -> u8 {
-    let mut code = exit::DONE;
-    let mut documents = Vec::new();
-    let mut errors = Vec::new();
-    for job in jobs {
-        match job::plan(&job.profile, &job.batch, cx) {
-            Ok(plan) if session.common.json => documents.push(json!(plan)),
-            Ok(plan) => out::text(&render::text(&plan, session.common.verbose > 0)),
-            Err(e) => {
-                let e = e.within(format!("cannot plan for {}", job.profile.name));
-                errors.push(e.to_string());
-                let this = failed(&e);
-                code = if code == exit::DONE { this } else { code };
-            }
-        }
-    }
-    if session.common.json {
-        out::json(&json!({"schema": SCHEMA, "code": code, "plans": documents, "errors": errors}));
-    }
-    code
-}
-
-fn runs(jobs: Vec<Job>, session: &Session, cx: &JobContext<'_>) -> u8 {
-    let mut documents = Vec::new();
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut permissions = BTreeMap::new();
-    let mut not_begun = exit::DONE;
-    for mut job in jobs {
-        if session.cancel.is_requested() {
-            break;
-        }
-        if let Err(code) = permitted(&job, &mut permissions, session) {
-            not_begun = if not_begun == exit::DONE {
-                code
-            } else {
-                not_begun
-            };
-            continue;
-        }
-        let Ended { outcome, troubles } = if session.common.json {
-            let mut collected = Collected::default();
-            let ended = job::execute(&job.profile, &job.batch, &mut collected, cx);
-            documents.push(json!({"outcome": ended.outcome, "products": collected.0, "troubles": ended.troubles}));
-            ended
-        } else {
-            match confirm(&mut job, session, cx) {
-                Ok(()) => {}
-                Err(e) => out::complaint(&format!("cannot show what would be removed: {e}")),
-            }
-            job::execute(&job.profile, &job.batch, &mut Lines, cx)
-        };
-        if !session.common.json {
-            show(&job, &outcome, &troubles, session);
-        }
-        outcomes.push(outcome);
-    }
-    let code = match exit::of_outcomes(&outcomes) {
-        exit::DONE => not_begun,
-        code => code,
-    };
-    if session.common.json {
-        out::json(&json!({"schema": SCHEMA, "code": code, "runs": documents}));
-    }
-    code
-}
-
-/// Prints the summary: always if something is wrong, otherwise unless it is to be quiet or only looked at things.
-fn show(job: &Job, outcome: &Outcome, troubles: &[String], session: &Session) {
-    let well = outcome.verdict == Verdict::Success && troubles.is_empty();
-    let looks = job.batch.commands().iter().all(|c| c.only_looks());
-    if well && (looks || session.common.quiet) {
-        return;
-    }
-    // cron would mail it every hour; history has it.
-    if session.common.scheduled && session.common.quiet && outcome.verdict == Verdict::Deferred {
-        return;
-    }
-    let lines = summary::summary(outcome, troubles);
-    if well {
-        lines.iter().for_each(|l| out::line(l));
-    } else {
-        lines.iter().for_each(|l| out::complaint(l));
-    }
-}
-
-/// At a terminal, shows what a batch would delete and asks; the answer decides as `--force` does.
-fn confirm(job: &mut Job, session: &Session, cx: &JobContext<'_>) -> Result<()> {
-    let force = job.batch.options.force || job.profile.retention.force;
-    let removing = |c: &Command| {
-        c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. })
-    };
-    let deletes = job.batch.commands().into_iter().any(removing);
-    if force || !deletes || !session.world.terminal.input || !session.world.terminal.error {
-        return Ok(());
-    }
-    let plan = job::plan(&job.profile, &job.batch, cx)?;
-    if !removes(&plan) {
-        return Ok(());
-    }
-    out::complaint(render::text(&plan, true).trim_end());
-    job.batch.options.force = super::ask::yes("Really remove what is listed?", false)?;
-    Ok(())
-}
-
-fn removes(plan: &Plan) -> bool {
-    fn any(nodes: &[Node]) -> bool {
-        nodes.iter().any(|n| match &n.item {
-            Item::Group(inner) => any(inner),
-            Item::Step(step) => match &step.action {
-                Action::Remove(remove) => !remove.sets.is_empty(),
-                Action::Cleanup { .. } => !step.why.starts_with("nothing"),
-                _ => false,
-            },
-        })
-    }
-    any(&plan.nodes)
 }
 
 /// Loads one profile for a tool.

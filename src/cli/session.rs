@@ -12,10 +12,10 @@ use crate::profile::SecretRef;
 use crate::profile::Surroundings;
 use crate::run::{LogFormat, RunMonitor, open};
 use jiff::tz::TimeZone;
-use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// The clock as everybody below is given it.
 pub const CLOCK: &(dyn Fn() -> crate::engine::time::Timestamp + Sync) = &world::now;
@@ -34,7 +34,7 @@ pub struct Session {
     pub program: Option<PathBuf>,
     /// Zone of the user.
     pub zone: TimeZone,
-    secrets: RefCell<Vec<(SecretRef, Secret)>>,
+    secrets: Mutex<Vec<(SecretRef, Secret)>>,
 }
 
 impl Session {
@@ -46,7 +46,7 @@ impl Session {
             environment: std::env::vars_os().collect(),
             program: std::env::current_exe().ok(),
             zone: TimeZone::system(),
-            secrets: RefCell::default(),
+            secrets: Mutex::default(),
             world,
         }
     }
@@ -104,13 +104,13 @@ impl Session {
     /// # Errors
     /// It is not where the profile says, or nobody is there to be asked.
     pub fn secret(&self, reference: &SecretRef) -> Result<Secret> {
-        if let Some((_, secret)) = self.secrets.borrow().iter().find(|(r, _)| r == reference) {
+        // Held while a person is asked: of two jobs at a time only one does.
+        let mut known = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, secret)) = known.iter().find(|(r, _)| r == reference) {
             return Ok(secret.clone());
         }
         let secret = reference.resolve(&self.world.variables, &|prompt| self.ask_secret(prompt))?;
-        self.secrets
-            .borrow_mut()
-            .push((reference.clone(), secret.clone()));
+        known.push((reference.clone(), secret.clone()));
         Ok(secret)
     }
 
@@ -160,6 +160,14 @@ impl Session {
             return Box::new(Terminal::new(self.loudness(), self.colors(true), live));
         }
         Box::new(Plain::new(self.loudness(), CLOCK))
+    }
+
+    /// Who shows progress beside others that do: lines, each with a name in front.
+    pub fn monitor_of(&self, name: &str) -> Box<dyn RunMonitor> {
+        if self.common.json {
+            return Box::new(crate::engine::monitor::Silent);
+        }
+        Box::new(Plain::named(self.loudness(), CLOCK, name))
     }
 
     /// The log file, opened for appending, readable by its owner only if it is new.

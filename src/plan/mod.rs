@@ -7,6 +7,7 @@ pub mod batch;
 pub mod calendar;
 pub mod decide;
 pub mod error;
+pub mod group;
 pub mod planner;
 pub mod render;
 pub mod retention;
@@ -152,6 +153,13 @@ pub enum Action {
     Find {
         /// A glob of duplicity, or a part of a name.
         pattern: String,
+    },
+    /// Runs the batch for the profiles of a group.
+    Members {
+        /// Their names, in order.
+        profiles: Vec<String>,
+        /// How many run at a time.
+        parallel: u32,
     },
     /// Shows what changed between two sets.
     Diff {

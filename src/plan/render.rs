@@ -266,6 +266,13 @@ fn words(action: &Action) -> (String, String) {
             ("check restore".into(), format!("{files} files"))
         }
         Action::Find { pattern } => ("find".into(), pattern.clone()),
+        Action::Members { profiles, parallel } => {
+            let at_once = match parallel {
+                0 | 1 => String::new(),
+                n => format!(", {n} at a time"),
+            };
+            ("run".into(), format!("{}{at_once}", profiles.join(", ")))
+        }
         Action::Diff { from, to } => (
             "diff".into(),
             format!("{} {}", at(from), at(to)).trim().to_owned(),

@@ -2,6 +2,7 @@
 //! another.
 
 mod around;
+mod group;
 mod mail;
 mod places;
 mod reports;
@@ -44,21 +45,24 @@ impl Loaded {
             problems: self.problems.clone(),
         };
         let profile = checker.profile(&self.file);
-        let mut problems = checker.problems;
+        let problems = checker.problems;
         match profile {
             Some(profile) if problems.is_empty() => Ok(profile),
-            _ => {
-                problems.sort_by_key(|p| {
-                    p.place
-                        .as_ref()
-                        .map_or((usize::MAX, 0), |(s, r)| (*s, r.start))
-                });
-                problems.dedup();
-                Err(Errors {
-                    problems,
-                    sources: self.sources.clone(),
-                })
-            }
+            _ => Err(self.errors(problems)),
+        }
+    }
+
+    /// Problems in the order of the text.
+    fn errors(&self, mut problems: Vec<Problem>) -> Errors {
+        problems.sort_by_key(|p| {
+            p.place
+                .as_ref()
+                .map_or((usize::MAX, 0), |(s, r)| (*s, r.start))
+        });
+        problems.dedup();
+        Errors {
+            problems,
+            sources: self.sources.clone(),
         }
     }
 }

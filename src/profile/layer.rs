@@ -63,15 +63,30 @@ pub(super) fn is_secret(path: &[String]) -> bool {
         .map(String::as_str)
         .filter(|k| k.parse::<usize>().is_err())
         .collect();
-    let dotted = plain.join(".");
-    WHOLE.contains(&dotted.as_str())
-        || dotted == "passphrase"
-        || (plain.len() == HEADERS.len() + 1 && plain.starts_with(&HEADERS))
+    let fits = |plain: &[&str]| {
+        WHOLE.contains(&plain.join(".").as_str())
+            || plain == ["passphrase"]
+            || (plain.len() == HEADERS.len() + 1 && plain.starts_with(&HEADERS))
+    };
+    // In groups.toml the name of the group comes first.
+    fits(&plain) || plain.get(1..).is_some_and(fits)
 }
 
 impl Layer {
     /// Reads a TOML text. Syntax errors become problems; what could be read all the same is in the layer.
     pub fn parse(
+        name: &str,
+        file: Option<&Path>,
+        text: &str,
+        index: usize,
+    ) -> (Self, SourceText, Vec<Problem>) {
+        let (mut layer, source, problems) = Self::parse_as_written(name, file, text, index);
+        layer.normalize();
+        (layer, source, problems)
+    }
+
+    /// The same in the spelling of the text: for one that is no profile.
+    pub fn parse_as_written(
         name: &str,
         file: Option<&Path>,
         text: &str,
@@ -99,7 +114,6 @@ impl Layer {
                 help: None,
             })
             .collect();
-        layer.normalize();
         let source = SourceText {
             name: name.to_owned(),
             file: file.map(Path::to_owned),

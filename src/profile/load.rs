@@ -6,7 +6,7 @@
 //! here and nowhere else in this room, apart from secrets.
 
 mod extract;
-mod reader;
+pub(super) mod reader;
 
 use super::error::{Errors, Place, Problem, SourceText};
 use super::file::ProfileFile;

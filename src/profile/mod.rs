@@ -10,6 +10,7 @@ pub mod duply;
 pub mod error;
 mod expand;
 pub mod file;
+pub mod group;
 mod layer;
 mod load;
 pub mod lookup;
@@ -23,6 +24,7 @@ pub mod url;
 pub use age::Age;
 pub use check::NOT_AVAILABLE;
 pub use error::Errors;
+pub use group::{Group, Groups};
 pub use load::{BatchJudge, Loaded, Shown, Surroundings};
 pub use mail_server::MailServer;
 pub use reports::{

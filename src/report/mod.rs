@@ -12,7 +12,7 @@ pub mod render;
 pub mod stale;
 
 use crate::engine::monitor::Problem;
-use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
+use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, StepStatus, Verdict};
 use chart::Chart;
 use serde::Serialize;
 
@@ -254,6 +254,9 @@ pub fn elapsed_ms(outcome: &Outcome) -> u64 {
 
 /// What happened, in a few words: the failure, or what was backed up.
 pub fn headline(outcome: &Outcome) -> String {
+    if let Some(text) = of_members(outcome) {
+        return format::safe(&text);
+    }
     let text = match cause::failures(outcome).next() {
         Some((_, failure)) if outcome.verdict != Verdict::Success => {
             cause::headline(failure, &outcome.target)
@@ -265,6 +268,45 @@ pub fn headline(outcome: &Outcome) -> String {
         _ => deeds(outcome),
     };
     format::safe(&text)
+}
+
+/// How the members of a group did; `None` if it is no group's outcome or they were not what failed.
+fn of_members(outcome: &Outcome) -> Option<String> {
+    let members = outcome.steps.iter().filter(|s| s.command == MEMBER_STEP);
+    let members: Vec<&StepOutcome> = members.collect();
+    let failed: Vec<&&StepOutcome> = members
+        .iter()
+        .filter(|s| matches!(s.status, StepStatus::Failed | StepStatus::Interrupted))
+        .collect();
+    let count = format::counted(members.len() as u64, "profile");
+    match failed.first() {
+        Some(first) => {
+            let why = match &first.failure {
+                Some(failure) => cause::headline(failure, &outcome.target),
+                None => first.notes.join("; "),
+            };
+            Some(format!(
+                "{} of {count} failed: {}: {why}",
+                failed.len(),
+                first.title
+            ))
+        }
+        None if members.is_empty() || outcome.verdict >= Verdict::Differences => None,
+        None => {
+            let of = |status| members.iter().filter(|s| s.status == status).count();
+            let words = [
+                (StepStatus::Done, "ok"),
+                (StepStatus::Warning, "with problems"),
+                (StepStatus::Deferred, "put off"),
+                (StepStatus::Skipped, "not begun"),
+            ];
+            let parts = words.into_iter().filter(|(status, _)| of(*status) > 0);
+            let parts: Vec<String> = parts
+                .map(|(status, word)| format!("{} {word}", of(status)))
+                .collect();
+            Some(format!("{count}: {}", parts.join(", ")))
+        }
+    }
 }
 
 /// What a run without failures did.

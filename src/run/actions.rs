@@ -86,6 +86,10 @@ impl Actions for EngineActions<'_> {
                 self.engine.sync(&collection, cx)
             }
             Action::Check(kind) => checks::check(self.engine, self.profile, *kind, done, cx),
+            Action::Members { .. } => Err(Error::new(
+                ErrorKind::Internal,
+                "a profile has no members to run",
+            )),
             Action::Find { pattern } => search::find(self.engine, pattern, *self.products(), cx),
             Action::Diff { from, to } => {
                 search::diff(self.engine, *from, *to, *self.products(), cx)

@@ -7,6 +7,9 @@ use crate::engine::stats::{BackupStats, RestoreStats};
 use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// The command of a step that is the run of a member, in the outcome of a group.
+pub const MEMBER_STEP: &str = "profile";
+
 /// Everything that is known of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -14,6 +14,7 @@ mod documents;
 mod door;
 mod duply;
 mod golden;
+mod groups;
 mod hooks;
 mod hostile;
 mod interop;

@@ -6,6 +6,7 @@ use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
 use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::Result;
+use crate::job;
 use crate::report::{Report, elapsed_ms, format, headline, render, status_word};
 use crate::run::History;
 use crate::run::history::PastRuns;
@@ -14,18 +15,26 @@ use std::collections::BTreeMap;
 
 /// Shows the last runs, or one report.
 pub fn run(args: &HistoryArgs, session: &Session) -> u8 {
-    let name = match choose::profiles(&args.profile, &session.config_dirs()) {
-        Ok(found) => found.into_iter().next().map(|f| f.name).unwrap_or_default(),
-        Err(errors) => return complain::about(&errors, session),
+    let (dirs, state) = (session.config_dirs(), &session.world.state_dir);
+    let (name, history) = match choose::group(&args.profile, &dirs) {
+        Some(group) => (group.to_owned(), job::group::history(state, group)),
+        None => match choose::profiles(&args.profile, &dirs) {
+            Ok(found) => {
+                let name = found.into_iter().next().map(|f| f.name).unwrap_or_default();
+                let history = History::of(state, &name);
+                (name, history)
+            }
+            Err(errors) => return complain::about(&errors, session),
+        },
     };
-    match show(&name, args, session) {
+    match show(&name, &history, args, session) {
         Ok(()) => exit::DONE,
         Err(e) => complain::error(&e, session),
     }
 }
 
-fn show(name: &str, args: &HistoryArgs, session: &Session) -> Result<()> {
-    let past = History::of(&session.world.state_dir, name).read()?;
+fn show(name: &str, history: &History, args: &HistoryArgs, session: &Session) -> Result<()> {
+    let past = history.read()?;
     if let Some(n) = args.report {
         return report(&past, n, args.html);
     }

@@ -3,9 +3,9 @@
 use crate::cli::args::OneProfile;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{exit, run};
+use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::ErrorKind;
-use crate::profile::Profile;
+use crate::profile::Reports;
 use crate::report::notify::{self, News};
 use crate::report::{Report, render};
 use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
@@ -14,22 +14,19 @@ use serde_json::json;
 
 /// Sends a test to everybody the profile reports to, whatever `when` says: a line for each, and the worst code.
 pub fn run(args: &OneProfile, session: &Session) -> u8 {
-    let profile = match run::load(&args.profile, session) {
-        Ok(profile) => profile,
+    let (name, target, reports) = match reports(&args.profile, session) {
+        Ok(found) => found,
         Err(code) => return code,
     };
-    let outcome = outcome(&profile, session);
+    let outcome = outcome(&name, &target, session);
     let report = Report::new(&outcome, &[], &[]);
-    let notifiers = match notify::notifiers(&profile.reports) {
+    let notifiers = match notify::notifiers(&reports) {
         Ok(list) => list,
         Err(e) => return run::failed(&e),
     };
     if notifiers.is_empty() {
         let hint = "write at least `to`, `from` and `smtp` under [report.email]; docs/profile.md lists the other ways";
-        return run::failed(&run::usage_error(
-            format!("{} reports to nobody", profile.name),
-            hint,
-        ));
+        return run::failed(&run::usage_error(format!("{name} reports to nobody"), hint));
     }
     if session.common.plan {
         for notifier in &notifiers {
@@ -89,23 +86,40 @@ fn told(session: &Session, line: &str) {
     }
 }
 
+/// Name, target and reports of a profile, or of a group that runs as one.
+fn reports(word: &str, session: &Session) -> Result<(String, String, Reports), u8> {
+    let around = session.surroundings();
+    if let Some(group) = choose::group(word, &around.config_dirs) {
+        let units = choose::units(group, &around).map_err(|e| complain::about(&e, session))?;
+        if let Some(unit) = units.into_iter().next()
+            && let Some(group) = unit.group
+        {
+            let names: Vec<String> = unit.profiles.into_iter().map(|f| f.name).collect();
+            return Ok((group.name, names.join(", "), group.reports));
+        }
+    }
+    let profile = run::load(word, session)?;
+    let target = profile.target.url.masked().to_owned();
+    Ok((profile.name, target, profile.reports))
+}
+
 /// A run that did nothing.
-fn outcome(profile: &Profile, session: &Session) -> Outcome {
+fn outcome(name: &str, target: &str, session: &Session) -> Outcome {
     let now = run::now();
     let mut step = StepOutcome::new(1, "mail-test", "test of the reports", StepStatus::Done);
     step.notes
         .push("this message was asked for with dupr mail-test; nothing was backed up".to_owned());
     Outcome {
         schema: OUTCOME_SCHEMA,
-        profile: profile.name.clone(),
+        profile: name.to_owned(),
         host: session.world.host.clone(),
         batch: "mail-test".to_owned(),
-        target: profile.target.url.masked().to_owned(),
+        target: target.to_owned(),
         started: now,
         ended: now,
         verdict: Verdict::Success,
         steps: vec![step],
         failure: None,
-        next_due: profile.schedule.as_ref().and_then(|s| s.next_after(now)),
+        next_due: None,
     }
 }

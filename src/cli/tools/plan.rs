@@ -50,12 +50,12 @@ pub fn run(args: PlanArgs, session: &Session) -> u8 {
 fn simulate(words: &BatchWords, span: &str, forced: bool, session: &Session) -> Result<u8> {
     let span = Age::parse(span)
         .map_err(|e| run::usage_error(e.to_string(), "for instance --simulate 2Y"))?;
-    let jobs = match run::prepare(words, session) {
-        Ok(jobs) => jobs,
+    let units = match run::prepare(words, session) {
+        Ok(units) => units,
         Err(complaint) => return Ok(run::usage(&complaint, session)),
     };
     let mut calendars: Vec<Calendar> = Vec::new();
-    for mut job in jobs {
+    for mut job in units.into_iter().flat_map(|unit| unit.jobs) {
         // Every target gets the same runs and has the same rules.
         if calendars.iter().any(|c| c.profile == job.profile.name) {
             continue;

@@ -26,19 +26,38 @@ pub enum Loudness {
 pub struct Plain<'a> {
     loudness: Loudness,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// In front of each line, behind the time.
+    prefix: String,
 }
 
 impl<'a> Plain<'a> {
     /// Lines of this loudness with the time of `clock`.
     pub fn new(loudness: Loudness, clock: &'a (dyn Fn() -> Timestamp + Sync)) -> Self {
-        Self { loudness, clock }
+        Self {
+            loudness,
+            clock,
+            prefix: String::new(),
+        }
+    }
+
+    /// The same with the name of one of several that are told of at a time.
+    pub fn named(
+        loudness: Loudness,
+        clock: &'a (dyn Fn() -> Timestamp + Sync),
+        name: &str,
+    ) -> Self {
+        Self {
+            prefix: format!("{name}: "),
+            ..Self::new(loudness, clock)
+        }
     }
 
     fn tell(&self, from: Loudness, text: &str) {
         if self.loudness >= from {
             out::complaint(&format!(
-                "{} {}",
+                "{} {}{}",
                 (self.clock)().to_rfc3339(),
+                format::safe(&self.prefix),
                 format::safe(text)
             ));
         }

@@ -18,10 +18,10 @@ const MAX_DEPTH: usize = 16;
 
 /// Collects layers, innermost `inherit` first.
 #[derive(Default)]
-pub(super) struct Reader {
-    sources: Vec<SourceText>,
-    layers: Vec<Layer>,
-    problems: Vec<Problem>,
+pub(in crate::profile) struct Reader {
+    pub sources: Vec<SourceText>,
+    pub layers: Vec<Layer>,
+    pub problems: Vec<Problem>,
 }
 
 impl Reader {
@@ -133,7 +133,7 @@ impl Reader {
         self.file(&file, &text, around, open)
     }
 
-    pub(super) fn finish(
+    pub(in crate::profile) fn finish(
         mut self,
         name: String,
         path: PathBuf,
@@ -285,7 +285,8 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-fn writable_by_others(path: &Path) -> Option<String> {
+/// Why a file must not say what is run: others can write it. `None` if all is well.
+pub(in crate::profile) fn writable_by_others(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).ok()?;
     // A group that belongs to one user alone has that user's number.

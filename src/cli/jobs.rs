@@ -1,0 +1,312 @@
+//! Runs or plans jobs one after the other, or those of a group together, and shows how they went.
+
+use super::run::{Job, Unit, failed};
+use super::scheduled::{self, Permission};
+use super::session::{CLOCK, Session};
+use super::ui::products::{Collected, Lines};
+use super::ui::{out, summary};
+use super::{ask, exit};
+use crate::engine::error::Result;
+use crate::job::group::GroupJob;
+use crate::job::{self, Ended, JobContext};
+use crate::plan::batch::Command;
+use crate::plan::{Action, Item, Node, Plan, render};
+use crate::profile::{Group, SecretRef};
+use crate::run::open::Surroundings;
+use crate::run::outcome::{Outcome, Verdict};
+use crate::run::{Log, RunMonitor};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Version of the JSON document of runs.
+const SCHEMA: u32 = 1;
+
+/// Calls `act` with what a job needs; each has a log of its own.
+fn within<T>(
+    session: &Session,
+    monitor: &dyn RunMonitor,
+    act: impl FnOnce(&JobContext<'_>) -> T,
+) -> T {
+    // It could be opened a moment ago; a run is not given up for it now.
+    let file = session.log_file().unwrap_or_else(|e| {
+        failed(&e);
+        None
+    });
+    let log = Log::new(monitor, CLOCK, file, session.log_format());
+    let secret = |reference: &SecretRef| session.secret(reference);
+    let around = Surroundings {
+        environment: &session.environment,
+        program: session.program.as_deref(),
+        cancel: &session.cancel,
+        threads: session.world.threads,
+        host: &session.world.host,
+        zone: &session.zone,
+        secret: &secret,
+    };
+    act(&JobContext {
+        around: &around,
+        log: &log,
+        clock: CLOCK,
+        state_dir: &session.world.state_dir,
+        lock_wait: session.common.no_lock_wait.then_some(Duration::ZERO),
+        code: &exit::of_outcome,
+        scheduled: session.common.scheduled,
+    })
+}
+
+/// Shows what every job would do; the exit code.
+pub fn plans(units: &[Unit], session: &Session) -> u8 {
+    let mut code = exit::DONE;
+    let (mut documents, mut groups) = (Vec::new(), Vec::new());
+    let mut errors = Vec::new();
+    for unit in units {
+        if let Some(group) = &unit.group {
+            let names = names(&unit.jobs);
+            let plan = job::group::plan(&group_job(group, &unit.jobs, &names, session), CLOCK());
+            if session.common.json {
+                groups.push(json!(plan));
+            } else {
+                out::text(&render::text(&plan, false));
+            }
+        }
+        for job in &unit.jobs {
+            let plan = within(session, &*session.monitor(), |cx| {
+                job::plan(&job.profile, &job.batch, cx)
+            });
+            match plan {
+                Ok(plan) if session.common.json => documents.push(json!(plan)),
+                Ok(plan) => out::text(&render::text(&plan, session.common.verbose > 0)),
+                Err(e) => {
+                    let e = e.within(format!("cannot plan for {}", job.profile.name));
+                    errors.push(e.to_string());
+                    let this = failed(&e);
+                    code = if code == exit::DONE { this } else { code };
+                }
+            }
+        }
+    }
+    if session.common.json {
+        out::json(&json!({
+            "schema": SCHEMA, "code": code, "plans": documents, "groups": groups, "errors": errors,
+        }));
+    }
+    code
+}
+
+/// Documents and outcomes of what has run, and the right to print: one job at a time.
+#[derive(Default)]
+struct Ran {
+    documents: Vec<(usize, Value)>,
+    groups: Vec<Value>,
+    outcomes: Vec<Outcome>,
+}
+
+/// Runs all jobs; the exit code.
+pub fn runs(units: &[Unit], session: &Session) -> u8 {
+    let ran = Mutex::new(Ran::default());
+    let mut permissions = BTreeMap::new();
+    let mut not_begun = exit::DONE;
+    let mut number = 0;
+    for unit in units {
+        if session.cancel.is_requested() {
+            break;
+        }
+        match &unit.group {
+            Some(group) => run_group(group, &unit.jobs, number, session, &ran),
+            None => {
+                for (i, job) in unit.jobs.iter().enumerate() {
+                    if session.cancel.is_requested() {
+                        break;
+                    }
+                    match permitted(job, &mut permissions, session) {
+                        Ok(()) => {
+                            run_job(job, number + i, &*session.monitor(), true, session, &ran);
+                        }
+                        Err(code) if not_begun == exit::DONE => not_begun = code,
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        number += unit.jobs.len();
+    }
+    let mut ran = ran.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let code = match exit::of_outcomes(&ran.outcomes) {
+        exit::DONE => not_begun,
+        code => code,
+    };
+    if session.common.json {
+        ran.documents.sort_by_key(|(number, _)| *number);
+        let runs: Vec<Value> = ran.documents.into_iter().map(|(_, d)| d).collect();
+        out::json(&json!({"schema": SCHEMA, "code": code, "runs": runs, "groups": ran.groups}));
+    }
+    code
+}
+
+/// Whether a job that a schedule started goes on; otherwise tells why not. A group is started as a whole.
+///
+/// # Errors
+/// The exit code of what keeps it from being known.
+fn permitted(
+    job: &Job,
+    permissions: &mut BTreeMap<String, Permission>,
+    session: &Session,
+) -> std::result::Result<(), u8> {
+    if !session.common.scheduled {
+        return Ok(());
+    }
+    // The targets of a profile share one permission.
+    let name = &job.profile.name;
+    if !permissions.contains_key(name) {
+        let permission = scheduled::permission(&job.profile, &job.batch.text, session)
+            .map_err(|e| failed(&e.within(format!("cannot start {name}"))))?;
+        if let (Permission::Denied(_, why), false) = (&permission, session.common.quiet) {
+            out::complaint(&format!("{name}: {why}"));
+        }
+        permissions.insert(name.clone(), permission);
+    }
+    match permissions.get(name) {
+        Some(Permission::Denied(code, _)) => Err(*code),
+        _ => Ok(()),
+    }
+}
+
+/// Runs one job and shows how it went. `ask` allows a question at a terminal.
+fn run_job(
+    job: &Job,
+    number: usize,
+    monitor: &dyn RunMonitor,
+    ask: bool,
+    session: &Session,
+    ran: &Mutex<Ran>,
+) -> Outcome {
+    let mut job = job.clone();
+    within(session, monitor, |cx| {
+        let mut collected = Collected::default();
+        let ended = if session.common.json {
+            job::execute(&job.profile, &job.batch, &mut collected, cx)
+        } else {
+            if ask && let Err(e) = confirm(&mut job, session, cx) {
+                out::complaint(&format!("cannot show what would be removed: {e}"));
+            }
+            job::execute(&job.profile, &job.batch, &mut Lines, cx)
+        };
+        let Ended { outcome, troubles } = ended;
+        let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.common.json {
+            let document =
+                json!({"outcome": outcome, "products": collected.0, "troubles": troubles});
+            ran.documents.push((number, document));
+        } else {
+            let looks = job.batch.commands().iter().all(|c| c.only_looks());
+            show(looks, &outcome, &troubles, session);
+        }
+        ran.outcomes.push(outcome.clone());
+        outcome
+    })
+}
+
+/// Runs a group: its hooks, its members as they are to run, its report.
+fn run_group(group: &Group, jobs: &[Job], number: usize, session: &Session, ran: &Mutex<Ran>) {
+    let names = names(jobs);
+    let together = group.parallel > 1 && jobs.len() > 1;
+    let member = |i: usize| {
+        let (job, name) = (&jobs[i], &names[i]);
+        let monitor = if together {
+            session.monitor_of(name)
+        } else {
+            session.monitor()
+        };
+        // Two questions at a time are none: then only `force` deletes.
+        run_job(job, number + i, &*monitor, !together, session, ran)
+    };
+    let monitor = session.monitor_of(&group.name);
+    let group_job = group_job(group, jobs, &names, session);
+    within(session, &*monitor, |cx| {
+        let Ended { outcome, troubles } = job::group::execute(&group_job, &member, cx);
+        let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.common.json {
+            let document = json!({"outcome": outcome, "troubles": troubles});
+            ran.groups.push(document);
+        } else {
+            show(group_job.looks, &outcome, &troubles, session);
+        }
+        ran.outcomes.push(outcome);
+    });
+}
+
+fn group_job<'a>(
+    group: &'a Group,
+    jobs: &'a [Job],
+    names: &'a [String],
+    session: &'a Session,
+) -> GroupJob<'a> {
+    let batch = jobs.first().map_or("", |j| j.batch.text.as_str());
+    let same = jobs.iter().all(|j| j.batch.text == batch);
+    let looks = |job: &Job| job.batch.commands().iter().all(|c| c.only_looks());
+    GroupJob {
+        group,
+        batch: if same { batch } else { "default" },
+        profiles: names,
+        looks: jobs.iter().all(looks),
+        temp_dir: &session.world.temp_dir,
+    }
+}
+
+/// What the jobs of a group are called.
+fn names(jobs: &[Job]) -> Vec<String> {
+    jobs.iter().map(|j| j.profile.name.clone()).collect()
+}
+
+/// Prints the summary: always if something is wrong, otherwise unless it is to be quiet or only looked at things.
+fn show(looks: bool, outcome: &Outcome, troubles: &[String], session: &Session) {
+    let well = outcome.verdict == Verdict::Success && troubles.is_empty();
+    if well && (looks || session.common.quiet) {
+        return;
+    }
+    // cron would mail it every hour; history has it.
+    if session.common.scheduled && session.common.quiet && outcome.verdict == Verdict::Deferred {
+        return;
+    }
+    let lines = summary::summary(outcome, troubles);
+    if well {
+        lines.iter().for_each(|l| out::line(l));
+    } else {
+        lines.iter().for_each(|l| out::complaint(l));
+    }
+}
+
+/// At a terminal, shows what a batch would delete and asks; the answer decides as `--force` does.
+fn confirm(job: &mut Job, session: &Session, cx: &JobContext<'_>) -> Result<()> {
+    let force = job.batch.options.force || job.profile.retention.force;
+    let removing = |c: &Command| {
+        c.takes_force() && !matches!(c, Command::Restore { .. } | Command::Fetch { .. })
+    };
+    let deletes = job.batch.commands().into_iter().any(removing);
+    if force || !deletes || !session.world.terminal.input || !session.world.terminal.error {
+        return Ok(());
+    }
+    let plan = job::plan(&job.profile, &job.batch, cx)?;
+    if !removes(&plan) {
+        return Ok(());
+    }
+    out::complaint(render::text(&plan, true).trim_end());
+    job.batch.options.force = ask::yes("Really remove what is listed?", false)?;
+    Ok(())
+}
+
+fn removes(plan: &Plan) -> bool {
+    fn any(nodes: &[Node]) -> bool {
+        nodes.iter().any(|n| match &n.item {
+            Item::Group(inner) => any(inner),
+            Item::Step(step) => match &step.action {
+                Action::Remove(remove) => !remove.sets.is_empty(),
+                Action::Cleanup { .. } => !step.why.starts_with("nothing"),
+                _ => false,
+            },
+        })
+    }
+    any(&plan.nodes)
+}
