@@ -10,9 +10,10 @@ use crate::profile::{Errors, Loaded, Profile, lookup};
 use crate::report::format;
 use crate::run::Memory;
 use crate::schedule::install::{self, Effect, Effects, Kind, Manager, Place};
-use crate::schedule::{Call, Caller, WATCH, crontab, docker, kubernetes, launchd, systemd};
+use crate::schedule::{Call, Caller, WATCH, docker, kubernetes};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use uzers::os::unix::UserExt;
 
 /// Variables that say where dupr finds what it needs. Where they are set, a schedule must hand them on.
 const PLACES: &[&str] = &[
@@ -118,6 +119,11 @@ fn caller(session: &Session) -> Result<Caller> {
         .unwrap_or("/usr/local/bin:/usr/bin:/bin");
     let absolute: Vec<&str> = path.split(':').filter(|p| p.starts_with('/')).collect();
     environment.push(("PATH".to_owned(), absolute.join(":")));
+    // Whoever starts the call takes the home of the account; under sudo another one may be in use.
+    let account = uzers::get_user_by_uid(rustix::process::geteuid().as_raw());
+    if account.is_none_or(|a| a.home_dir() != session.world.home) {
+        environment.push(("HOME".to_owned(), text(&session.world.home)?));
+    }
     for name in PLACES {
         if let Some(value) = session.world.variable(name) {
             let value = session.world.current_dir.join(value);
@@ -493,17 +499,13 @@ fn export(args: &ExportArgs, session: &Session) -> std::result::Result<(), Troub
     let mut texts: Vec<String> = Vec::new();
     match args.form {
         ExportForm::Crontab | ExportForm::Systemd | ExportForm::Launchd => {
+            let kind = match args.form {
+                ExportForm::Crontab => Kind::Crontab,
+                ExportForm::Systemd => Kind::Systemd(manager(args.user, false, &place)),
+                _ => Kind::Launchd,
+            };
             for call in calls(&list, watch, &caller(session)?)? {
-                texts.push(match args.form {
-                    ExportForm::Crontab => crontab::block(&call, "", false)?,
-                    ExportForm::Systemd => {
-                        let units = systemd::units(&call, manager(args.user, false, &place));
-                        units
-                            .map(|(name, text)| format!("# {name}\n{text}"))
-                            .concat()
-                    }
-                    _ => launchd::list(&call),
-                });
+                texts.push(kind.text(&call)?);
             }
         }
         ExportForm::Kubernetes => {
