@@ -25,6 +25,8 @@ mod reading;
 mod reliability;
 mod reports;
 mod restore_by_hand;
+mod schedule;
 mod storage_contract;
 mod storage_services;
 mod storage_troubles;
+mod watch;
