@@ -5,7 +5,7 @@
 //! run as cron runs them, units are looked through by `systemd-analyze`.
 
 use crate::support::home::{CANARY, Called, Home, called};
-use crate::support::programs::find;
+use crate::support::programs::{find, skipped};
 use dupr::engine::time::Timestamp;
 use dupr::profile::Schedule;
 use dupr::profile::schedule::{Cron, Zone};
@@ -199,6 +199,37 @@ fn a_crontab_gets_lines_that_cron_can_run() {
     assert!(all.stdout.contains("removed www"), "{}", all.stdout);
     desk.expect(0, &["schedule", "remove", "--as", "crontab"]);
     assert_eq!(desk.text("tab"), own);
+}
+
+/// Debian's own `crontab` looks through what is printed for it; nothing is installed.
+#[test]
+fn cron_takes_the_lines() {
+    let Some(crontab) = find("crontab") else {
+        return;
+    };
+    let desk = Desk::new("schedule-syntax");
+    desk.home
+        .profile("it's 50% off", "[schedule]\ncron = \"@weekly\"\n");
+    desk.home.profile(
+        "www",
+        "[schedule]\ncron = \"*/5 22-2 1,15 nov-feb fri-mon\"\njitter = \"5m\"\n",
+    );
+    let lines = desk
+        .expect(0, &["schedule", "export", "--as", "crontab"])
+        .stdout;
+    let file = desk.file("lines");
+    let check = |text: &str| {
+        fs::write(&file, text).expect("lines");
+        let output = Command::new(&crontab).arg("-n").arg(&file).output();
+        called(output.expect("crontab"))
+    };
+    if check("61 2 * * * x\n").stderr.contains("invalid option") {
+        skipped("crontab -n", "only Debian's looks through a file");
+        return;
+    }
+    assert_ne!(check("61 2 * * * x\n").code, 0);
+    let said = check(&lines);
+    assert_eq!(said.code, 0, "{lines}{}{}", said.stdout, said.stderr);
 }
 
 #[test]

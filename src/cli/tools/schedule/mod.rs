@@ -3,7 +3,7 @@
 mod calls;
 mod ways;
 
-use crate::cli::args::{ExportArgs, ExportForm, ScheduleArgs, ScheduleWhat};
+use crate::cli::args::{ExportArgs, ExportForm, InstallArgs, ScheduleArgs, ScheduleWhat};
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
@@ -33,7 +33,9 @@ pub fn run(what: &ScheduleWhat, session: &Session) -> u8 {
     }
 }
 
-fn put(args: &ScheduleArgs, session: &Session) -> std::result::Result<(), Trouble> {
+fn put(args: &InstallArgs, session: &Session) -> std::result::Result<(), Trouble> {
+    let watch = !args.no_watch;
+    let args = &args.which;
     let place = place(session);
     let kind = kind(args, &place, session)?;
     let list = planned(&args.profiles, session)?;
@@ -53,7 +55,7 @@ fn put(args: &ScheduleArgs, session: &Session) -> std::result::Result<(), Troubl
         let hint = "write cron = \"17 2 * * *\" under [schedule]";
         return Err(run::usage_error("no profile has a [schedule]", hint).into());
     }
-    let calls = calls(&list, !args.no_watch, &caller(session)?)?;
+    let calls = calls(&list, watch, &caller(session)?)?;
     let mut gone = Vec::new();
     if args.profiles.is_empty() {
         // Profiles that are gone, or have lost their schedule.
@@ -63,7 +65,7 @@ fn put(args: &ScheduleArgs, session: &Session) -> std::result::Result<(), Troubl
                 .into_keys()
                 .filter(|n| calls.iter().all(|c| c.name != *n)),
         );
-    } else if args.no_watch {
+    } else if !watch {
         gone.push(WATCH.to_owned());
     }
     let effects = install::apply(kind, &calls, &gone, &place, session.common.plan)?;
