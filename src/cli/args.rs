@@ -194,7 +194,7 @@ pub enum What {
 #[derive(Debug, Subcommand)]
 pub enum ScheduleWhat {
     /// Put schedules into effect: crontab, systemd timers or launchd
-    Install(ScheduleArgs),
+    Install(InstallArgs),
     /// Take schedules out of effect
     Remove(ScheduleArgs),
     /// What is in effect, and whether it is what the profiles say
@@ -217,6 +217,14 @@ pub struct ScheduleArgs {
     /// systemd: units of the machine; the rule for root
     #[arg(long, conflicts_with = "user")]
     pub system: bool,
+}
+
+/// Which schedules are put into effect, and who starts them.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Which, and who starts them.
+    #[command(flatten)]
+    pub which: ScheduleArgs,
     /// Do not look for stale backups every hour
     #[arg(long)]
     pub no_watch: bool,

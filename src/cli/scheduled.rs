@@ -46,16 +46,23 @@ pub fn permission(profile: &Profile, batch: &str, session: &Session) -> Result<P
         return Ok(Permission::Denied(exit::DEFERRED, why));
     };
     let who = format!("{} {}", session.world.host, profile.name);
-    loop {
-        let past = history.read()?;
-        let answered = due::answered(&past.runs, batch);
-        let last = answered.max(Memory::of(state_dir, &profile.name).scheduled_since);
-        match due::start(schedule, last, CLOCK(), &who) {
-            Start::Now => return Ok(Permission::Granted(lock)),
-            Start::Not(why) => return Ok(Permission::Denied(exit::DONE, why)),
-            Start::At(time) => wait(time, session)?,
+    let last = || -> Result<Option<Timestamp>> {
+        let answered = due::answered(&history.read()?.runs, batch);
+        Ok(answered.max(Memory::of(state_dir, &profile.name).scheduled_since))
+    };
+    match due::start(schedule, last()?, CLOCK(), &who) {
+        Start::Now => {}
+        Start::Not(why) => return Ok(Permission::Denied(exit::DONE, why)),
+        Start::At(time) => {
+            wait(time, session)?;
+            // Somebody may have run it by hand; a later start that was planned meanwhile waits no second time.
+            if !schedule.is_due(last()?, CLOCK()) {
+                let why = "a run has answered it meanwhile".to_owned();
+                return Ok(Permission::Denied(exit::DONE, why));
+            }
         }
     }
+    Ok(Permission::Granted(lock))
 }
 
 fn wait(until: Timestamp, session: &Session) -> Result<()> {

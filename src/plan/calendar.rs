@@ -333,6 +333,23 @@ mod tests {
     }
 
     #[test]
+    fn weekly_runs_with_a_full_set_every_two_months_keep_twelve() {
+        let profile =
+            profile("[backup]\nfull-every = \"2M\"\n[retention]\nkeep-fulls = 12\nforce = true\n");
+        let batch = Batch::parse("backup_purge", &[], BatchOptions::default()).unwrap();
+        let weeks: Vec<Timestamp> = nights(27 * 30).into_iter().step_by(7).collect();
+        let calendar = simulate(&profile, &batch, &weeks, &TimeZone::UTC).unwrap();
+        assert_eq!(calendar.events.iter().filter(|e| e.full).count(), 13);
+        assert_eq!(calendar.chains.len(), 12);
+        // Every week since the oldest full set can be restored.
+        let oldest = calendar.chains[0].start;
+        let last = calendar.events.last().unwrap();
+        assert_eq!(last.oldest, Some(oldest));
+        let since = weeks.iter().filter(|w| **w >= oldest && **w <= last.time);
+        assert_eq!(last.sets, since.count());
+    }
+
+    #[test]
     fn what_keeps_a_purge_from_removing_is_told() {
         let rules = "[backup]\nfull-every = \"1M\"\n[retention]\nkeep-fulls = 1\n";
         let told = |more: &str, batch: &str| calendar(&profile(more), batch, 100).notes.join("\n");

@@ -108,6 +108,12 @@ impl Expectation {
             since,
         }
     }
+
+    /// A planned start that should have come to its end by now and that no run has answered.
+    pub fn missed(&self) -> Option<Timestamp> {
+        let last = self.answered.max(self.since);
+        self.last_due.filter(|due| last.is_none_or(|t| t < *due))
+    }
 }
 
 impl Overview {
@@ -126,12 +132,7 @@ impl Overview {
         let last_good = sets().map(|(set, _)| set.time()).max();
         let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
         let age = |t: Timestamp| now.as_secs() - t.as_secs();
-        let missed = expected.last_due.filter(|due| {
-            expected
-                .answered
-                .max(expected.since)
-                .is_none_or(|t| t < *due)
-        });
+        let missed = expected.missed();
         let too_old = expected.stale_after.filter(|limit| match last_good {
             Some(good) => age(good) > *limit,
             // Never a set: too old from the first planned day on, or from the first run.

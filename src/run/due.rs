@@ -54,7 +54,7 @@ pub fn start(schedule: &Schedule, last: Option<Timestamp>, now: Timestamp, who: 
     let begin = planned.plus(delay(schedule, planned, who));
     if begin <= now {
         Start::Now
-    } else if now.as_secs() - planned.as_secs() <= PROMPT {
+    } else if now.as_secs() - planned.as_secs() <= PROMPT || !schedule.catch_up {
         Start::At(begin)
     } else {
         // Whoever was started on time waits for it; if nobody was, the next hour makes up for it.
@@ -157,6 +157,18 @@ mod tests {
         assert!(delays.len() > 40, "{delays:?}");
         let other = delay(&schedule, planned(0), "y");
         assert_ne!(other, delay(&schedule, planned(0), "x"));
+    }
+
+    #[test]
+    fn where_nobody_comes_back_a_late_start_waits_too() {
+        let mut schedule = nightly(7200);
+        let day = (0..50).find(|d| delay(&schedule, planned(*d), "x") > 3600);
+        let day = day.unwrap();
+        let late = planned(day).plus(1800);
+        let last = Some(planned(day - 1));
+        assert!(matches!(start(&schedule, last, late, "x"), Start::Not(_)));
+        schedule.catch_up = false;
+        assert!(matches!(start(&schedule, last, late, "x"), Start::At(_)));
     }
 
     #[test]

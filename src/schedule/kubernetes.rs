@@ -48,6 +48,8 @@ pub fn manifest(call: &Call, profile: &Profile, zone: Option<&str>) -> String {
     let late = if *catch_up { 86_400 } else { LATE };
     line(&format!("  startingDeadlineSeconds: {late}"));
     line("  jobTemplate:\n    spec:\n      backoffLimit: 0\n      template:\n        spec:");
+    // Sets remember the host they were made on, and every pod has another name.
+    line(&format!("          hostname: {name}"));
     line("          restartPolicy: Never\n          containers:");
     line(
         "            - name: dupr\n              image: dupr:latest   # yours; it needs dupr and, for keys, gpg",

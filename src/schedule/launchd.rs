@@ -1,7 +1,7 @@
 //! A call as a property list of launchd, which starts programs on macOS. Pure.
 //!
 //! launchd makes up for starts missed in sleep, not for those missed while the machine was off, and spreads nothing:
-//! the call looks itself whether it is due, also when the list is loaded.
+//! the call looks itself whether it is due, also every hour and when the list is loaded.
 
 use super::Call;
 use crate::profile::schedule::Times;
@@ -63,6 +63,9 @@ pub fn list(call: &Call) -> String {
         "  </array>\n  <key>RunAtLoad</key>\n  <{}/>",
         call.schedule.catch_up
     );
+    if call.schedule.catch_up {
+        let _ = writeln!(out, "  <key>StartInterval</key>\n  <integer>3600</integer>");
+    }
     let _ = writeln!(
         out,
         "  <key>ProcessType</key>\n  <string>Background</string>\n</dict>\n</plist>"

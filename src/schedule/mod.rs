@@ -13,7 +13,7 @@ pub mod systemd;
 
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::profile::schedule::{Cron, Zone};
-use crate::profile::{MailTransport, Profile, Schedule, SecretRef};
+use crate::profile::{MailTransport, Profile, Requirements, Schedule, SecretRef};
 use std::time::Duration;
 
 /// Name of the call that looks for stale profiles; no profile that is called by name can have it.
@@ -39,6 +39,8 @@ pub struct Call {
     pub schedule: Schedule,
     /// Credentials of systemd the profile asks for, by name.
     pub credentials: Vec<String>,
+    /// Whether a condition may put a run off, so that it is worth trying again within the hour.
+    pub may_be_put_off: bool,
     /// Whether nothing but dupr and the programs of its target runs, so that a service may be held short.
     pub alone: bool,
 }
@@ -93,6 +95,8 @@ impl Call {
             environment: caller.environment.clone(),
             schedule,
             credentials,
+            may_be_put_off: profile.target.optional
+                || profile.run.require != Requirements::default(),
             alone: is_alone(profile),
         }
         .checked()
@@ -121,6 +125,7 @@ impl Call {
                 zone: Zone::Local,
             },
             credentials: Vec::new(),
+            may_be_put_off: false,
             // Reports may go through any program.
             alone: false,
         }
@@ -262,6 +267,7 @@ pub(crate) mod tests {
                 zone,
             },
             credentials: Vec::new(),
+            may_be_put_off: false,
             alone: true,
         }
     }

@@ -1,11 +1,12 @@
 //! A call as a timer and a service of systemd (systemd.timer(5), systemd.service(5)). Pure.
 //!
-//! systemd itself spreads starts and makes up for missed ones, so the call is a plain one. A service is held short
+//! systemd itself spreads starts and makes up for missed ones, so the call is a plain one, unless a condition may put
+//! it off: then it is tried again every hour and looks itself whether it is due. A service is held short
 //! only where that keeps no backup from working: nothing that hides files, since they are to be backed up; nothing
 //! that forbids setuid files, since they are to be restored; and nothing at all where programs of the user's choice
 //! run, who may need what is forbidden (sudo, mount, the group of a mail queue).
 
-use super::{Call, calendar};
+use super::{Call, calendar, spare_minute};
 
 /// First line of every unit written here; a unit without it is somebody else's.
 pub const MARK: &str =
@@ -68,14 +69,27 @@ fn timer(call: &Call) -> String {
         text += &format!("OnCalendar={event}\n");
     }
     let jitter = call.schedule.jitter.as_secs();
-    if jitter > 0 {
+    if looks_itself(call) {
+        text += &format!("OnCalendar=*-*-* *:{:02}:00\n", spare_minute(call));
+    } else if jitter > 0 {
         text += &format!("RandomizedDelaySec={jitter}\n");
     }
     text += &format!("Persistent={}\n", call.schedule.catch_up);
     text + "\n[Install]\nWantedBy=timers.target\n"
 }
 
+/// Whether the call is started more often than it is due.
+fn looks_itself(call: &Call) -> bool {
+    call.may_be_put_off && call.schedule.catch_up
+}
+
 fn service(call: &Call, manager: Manager) -> String {
+    let helped = if looks_itself(call) {
+        call.scheduled()
+    } else {
+        call.clone()
+    };
+    let call = &helped;
     let mut text = format!("{MARK}\n[Unit]\nDescription={}\n", specifiers(&call.about));
     if manager == Manager::System {
         text += "Wants=network-online.target\nAfter=network-online.target\n";
@@ -148,6 +162,20 @@ mod tests {
         }
         let [(_, text), _] = units(&call("@daily", 0, false, Zone::Local), Manager::User);
         assert!(text.contains("Persistent=false") && !text.contains("RandomizedDelay"));
+    }
+
+    #[test]
+    fn what_may_be_put_off_is_tried_every_hour() {
+        let mut call = call("@daily", 1200, true, Zone::Local);
+        call.may_be_put_off = true;
+        let [(_, timer), (_, service)] = units(&call, Manager::User);
+        assert_eq!(timer.matches("OnCalendar=").count(), 2);
+        // The call waits itself.
+        assert!(!timer.contains("RandomizedDelaySec") && service.contains(" --scheduled\n"));
+        call.schedule.catch_up = false;
+        let [(_, timer), (_, service)] = units(&call, Manager::User);
+        assert_eq!(timer.matches("OnCalendar=").count(), 1);
+        assert!(timer.contains("RandomizedDelaySec") && !service.contains("--scheduled"));
     }
 
     #[test]

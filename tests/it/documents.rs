@@ -115,15 +115,18 @@ fn every_call_in_the_documents_is_understood() {
             let home = Home::new("documents-call");
             home.profile(
                 "home",
-                "[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = \"/bin/true\"\n",
+                "[schedule]\ncron = \"17 2 * * *\"\n[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = \"/bin/true\"\n",
             );
             home.expect(0, &["home", "backup"]);
             let words = moved(call, &home);
             let mut words: Vec<&str> = words.split_whitespace().collect();
-            if words.contains(&"restore")
+            let looks = words.contains(&"--plan");
+            let does = words.contains(&"restore")
                 || words.contains(&"fetch")
                 || words.contains(&"purge_purgeFull")
-            {
+                || words.contains(&"install")
+                || words.contains(&"remove");
+            if does && !looks {
                 words.push("--plan");
             }
             let called = home.dupr(&words);

@@ -10,8 +10,9 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::Silent;
 use crate::profile::{Loaded, Profile};
 use crate::report::format;
-use crate::run::open;
-use crate::run::{History, require};
+use crate::report::overview::Expectation;
+use crate::run::open::{self, Surroundings};
+use crate::run::{History, Memory, require};
 use serde_json::json;
 use std::io::Write;
 
@@ -227,18 +228,14 @@ fn history(profile: &Profile, session: &Session) -> Line {
         }
         Ok(past) => {
             let last = past.runs.last();
-            let due = profile
-                .schedule
-                .as_ref()
-                .is_some_and(|s| s.is_due(last.map(|o| o.started), now));
+            let since = Memory::of(&session.world.state_dir, &profile.name).scheduled_since;
+            let missed = Expectation::of(profile, &past.runs, since, now).missed();
             match last {
-                _ if due => {
-                    let text = "a planned run has not taken place";
-                    Line::warn(
-                        "history",
-                        text,
-                        "is the schedule installed, and does its crontab or timer fire?",
-                    )
+                _ if missed.is_some() => {
+                    let due = missed.unwrap_or(now);
+                    let text = format!("due {}, and no run has ended since", format::time(due));
+                    let fix = "is the schedule in effect (`dupr schedule show`), and does its crontab or timer fire?";
+                    Line::warn("history", text, fix)
                 }
                 None => Line::ok("history", "has not run yet"),
                 Some(o) => Line::ok(

@@ -82,6 +82,12 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
             Err(e) => code = run::failed(&e),
         }
     }
+    if answers.schedule.is_some() {
+        let name = &answers.name;
+        out::line(&format!(
+            "to run it at its times: dupr schedule install {name}"
+        ));
+    }
     recovery_sheet(&answers).iter().for_each(|l| out::line(l));
     Ok(code)
 }

@@ -152,7 +152,7 @@ fn show(
     let line = format!("{} {}: {}", view.standing.word(), view.profile, view.note);
     match (view.standing, news) {
         // Nobody else tells it.
-        (Standing::Stale, News::Stale) if !reached => out::complaint(&line),
+        (Standing::Stale, News::Stale) if !reached && !session.common.plan => out::complaint(&line),
         _ if quiet => {}
         (Standing::Stale, News::Nothing) => {
             let since = told.map(|t| format!(" (told {t})")).unwrap_or_default();

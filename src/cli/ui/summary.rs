@@ -1,7 +1,7 @@
 //! The last lines of a run: at most twelve, the verdict first.
 
 use crate::report::{cause, elapsed_ms, format, headline, status_word};
-use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, Verdict};
+use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, StepStatus, Verdict};
 
 /// Longest summary.
 pub const MOST_LINES: usize = 12;
@@ -22,6 +22,13 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
     }
     if outcome.steps.iter().any(|s| s.command == MEMBER_STEP) {
         add("group", headline(outcome));
+    }
+    let put_off = outcome
+        .steps
+        .iter()
+        .filter(|s| s.status == StepStatus::Deferred);
+    for note in put_off.flat_map(|s| &s.notes).take(2) {
+        add("put off", note.clone());
     }
     if let Some(step) = outcome.steps.iter().rev().find(|s| s.backup.is_some()) {
         backup(step, outcome, &mut add);

@@ -1,28 +1,22 @@
 //! `dupr schedule`: lets profiles run by themselves, as their `[schedule]` says.
 
-use crate::cli::args::{ExportArgs, ExportForm, ScheduleArgs, ScheduleWhat, Starter};
+mod calls;
+mod ways;
+
+use crate::cli::args::{ExportArgs, ExportForm, InstallArgs, ScheduleArgs, ScheduleWhat};
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
-use crate::cli::{args, choose, complain, exit, run};
+use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::profile::{Errors, Loaded, Profile, lookup};
+use crate::profile::Profile;
 use crate::report::format;
 use crate::run::Memory;
-use crate::schedule::install::{self, Effect, Effects, Kind, Manager, Place};
-use crate::schedule::{Call, Caller, WATCH, crontab, docker, kubernetes, launchd, systemd};
+use crate::schedule::install::{self, Effect, Effects, Kind, Place};
+use crate::schedule::{Call, WATCH, docker, kubernetes};
+use calls::{Trouble, caller, calls, overriding, planned};
 use serde_json::json;
-use std::path::{Path, PathBuf};
-
-/// Variables that say where dupr finds what it needs. Where they are set, a schedule must hand them on.
-const PLACES: &[&str] = &[
-    "DUPR_CONFIG_DIR",
-    "GNUPGHOME",
-    "TMPDIR",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_STATE_HOME",
-];
+use ways::{kind, kinds, manager, place};
 
 /// Does what is asked for.
 pub fn run(what: &ScheduleWhat, session: &Session) -> u8 {
@@ -39,182 +33,9 @@ pub fn run(what: &ScheduleWhat, session: &Session) -> u8 {
     }
 }
 
-/// Why nothing was done.
-enum Trouble {
-    Profiles(Errors),
-    Other(Error),
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
-
-/// A profile with a schedule, and the word it is called by.
-struct Planned {
-    profile: Profile,
-    word: String,
-}
-
-/// The profiles that are named and must have a schedule, or all that have one.
-fn planned(words: &[String], session: &Session) -> std::result::Result<Vec<Planned>, Trouble> {
-    if !session.common.set.is_empty() {
-        let hint = "write the keys into the profile";
-        return Err(run::usage_error("a schedule does not hand --set on", hint).into());
-    }
-    let around = session.surroundings();
-    let dirs = &around.config_dirs;
-    let word = if words.is_empty() {
-        "all".to_owned()
-    } else {
-        words.join(",")
-    };
-    let mut list = Vec::new();
-    for found in choose::profiles(&word, dirs).map_err(Trouble::Profiles)? {
-        let path = found.path.to_string_lossy();
-        let loaded = Loaded::read(&path, &around, &[]).and_then(|l| l.check(&around));
-        let mut profile = loaded.map_err(Trouble::Profiles)?;
-        profile.name.clone_from(&found.name);
-        if profile.schedule.is_none() {
-            if words.is_empty() {
-                continue;
-            }
-            let message = format!("{} has no [schedule]", profile.name);
-            return Err(
-                run::usage_error(message, "write cron = \"17 2 * * *\" under [schedule]").into(),
-            );
-        }
-        if profile.name == WATCH {
-            let message =
-                format!("a profile called {WATCH} cannot be scheduled: the name is taken");
-            return Err(run::usage_error(message, "give its file another name").into());
-        }
-        let named = !args::RESERVED.contains(&found.name.as_str())
-            && lookup::find(&found.name, dirs).is_ok_and(|f| f.path == found.path);
-        let word = if named {
-            found.name.clone()
-        } else {
-            text(&session.world.current_dir.join(&found.path))?
-        };
-        list.push(Planned { profile, word });
-    }
-    Ok(list)
-}
-
-/// What a call for this user has around it.
-fn caller(session: &Session) -> Result<Caller> {
-    let program = session.program.as_deref().ok_or_else(|| {
-        Error::new(
-            ErrorKind::Internal,
-            "this program does not know where it lies",
-        )
-    })?;
-    let mut environment = Vec::new();
-    // Programs are found where they were found when somebody was looking; what is relative is nowhere at night.
-    let path = session
-        .world
-        .variable("PATH")
-        .unwrap_or("/usr/local/bin:/usr/bin:/bin");
-    let absolute: Vec<&str> = path.split(':').filter(|p| p.starts_with('/')).collect();
-    environment.push(("PATH".to_owned(), absolute.join(":")));
-    for name in PLACES {
-        if let Some(value) = session.world.variable(name) {
-            let value = session.world.current_dir.join(value);
-            environment.push(((*name).to_owned(), text(&value)?));
-        }
-    }
-    let options = match &session.common.config_dir {
-        Some(dir) => vec![
-            "--config-dir".to_owned(),
-            text(&session.world.current_dir.join(dir))?,
-        ],
-        None => Vec::new(),
-    };
-    Ok(Caller {
-        program: text(program)?,
-        environment,
-        options,
-    })
-}
-
-fn text(path: &Path) -> Result<String> {
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Usage,
-            format!("{} is not UTF-8 and cannot be scheduled", path.display()),
-        )
-    })
-}
-
-fn calls(list: &[Planned], watch: bool, caller: &Caller) -> Result<Vec<Call>> {
-    let mut calls = Vec::new();
-    for planned in list {
-        calls.extend(Call::of_profile(&planned.profile, &planned.word, caller)?);
-    }
-    if watch && !calls.is_empty() {
-        calls.push(Call::watch(caller)?);
-    }
-    Ok(calls)
-}
-
-fn place(session: &Session) -> Place {
-    let world = &session.world;
-    let config_home = world
-        .variable("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .unwrap_or_else(|| world.home.join(".config"));
-    Place {
-        home: world.home.clone(),
-        config_home,
-        state_dir: world.state_dir.clone(),
-        user: rustix::process::geteuid().as_raw(),
-    }
-}
-
-fn manager(user: bool, system: bool, place: &Place) -> Manager {
-    if system || (place.user == 0 && !user) {
-        Manager::System
-    } else {
-        Manager::User
-    }
-}
-
-/// What starts programs here: what was asked for, or what there is.
-fn kind(args: &ScheduleArgs, place: &Place, session: &Session) -> Result<Kind> {
-    let manager = manager(args.user, args.system, place);
-    let systemd = Path::new("/run/systemd/system").exists();
-    match args.way {
-        Some(Starter::Crontab) => return Ok(Kind::Crontab),
-        Some(Starter::Systemd) => return Ok(Kind::Systemd(manager)),
-        Some(Starter::Launchd) => return Ok(Kind::Launchd),
-        None => {}
-    }
-    if args.user || args.system || (systemd && place.user == 0) {
-        Ok(Kind::Systemd(manager))
-    } else if cfg!(target_os = "macos") {
-        Ok(Kind::Launchd)
-    } else if has(session, "crontab") {
-        Ok(Kind::Crontab)
-    } else if systemd {
-        Ok(Kind::Systemd(manager))
-    } else {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "nothing on this machine starts programs at a time: neither crontab nor systemd is here",
-        )
-        .with_hint("install cron, or see `dupr schedule export --help`"))
-    }
-}
-
-fn has(session: &Session, program: &str) -> bool {
-    let path = session.world.variable("PATH").unwrap_or_default();
-    path.split(':')
-        .any(|dir| Path::new(dir).join(program).is_file())
-}
-
-fn put(args: &ScheduleArgs, session: &Session) -> std::result::Result<(), Trouble> {
+fn put(args: &InstallArgs, session: &Session) -> std::result::Result<(), Trouble> {
+    let watch = !args.no_watch;
+    let args = &args.which;
     let place = place(session);
     let kind = kind(args, &place, session)?;
     let list = planned(&args.profiles, session)?;
@@ -234,7 +55,7 @@ fn put(args: &ScheduleArgs, session: &Session) -> std::result::Result<(), Troubl
         let hint = "write cron = \"17 2 * * *\" under [schedule]";
         return Err(run::usage_error("no profile has a [schedule]", hint).into());
     }
-    let calls = calls(&list, !args.no_watch, &caller(session)?)?;
+    let calls = calls(&list, watch, &caller(session)?)?;
     let mut gone = Vec::new();
     if args.profiles.is_empty() {
         // Profiles that are gone, or have lost their schedule.
@@ -244,7 +65,7 @@ fn put(args: &ScheduleArgs, session: &Session) -> std::result::Result<(), Troubl
                 .into_keys()
                 .filter(|n| calls.iter().all(|c| c.name != *n)),
         );
-    } else if args.no_watch {
+    } else if !watch {
         gone.push(WATCH.to_owned());
     }
     let effects = install::apply(kind, &calls, &gone, &place, session.common.plan)?;
@@ -334,46 +155,6 @@ fn elsewhere(calls: &[Call], kind: Kind, place: &Place, session: &Session) -> Ve
         }
     }
     notes
-}
-
-/// Whatever may start programs here.
-fn kinds(session: &Session) -> Vec<Kind> {
-    let mut list = Vec::new();
-    if has(session, "crontab") {
-        list.push(Kind::Crontab);
-    }
-    list.push(Kind::Systemd(Manager::User));
-    list.push(Kind::Systemd(Manager::System));
-    if cfg!(target_os = "macos") {
-        list.push(Kind::Launchd);
-    }
-    list
-}
-
-/// Keys of profiles that are set in this environment and will not be at night.
-fn overriding(session: &Session) -> Vec<String> {
-    let set = session.world.variables.keys();
-    let names: Vec<&str> = set
-        .filter(|n| {
-            n.strip_prefix("DUPR_")
-                .is_some_and(|rest| rest.contains("__"))
-        })
-        .chain(
-            session
-                .world
-                .variables
-                .keys()
-                .filter(|n| n.starts_with("DUPR__")),
-        )
-        .map(String::as_str)
-        .collect();
-    match names.as_slice() {
-        [] => Vec::new(),
-        names => vec![format!(
-            "{} is set here and not handed on: write it into the profile",
-            names.join(", ")
-        )],
-    }
 }
 
 fn tell(kind: Kind, effects: &Effects, calls: &[Call], notes: &[String], session: &Session) {
@@ -493,17 +274,13 @@ fn export(args: &ExportArgs, session: &Session) -> std::result::Result<(), Troub
     let mut texts: Vec<String> = Vec::new();
     match args.form {
         ExportForm::Crontab | ExportForm::Systemd | ExportForm::Launchd => {
+            let kind = match args.form {
+                ExportForm::Crontab => Kind::Crontab,
+                ExportForm::Systemd => Kind::Systemd(manager(args.user, false, &place)),
+                _ => Kind::Launchd,
+            };
             for call in calls(&list, watch, &caller(session)?)? {
-                texts.push(match args.form {
-                    ExportForm::Crontab => crontab::block(&call, "", false)?,
-                    ExportForm::Systemd => {
-                        let units = systemd::units(&call, manager(args.user, false, &place));
-                        units
-                            .map(|(name, text)| format!("# {name}\n{text}"))
-                            .concat()
-                    }
-                    _ => launchd::list(&call),
-                });
+                texts.push(kind.text(&call)?);
             }
         }
         ExportForm::Kubernetes => {
