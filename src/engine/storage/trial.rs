@@ -88,9 +88,12 @@ fn broken(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, text)
 }
 
-impl Trial<'_> {
+/// Tries one promise; tells what was seen.
+type Check<'a> = fn(&Trial<'a>) -> Result<String>;
+
+impl<'a> Trial<'a> {
     /// What is tried, in this order; each leaves its objects to the last.
-    const PROMISES: [(&'static str, fn(&Self) -> Result<String>); 9] = [
+    const PROMISES: [(&'static str, Check<'a>); 9] = [
         ("can be listed", Self::lists),
         ("keeps what is put", Self::keeps),
         ("keeps what is large", Self::keeps_large),
