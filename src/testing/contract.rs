@@ -46,7 +46,7 @@ pub fn run_but(storage: &dyn Storage, refused: &[&str]) {
     suite.an_unknown_target_is_empty();
     suite.what_is_put_can_be_got();
     suite.a_second_put_replaces();
-    suite.claims_of_many();
+    suite.claims_of_many(3);
     suite.odd_names(refused);
     suite.what_is_absent();
     suite.names_that_are_none();
@@ -61,7 +61,7 @@ pub fn exclusive_claims(storage: &dyn Storage) {
         dir: TempDir::new().expect("temp dir"),
     };
     for _ in 0..5 {
-        assert_eq!(suite.claims_of_many(), 1, "claims that succeeded");
+        assert_eq!(suite.claims_of_many(8), 1, "claims that succeeded");
     }
 }
 
@@ -243,14 +243,16 @@ impl Suite<'_> {
         self.storage.delete("twice").expect("delete");
     }
 
-    /// Ends with one object, put by one whose call succeeded; gives back how many did.
-    fn claims_of_many(&self) -> usize {
-        let names: Vec<String> = (0..8).map(|n| format!("claimant {n}")).collect();
+    /// Ends with one object, put by one who was not refused; gives back how many were not. A server may stumble over
+    /// so many at once, and say so.
+    fn claims_of_many(&self, many: usize) -> usize {
+        let names: Vec<String> = (0..many).map(|n| format!("claimant {n}")).collect();
         let won = std::sync::Mutex::new(Vec::new());
         self.in_threads(&names, |name| {
             match self.storage.claim("claimed", &self.file(name.as_bytes())) {
-                Ok(()) => won.lock().expect("lock").push(name.to_string()),
-                Err(e) => assert_eq!(e.kind(), ErrorKind::Locked, "{e}"),
+                Err(e) if e.kind() == ErrorKind::Locked => {}
+                Err(e) if !e.kind().is_retryable() => panic!("claim: {e}"),
+                _ => won.lock().expect("lock").push(name.to_string()),
             }
         });
         let mut won = won.into_inner().expect("lock");

@@ -196,3 +196,35 @@ fn the_tables_of_exit_codes_are_that_of_the_program() {
         assert!(number.is_match(text("README.md")), "README lacks {code}");
     }
 }
+
+#[test]
+fn the_table_of_targets_has_every_scheme_of_the_program() {
+    let home = Home::new("targets");
+    let told = home.expect(0, &["doctor", "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let documents = documents();
+    let (_, text) = documents
+        .iter()
+        .find(|(n, _)| n == "targets.md")
+        .expect("targets.md");
+    for row in told["schemes"].as_array().expect("schemes") {
+        let built = row["support"] != "refused";
+        let names: Vec<&str> = row["schemes"]
+            .as_array()
+            .expect("names")
+            .iter()
+            .filter_map(|n| n.as_str())
+            .collect();
+        let first = names.first().expect("a name");
+        let line = text
+            .lines()
+            .find(|l| l.starts_with(&format!("| `{first}` |")));
+        assert_eq!(line.is_some(), built, "{first}");
+        for name in names.iter().skip(1).filter(|_| built) {
+            assert!(
+                line.unwrap_or_default().contains(&format!("`{name}`")),
+                "{name}"
+            );
+        }
+    }
+}

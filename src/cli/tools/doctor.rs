@@ -11,7 +11,7 @@ use crate::engine::monitor::Silent;
 use crate::profile::{Loaded, Profile};
 use crate::report::format;
 use crate::report::overview::Expectation;
-use crate::run::open::{self, Surroundings};
+use crate::run::open;
 use crate::run::{History, Memory, require};
 use serde_json::json;
 use std::io::Write;

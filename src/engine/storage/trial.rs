@@ -88,9 +88,12 @@ fn broken(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, text)
 }
 
-impl Trial<'_> {
+/// Tries one promise; tells what was seen.
+type Check<'a> = fn(&Trial<'a>) -> Result<String>;
+
+impl<'a> Trial<'a> {
     /// What is tried, in this order; each leaves its objects to the last.
-    const PROMISES: [(&'static str, fn(&Self) -> Result<String>); 9] = [
+    const PROMISES: [(&'static str, Check<'a>); 9] = [
         ("can be listed", Self::lists),
         ("keeps what is put", Self::keeps),
         ("keeps what is large", Self::keeps_large),
@@ -124,7 +127,7 @@ impl Trial<'_> {
     }
 
     /// What is there under a name must be these bytes, however one looks.
-    fn expect(&self, end: &str, bytes: &[u8]) -> Result<()> {
+    fn must_be(&self, end: &str, bytes: &[u8]) -> Result<()> {
         let name = self.name(end);
         let mut got = Vec::new();
         self.storage.get(&name, &mut got)?;
@@ -167,7 +170,7 @@ impl Trial<'_> {
             let end = format!("size-{bytes}");
             let content = noise(bytes, 1);
             self.put(&end, &content)?;
-            self.expect(&end, &content)?;
+            self.must_be(&end, &content)?;
             let name = self.name(&end);
             let listed = self.own_objects()?.into_iter().find(|o| o.name == name);
             if listed.map(|object| object.size) != Some(bytes as u64) {
@@ -182,7 +185,7 @@ impl Trial<'_> {
         let begun = Instant::now();
         self.put("large", &content)?;
         let put = begun.elapsed();
-        self.expect("large", &content)?;
+        self.must_be("large", &content)?;
         let got = begun.elapsed().saturating_sub(put);
         let rate = |time: std::time::Duration| LARGE as f64 / 1e6 / time.as_secs_f64().max(1e-3);
         Ok(format!(
@@ -196,7 +199,7 @@ impl Trial<'_> {
         for (bytes, seed) in [(3000, 3), (10, 4), (2000, 5)] {
             let content = noise(bytes, seed);
             self.put("twice", &content)?;
-            self.expect("twice", &content)?;
+            self.must_be("twice", &content)?;
         }
         Ok("the newest is what is there".into())
     }
@@ -225,7 +228,7 @@ impl Trial<'_> {
             Err(error) => return Err(error),
             Ok(()) => return Err(broken("two were given the same name")),
         }
-        self.expect("taken", b"first")?;
+        self.must_be("taken", b"first")?;
         let contested = self.name("contested");
         let won = self.all_at_once(|_| match self.storage.claim(&contested, &second) {
             Err(error) if error.kind() == ErrorKind::Locked => Ok(false),
@@ -243,7 +246,7 @@ impl Trial<'_> {
         self.all_at_once(|n| {
             let (end, content) = (format!("parallel-{n}"), noise(300_000 + n, n as u64));
             self.put(&end, &content)?;
-            self.expect(&end, &content)
+            self.must_be(&end, &content)
         })?;
         Ok(format!("{THREADS} uploads and downloads"))
     }
@@ -259,7 +262,7 @@ impl Trial<'_> {
         }
         let listed = self.own()?;
         for odd in ODD.iter().filter(|odd| !refused.contains(odd)) {
-            self.expect(odd, odd.as_bytes())?;
+            self.must_be(odd, odd.as_bytes())?;
             if !listed.contains(&self.name(odd)) {
                 return Err(broken(format!("{odd:?} is not listed")));
             }

@@ -533,7 +533,7 @@ mod tests {
             "sftp://u:canary",
             "sftp://u:canary@/x",
             "sftp://u:canary@[h/x",
-            "ftp://u:canary@h/x",
+            "swift://u:canary@h/x",
             "nonsense://u:canary@h/x",
             "s3://u:canary@b/x",
             "u:canary@h",
@@ -558,7 +558,7 @@ mod tests {
         ] {
             assert_eq!(kind(url), ErrorKind::Usage, "{url:?}");
         }
-        for url in ["ftp://h/x", "ad://x", "par2+file:///x", "abc://x"] {
+        for url in ["swift://h/x", "ad://x", "par2+file:///x", "abc://x"] {
             assert_eq!(kind(url), ErrorKind::Unsupported, "{url}");
         }
     }

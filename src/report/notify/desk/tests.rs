@@ -3,7 +3,7 @@
 use super::super::super::tests::night;
 use super::*;
 use crate::engine::secret::Secret;
-use crate::profile::Syslog;
+use crate::profile::{Moment, Syslog};
 use crate::run::outcome::Verdict;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
