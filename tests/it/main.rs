@@ -30,3 +30,4 @@ mod restore_by_hand;
 mod storage_contract;
 mod storage_services;
 mod storage_troubles;
+mod targets;

@@ -28,24 +28,23 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     let around = session.surroundings();
     let views: Vec<Overview> = found
         .iter()
-        .map(|found| {
+        .flat_map(|found| {
             let path = found.path.to_string_lossy();
-            let history = History::of(&session.world.state_dir, &found.name);
             match Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around)) {
-                Ok(profile) => match history.read() {
-                    Ok(past) => {
-                        // A list that cannot be read is told by the next run.
-                        let store = Store::of(&session.world.state_dir, &found.name);
-                        let waiting = store.undelivered().unwrap_or_default();
-                        Overview::new(&found.name, &past.runs, expectation(&profile, now), now)
-                            .with_undelivered(waiting)
-                    }
-                    Err(e) => Overview::broken(&found.name, &e.to_string()),
-                },
-                Err(errors) => Overview::broken(
+                Ok(mut profile) => {
+                    profile.name.clone_from(&found.name);
+                    let targets = profile.per_target();
+                    let meant = |p: &&Profile| found.target.iter().all(|t| *t == p.target.name);
+                    targets
+                        .iter()
+                        .filter(meant)
+                        .map(|p| view(p, targets.len() > 1, session, now))
+                        .collect()
+                }
+                Err(errors) => vec![Overview::broken(
                     &found.name,
                     errors.to_string().lines().next().unwrap_or_default(),
-                ),
+                )],
             }
         })
         .collect();
@@ -66,13 +65,30 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     code
 }
 
-/// What a profile says about being on time.
+/// How a profile with one target stands; `several` if it is one of several.
+fn view(profile: &Profile, several: bool, session: &Session, now: Timestamp) -> Overview {
+    let state = &session.world.state_dir;
+    // A list that cannot be read is told by the next run.
+    let waiting = |name: &str| Store::of(state, name).undelivered().unwrap_or_default();
+    let mut undelivered = waiting(&profile.name);
+    if several && profile.base_name() == profile.name {
+        undelivered.extend(waiting(&format!("{}@", profile.name)));
+    }
+    match History::of(state, &profile.name).read() {
+        Ok(past) => Overview::new(&profile.name, &past.runs, expectation(profile, now), now)
+            .with_undelivered(undelivered),
+        Err(e) => Overview::broken(&profile.name, &e.to_string()),
+    }
+}
+
+/// What a profile says about being on time. A disk that may be absent misses runs; only its age counts.
 fn expectation(profile: &Profile, now: Timestamp) -> Expectation {
     let schedule = profile.schedule.as_ref();
+    let last_due = schedule.and_then(|s| s.previous(now));
     Expectation {
         stale_after: profile.stale_after.as_ref().map(|a| a.as_secs()),
         next_due: schedule.and_then(|s| s.next_after(now)),
-        last_due: schedule.and_then(|s| s.previous(now)),
+        last_due: last_due.filter(|_| !profile.target.optional),
     }
 }
 
