@@ -258,7 +258,7 @@ pub fn headline(outcome: &Outcome) -> String {
         Some((_, failure)) if outcome.verdict != Verdict::Success => {
             cause::headline(failure, &outcome.target)
         }
-        _ => deeds(outcome),
+        _ => put_off(outcome).unwrap_or_else(|| deeds(outcome)),
     };
     format::safe(&text)
 }
@@ -300,6 +300,13 @@ fn of_members(outcome: &Outcome) -> Option<String> {
             Some(format!("{count}: {}", parts.join(", ")))
         }
     }
+}
+
+/// Why a run was put off, if it was.
+pub fn put_off(outcome: &Outcome) -> Option<String> {
+    let mut steps = outcome.steps.iter();
+    let step = steps.find(|s| s.status == StepStatus::Deferred && !s.notes.is_empty())?;
+    (outcome.verdict == Verdict::Deferred).then(|| step.notes.join("; "))
 }
 
 /// What a run without failures did.

@@ -1,6 +1,6 @@
 //! The last lines of a run: at most twelve, the verdict first.
 
-use crate::report::{cause, elapsed_ms, format, headline, status_word};
+use crate::report::{cause, elapsed_ms, format, headline, put_off, status_word};
 use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, Verdict};
 
 /// Longest summary.
@@ -19,6 +19,9 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
     for (step, failure) in cause::failures(outcome).take(2) {
         let step = step.map(|s| format!("{s}: ")).unwrap_or_default();
         add("failed", format!("{step}{}", failure.message));
+    }
+    if let Some(why) = put_off(outcome) {
+        add("because", why);
     }
     if outcome.steps.iter().any(|s| s.command == MEMBER_STEP) {
         add("group", headline(outcome));

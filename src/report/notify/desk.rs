@@ -39,14 +39,14 @@ impl Desk<'_> {
     pub fn begin(&self) -> Vec<Delivery> {
         // One that cannot be made is told at the end.
         let list = notifiers(self.reports).unwrap_or_default();
-        let begun = |notifier: &Box<dyn Notifier>| {
+        let begun = |notifier: &dyn Notifier| {
             let result = notifier.begin(self.secrets)?;
             Some(Delivery {
                 notifier: format!("{}, start", notifier.name()),
                 result: result.map(|()| Sent::default()),
             })
         };
-        list.iter().filter_map(begun).collect()
+        list.iter().filter_map(|n| begun(&**n)).collect()
     }
 
     /// Tells an outcome to everybody who wants it, and what could not be told before.
