@@ -98,8 +98,8 @@ fn run(mut input: impl Read, to: &Sender<io::Result<Vec<u8>>>, spent: &Receiver<
     }
 }
 
-/// Fills `piece` as far as the input goes.
-fn fill(input: &mut impl Read, piece: &mut [u8]) -> (usize, io::Result<()>) {
+/// Fills `piece` as far as the input goes; tells how much was read, with or without an error.
+pub(crate) fn fill(input: &mut impl Read, piece: &mut [u8]) -> (usize, io::Result<()>) {
     let mut filled = 0;
     while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match input.read(rest) {

@@ -68,6 +68,34 @@ fn every_profile_in_the_documents_is_one() {
 }
 
 #[test]
+fn the_tests_the_documents_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = Regex::new(r"`([a-z_]+(?:::[a-z0-9_]+)+)`").expect("regex");
+    let text = fs::read_to_string(root.join("docs/testing.md")).expect("text");
+    let mut seen = 0;
+    for found in named.captures_iter(&text) {
+        let (module, test) = found[1].rsplit_once("::").expect("two parts");
+        let base = if module.starts_with("engine::") {
+            "src"
+        } else {
+            "tests/it"
+        };
+        let place = root.join(base).join(module.replace("::", "/"));
+        let files = [place.with_extension("rs"), place.join("mod.rs")];
+        let is_there = files.iter().any(|file| {
+            fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {test}()")))
+        });
+        assert!(
+            is_there,
+            "docs/testing.md names {}, which is nowhere",
+            &found[1]
+        );
+        seen += 1;
+    }
+    assert!(seen > 20, "only {seen} tests are named");
+}
+
+#[test]
 fn every_call_in_the_documents_is_understood() {
     let inline = Regex::new(r"`dupr ([^`]*)`").expect("regex");
     let line =

@@ -7,6 +7,8 @@
 mod container;
 mod framing;
 pub(super) mod head;
+mod inside;
+mod packet;
 pub(super) mod read;
 pub(super) mod sign;
 pub(super) mod unlock;

@@ -1,16 +1,18 @@
 //! Reads encrypted messages in process.
 //!
-//! The usual container is opened by our own reader and the library only sees the packets inside; what our reader does
-//! not know (another cipher than AES, AEAD, session key packets of later versions) the library reads as a whole.
+//! The usual container is opened by our own reader, and so is what usually is inside. Other packets inside, and any
+//! if a signature is required, are read by the library; and so is a whole message whose container our reader does not
+//! know (another cipher than AES, AEAD, session key packets of later versions).
 //!
 //! The last stretch of content is held back until everything after it was read and checked, so a reader that gets to
 //! the end without an error has read exactly what was encrypted. Who stops earlier knows nothing.
 
 use super::container::{self, ContainerReader};
 use super::head::{Head, whole};
+use super::inside;
 use super::unlock::Secrets;
 use super::{POLICY, checked};
-use crate::engine::ahead::{Permits, read_ahead};
+use crate::engine::ahead::{Permits, fill, read_ahead};
 use crate::engine::error::{Error, ErrorKind, Result};
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
@@ -27,8 +29,8 @@ use std::io::{self, Read};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Content held back, and as much again read ahead.
-const HELD_BACK_BYTES: usize = 512 * 1024;
+/// Content the library holds back, and as much again it reads ahead.
+const LIBRARY_BYTES: usize = 512 * 1024;
 
 /// Whose signature a message must carry.
 #[derive(Clone)]
@@ -64,7 +66,7 @@ impl MessageReader {
         ahead: &Permits,
     ) -> Result<Self> {
         let trouble = Trouble::default();
-        let mut helper = Helper {
+        let helper = Helper {
             secrets,
             signer,
             trouble: Arc::clone(&trouble),
@@ -74,8 +76,7 @@ impl MessageReader {
             Some(decryptor) => {
                 seen.drain(..head.bytes);
                 let container = ContainerReader::open(whole(seen, rest), decryptor)?;
-                let container = Arc::new(Mutex::new(read_ahead(Box::new(container), ahead)));
-                helper.container = Some(Arc::clone(&container));
+                let container = read_ahead(Box::new(container), ahead);
                 survive(|| packets_of(container, helper))
             }
             None => survive(|| packets_in(whole(seen, rest), helper)),
@@ -91,14 +92,31 @@ impl MessageReader {
     }
 }
 
-/// Has the library read the packets inside a container.
-fn packets_of(container: Container, helper: Helper) -> Result<Box<dyn Read + Send>> {
+/// Reads the packets inside a container, or has the library read them.
+fn packets_of(
+    mut container: Box<dyn Read + Send>,
+    mut helper: Helper,
+) -> Result<Box<dyn Read + Send>> {
+    let mut start = vec![0; inside::SEEN_BYTES];
+    let (filled, outcome) = fill(&mut container, &mut start);
+    if let Err(error) = outcome {
+        let told = Error::new(ErrorKind::Corrupt, "the input failed");
+        locked(&helper.trouble).get_or_insert(Error::from(error));
+        return Err(told);
+    }
+    start.truncate(filled);
+    let is_simple = helper.signer.is_none() && inside::is_simple(&start);
+    let container: Container = Arc::new(Mutex::new(whole(start, container)));
+    helper.container = Some(Arc::clone(&container));
     let input = Input {
         inner: container,
         trouble: Arc::clone(&helper.trouble),
     };
+    if is_simple {
+        return Ok(Box::new(inside::open(Box::new(input))?));
+    }
     let builder = checked(VerifierBuilder::from_reader(input), ErrorKind::Corrupt)?
-        .buffer_size(HELD_BACK_BYTES);
+        .buffer_size(LIBRARY_BYTES);
     Ok(Box::new(checked(
         builder.with_policy(&*POLICY, None, helper),
         ErrorKind::Corrupt,
@@ -112,7 +130,7 @@ fn packets_in(message: Box<dyn Read + Send>, helper: Helper) -> Result<Box<dyn R
         trouble: Arc::clone(&helper.trouble),
     };
     let builder = checked(DecryptorBuilder::from_reader(input), ErrorKind::Corrupt)?
-        .buffer_size(HELD_BACK_BYTES);
+        .buffer_size(LIBRARY_BYTES);
     Ok(Box::new(checked(
         builder.with_policy(&*POLICY, None, helper),
         ErrorKind::Corrupt,

@@ -1,6 +1,7 @@
 //! Reads the container. Content is handed out as it is decrypted; the end is only told after the modification
 //! detection code was found right and nothing followed the packet.
 
+use super::super::packet::{PacketBody, damaged, octet};
 use super::cfb::Decryptor;
 use super::{BLOCK_BYTES, CODE_BYTES, CODE_HEADER, PREFIX_BYTES, VERSION};
 use crate::engine::error::{Error, ErrorKind};
@@ -8,8 +9,8 @@ use sha1::{Digest, Sha1};
 use std::io::{self, BufReader, Read};
 use subtle::ConstantTimeEq;
 
-/// New-format header of packet 18; it has no other.
-const PROTECTED: u8 = 0xc0 | 18;
+/// Type of the packet.
+const PROTECTED: u8 = 18;
 
 /// Content decrypted at once.
 const BATCH_BYTES: usize = 32 * 1024;
@@ -20,14 +21,14 @@ const READ_BYTES: usize = 64 * 1024;
 /// The first encrypted octets, by which a session key is recognized, if `message` begins with a container of this kind.
 pub(in super::super) fn first_octets(message: &[u8]) -> Option<[u8; PREFIX_BYTES]> {
     let mut first = [0; PREFIX_BYTES];
-    let mut body = Body::open(message).ok()?;
+    let mut body = encrypted(message).ok()?;
     body.read_exact(&mut first).ok()?;
     Some(first)
 }
 
 /// Reads the packets inside a container.
 pub(in super::super) struct ContainerReader<R> {
-    body: Body<BufReader<R>>,
+    body: PacketBody<BufReader<R>>,
     /// Taken away at the end of the stream.
     decryptor: Option<Decryptor>,
     code: Sha1,
@@ -53,7 +54,7 @@ impl<R: Read> ContainerReader<R> {
     /// Starts to read; `input` stands at the packet's first octet.
     pub(in super::super) fn open(input: R, decryptor: Decryptor) -> io::Result<Self> {
         let mut reader = Self {
-            body: Body::open(BufReader::with_capacity(READ_BYTES, input))?,
+            body: encrypted(BufReader::with_capacity(READ_BYTES, input))?,
             decryptor: Some(decryptor),
             code: Sha1::new(),
             buffer: Vec::with_capacity(BATCH_BYTES + CODE_BYTES + BLOCK_BYTES),
@@ -149,93 +150,14 @@ impl<R: Read> Read for ContainerReader<R> {
     }
 }
 
-/// The body of the packet after its version octet, with the lengths of its parts taken out.
-struct Body<R> {
-    input: R,
-    /// Bytes of this part not read yet.
-    left: u64,
-    /// Whether no part follows.
-    is_last: bool,
-}
-
-impl<R: Read> Body<R> {
-    fn open(mut input: R) -> io::Result<Self> {
-        if octet(&mut input)? != PROTECTED {
-            return Err(damaged("it does not begin as it should"));
-        }
-        let mut body = Self {
-            input,
-            left: 0,
-            is_last: false,
-        };
-        body.next_part()?;
-        match octet(&mut body)? {
-            VERSION => Ok(body),
-            _ => Err(damaged("it has an unknown version")),
-        }
+/// The encrypted octets of the container that `input` is.
+fn encrypted<R: Read>(input: R) -> io::Result<PacketBody<R>> {
+    let (kind, mut body) = PacketBody::open(input)?;
+    if kind != PROTECTED {
+        return Err(damaged("it does not begin as it should"));
     }
-
-    fn next_part(&mut self) -> io::Result<()> {
-        let first = octet(&mut self.input)?;
-        self.is_last = !(224..=254).contains(&first);
-        self.left = match first {
-            0..=191 => u64::from(first),
-            192..=223 => (u64::from(first - 192) << 8) + u64::from(octet(&mut self.input)?) + 192,
-            224..=254 => 1 << (first & 0x1f),
-            255 => {
-                let mut length = [0; 4];
-                self.input.read_exact(&mut length).map_err(ended)?;
-                u64::from(u32::from_be_bytes(length))
-            }
-        };
-        Ok(())
+    match octet(&mut body)? {
+        VERSION => Ok(body),
+        _ => Err(damaged("it has an unknown version")),
     }
-}
-
-impl<R: Read> Read for Body<R> {
-    fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 {
-            if self.is_last {
-                return match self.input.read(&mut [0])? {
-                    0 => Ok(0),
-                    _ => Err(damaged("something follows it")),
-                };
-            }
-            self.next_part()?;
-        }
-        let wanted = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(data.len());
-        let n = self
-            .input
-            .read(data.get_mut(..wanted).unwrap_or_default())?;
-        if n == 0 && wanted != 0 {
-            return Err(damaged("it is cut off"));
-        }
-        self.left -= n as u64;
-        Ok(n)
-    }
-}
-
-fn octet(input: &mut impl Read) -> io::Result<u8> {
-    let mut octet = [0];
-    input.read_exact(&mut octet).map_err(ended)?;
-    let [octet] = octet;
-    Ok(octet)
-}
-
-/// Tells an end that came too early from an input that failed.
-fn ended(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => damaged("it is cut off"),
-        _ => error,
-    }
-}
-
-fn damaged(how: &str) -> io::Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("damaged OpenPGP message: {how}"),
-    )
-    .into()
 }
