@@ -5,17 +5,18 @@ pub mod group;
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Level, Monitor};
+use crate::engine::storage::{Place, TargetUrl};
 use crate::engine::time::Timestamp;
-use crate::plan::batch::Batch;
+use crate::plan::batch::{Batch, Command};
 use crate::plan::planner;
 use crate::plan::{Plan, State};
-use crate::profile::{Profile, SecretRef};
+use crate::profile::{Profile, Reports, SecretRef};
 use crate::report::notify::{Delivery, Desk, Store};
 use crate::run::actions::EngineActions;
 use crate::run::history::{History, PastRuns};
 use crate::run::hook::ProfileFacts;
 use crate::run::open::{self, Surroundings};
-use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
+use crate::run::outcome::{ABSENT_STEP, Outcome, StepOutcome, StepStatus, Verdict};
 use crate::run::priority::Priority;
 use crate::run::products::Products;
 use crate::run::runner::{self, OUTCOME_SCHEMA, Runner};
@@ -93,6 +94,48 @@ pub fn execute(
     Ended { outcome, troubles }
 }
 
+/// Signs of life of a profile with several targets, which are one for whoever waits for them: the worst of its outcomes
+/// counts, not the last.
+pub struct Whole {
+    reports: Reports,
+    store: Store,
+    past: PastRuns,
+    begun: Vec<Delivery>,
+}
+
+impl Whole {
+    /// Tells that the first target begins. `reports` are those of the profile.
+    pub fn begin(profile: &Profile, reports: &Reports, cx: &JobContext<'_>) -> Self {
+        let mut whole = Self {
+            reports: reports.only_ping(),
+            store: Store::of(cx.state_dir, &format!("{}@", profile.base_name())),
+            past: PastRuns::default(),
+            begun: Vec::new(),
+        };
+        whole.begun = whole.desk(cx).begin();
+        whole
+    }
+
+    /// Tells the worst outcome; what could not be told, a line each.
+    pub fn end(mut self, worst: &Outcome, cx: &JobContext<'_>) -> Vec<String> {
+        let mut deliveries = std::mem::take(&mut self.begun);
+        deliveries.extend(self.desk(cx).tell(worst, &self.past.runs, &cx.log.lines()));
+        let mut outcome = worst.clone();
+        let mut troubles = Vec::new();
+        note(&mut outcome, deliveries, &mut troubles, cx);
+        troubles
+    }
+
+    fn desk<'a>(&'a self, cx: &'a JobContext<'_>) -> Desk<'a> {
+        Desk {
+            reports: &self.reports,
+            secrets: cx.around.secret,
+            code: cx.code,
+            store: &self.store,
+        }
+    }
+}
+
 /// The plan of a batch, without doing anything: for `--plan`.
 ///
 /// # Errors
@@ -119,6 +162,8 @@ enum NotBegun {
     Failed(Error),
     /// It should not begin now.
     Deferred(String),
+    /// Its target may be absent, and is.
+    Absent(String),
 }
 
 impl From<Error> for NotBegun {
@@ -139,6 +184,9 @@ fn begin(
     let looks = batch.commands().iter().all(|c| c.only_looks());
     if !looks && let Some(reason) = require::unmet(&profile.run.require, &profile.backup.temp_dir) {
         return Err(NotBegun::Deferred(reason));
+    }
+    if let Some(reason) = absent_folder(profile)? {
+        return Err(NotBegun::Absent(reason));
     }
     if !looks {
         *announced = desk.begin();
@@ -167,10 +215,13 @@ fn begin(
     });
     let mut state = match state {
         Err(e) if profile.target.optional && is_absent(e.kind()) => {
-            return Err(NotBegun::Deferred(e.to_string()));
+            return Err(NotBegun::Absent(e.to_string()));
         }
         other => other?,
     };
+    if let Some(reason) = emptied(profile, batch, past, &state) {
+        return Err(NotBegun::Absent(reason));
+    }
     if let Some(newest) = state.collection.newest_time() {
         state.now = later_than(newest, cx)?;
     }
@@ -235,6 +286,37 @@ fn later_than(newest: Timestamp, cx: &JobContext<'_>) -> Result<Timestamp> {
         cx.around.cancel.check()?;
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Why a folder that may be absent is: a disk that is not plugged in has none, and none is made in its place.
+fn absent_folder(profile: &Profile) -> Result<Option<String>> {
+    if !profile.target.optional {
+        return Ok(None);
+    }
+    let url = TargetUrl::parse(profile.target.url.expose())?;
+    Ok(match url.place() {
+        Place::Local { dir } if !dir.is_dir() => {
+            Some(format!("the folder {} is not there", dir.display()))
+        }
+        _ => None,
+    })
+}
+
+/// Why a target that may be absent is not the one it was: an empty mount point looks like this.
+fn emptied(profile: &Profile, batch: &Batch, past: &PastRuns, state: &State) -> Option<String> {
+    let full = batch.commands().iter().any(|c| matches!(c, Command::Full));
+    let held = past
+        .runs
+        .iter()
+        .flat_map(|o| &o.steps)
+        .any(|s| s.set.is_some());
+    let empty = state.collection.newest_time().is_none();
+    (profile.target.optional && empty && held && !full).then(|| {
+        format!(
+            "the target held sets and is empty: is the disk mounted? `dupr {} full` begins anew",
+            profile.name
+        )
+    })
 }
 
 /// Whether a target that may be absent is.
@@ -302,6 +384,13 @@ fn not_begun(
             step.notes.push(reason);
             outcome.steps.push(step);
         }
+        NotBegun::Absent(reason) => {
+            cx.log.add(Level::Notice, &format!("skipped: {reason}"));
+            let title = "target that may be absent";
+            let mut step = StepOutcome::new(0, ABSENT_STEP, title, StepStatus::Deferred);
+            step.notes.push(reason);
+            outcome.steps.push(step);
+        }
     }
     outcome.verdict = runner::verdict(&outcome);
     outcome
@@ -316,7 +405,7 @@ fn facts(profile: &Profile) -> ProfileFacts {
         .map(Path::to_owned)
         .unwrap_or_default();
     ProfileFacts {
-        name: profile.name.clone(),
+        name: profile.base_name().to_owned(),
         directory,
         source: profile.source.root.clone(),
         target: profile.target.url.masked().to_owned(),

@@ -126,7 +126,10 @@ impl Search<'_> {
     fn choose(&self, word: &str, depth: usize, chosen: &mut Vec<Found>) -> Result<(), Errors> {
         let dirs = self.dirs;
         let add = |found: Found, chosen: &mut Vec<Found>| {
-            if chosen.iter().all(|c| c.path != found.path) {
+            let covers = |c: &Found| {
+                c.path == found.path && (c.target.is_none() || c.target == found.target)
+            };
+            if !chosen.iter().any(covers) {
                 chosen.push(found);
             }
         };

@@ -1,6 +1,6 @@
 //! Runs or plans jobs one after the other, or those of a group together, and shows how they went.
 
-use super::run::{Job, Unit, failed};
+use super::run::{Job, Member, Unit, failed};
 use super::scheduled::{self, Permission};
 use super::session::{CLOCK, Session};
 use super::ui::products::{Collected, Lines};
@@ -16,8 +16,8 @@ use crate::run::open::Surroundings;
 use crate::run::outcome::{Outcome, Verdict};
 use crate::run::{Log, RunMonitor};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Version of the JSON document of runs.
@@ -63,15 +63,16 @@ pub fn plans(units: &[Unit], session: &Session) -> u8 {
     let mut errors = Vec::new();
     for unit in units {
         if let Some(group) = &unit.group {
-            let names = names(&unit.jobs);
-            let plan = job::group::plan(&group_job(group, &unit.jobs, &names, session), CLOCK());
+            let names = names(&unit.members);
+            let job = group_job(group, &unit.members, &names, session);
+            let plan = job::group::plan(&job, CLOCK());
             if session.common.json {
                 groups.push(json!(plan));
             } else {
                 out::text(&render::text(&plan, false));
             }
         }
-        for job in &unit.jobs {
+        for job in unit.members.iter().flat_map(Member::jobs) {
             let plan = within(session, &*session.monitor(), |cx| {
                 job::plan(&job.profile, &job.batch, cx)
             });
@@ -100,13 +101,15 @@ pub fn plans(units: &[Unit], session: &Session) -> u8 {
 struct Ran {
     documents: Vec<(usize, Value)>,
     groups: Vec<Value>,
+    /// One for each profile, and one for each group.
     outcomes: Vec<Outcome>,
+    /// Whether a sign of life of several targets could not be sent.
+    untold: bool,
 }
 
 /// Runs all jobs; the exit code.
 pub fn runs(units: &[Unit], session: &Session) -> u8 {
     let ran = Mutex::new(Ran::default());
-    let mut permissions = BTreeMap::new();
     let mut not_begun = exit::DONE;
     let mut number = 0;
     for unit in units {
@@ -114,15 +117,16 @@ pub fn runs(units: &[Unit], session: &Session) -> u8 {
             break;
         }
         match &unit.group {
-            Some(group) => run_group(group, &unit.jobs, number, session, &ran),
+            Some(group) => run_group(group, &unit.members, number, session, &ran),
             None => {
-                for (i, job) in unit.jobs.iter().enumerate() {
+                for (i, member) in unit.members.iter().enumerate() {
                     if session.cancel.is_requested() {
                         break;
                     }
-                    match permitted(job, &mut permissions, session) {
-                        Ok(()) => {
-                            run_job(job, number + i, &*session.monitor(), true, session, &ran);
+                    match permitted(member, session) {
+                        Ok(_permission) => {
+                            let outcome = run_member(member, number + i, None, session, &ran);
+                            locked(&ran).outcomes.push(outcome);
                         }
                         Err(code) if not_begun == exit::DONE => not_begun = code,
                         Err(_) => {}
@@ -130,10 +134,11 @@ pub fn runs(units: &[Unit], session: &Session) -> u8 {
                 }
             }
         }
-        number += unit.jobs.len();
+        number += unit.members.len();
     }
     let mut ran = ran.into_inner().unwrap_or_else(PoisonError::into_inner);
     let code = match exit::of_outcomes(&ran.outcomes) {
+        exit::DONE if ran.untold => exit::PROBLEMS,
         exit::DONE => not_begun,
         code => code,
     };
@@ -145,31 +150,86 @@ pub fn runs(units: &[Unit], session: &Session) -> u8 {
     code
 }
 
-/// Whether a job that a schedule started goes on; otherwise tells why not. A group is started as a whole.
+/// Whether a member that a schedule started goes on, as long as what is returned lives; otherwise tells why not. A group
+/// is started as a whole.
 ///
 /// # Errors
 /// The exit code of what keeps it from being known.
-fn permitted(
-    job: &Job,
-    permissions: &mut BTreeMap<String, Permission>,
-    session: &Session,
-) -> std::result::Result<(), u8> {
+fn permitted(member: &Member, session: &Session) -> std::result::Result<Option<File>, u8> {
     if !session.common.scheduled {
-        return Ok(());
+        return Ok(None);
     }
-    // The targets of a profile share one permission.
-    let name = &job.profile.name;
-    if !permissions.contains_key(name) {
-        let permission = scheduled::permission(&job.profile, &job.batch.text, session)
-            .map_err(|e| failed(&e.within(format!("cannot start {name}"))))?;
-        if let (Permission::Denied(_, why), false) = (&permission, session.common.quiet) {
-            out::complaint(&format!("{name}: {why}"));
+    let name = &member.name;
+    match scheduled::permission(member, session) {
+        Ok(Permission::Granted(lock)) => Ok(Some(lock)),
+        Ok(Permission::Denied(code, why)) => {
+            if !session.common.quiet {
+                out::complaint(&format!("{name}: {why}"));
+            }
+            Err(code)
         }
-        permissions.insert(name.clone(), permission);
+        Err(e) => Err(failed(&e.within(format!("cannot start {name}")))),
     }
-    match permissions.get(name) {
-        Some(Permission::Denied(code, _)) => Err(*code),
-        _ => Ok(()),
+}
+
+fn locked(ran: &Mutex<Ran>) -> MutexGuard<'_, Ran> {
+    ran.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a profile for all its targets, one after the other; the worst outcome. A target that may be absent counts only if
+/// all are. `beside` is the name to show if others run at the same time.
+fn run_member(
+    member: &Member,
+    number: usize,
+    beside: Option<&str>,
+    session: &Session,
+    ran: &Mutex<Ran>,
+) -> Outcome {
+    let monitor = || match beside {
+        Some(name) => session.monitor_of(name),
+        None => session.monitor(),
+    };
+    let ask = beside.is_none();
+    let (first, others) = (&member.first, &member.others);
+    let looks = first.batch.commands().iter().all(|c| c.only_looks());
+    let pings = !others.is_empty() && !looks && first.profile.reports.ping.is_some();
+    if !pings {
+        let run = |job: &Job| run_job(job, number, &*monitor(), ask, session, ran);
+        let worst = run(first);
+        return others.iter().fold(worst, |worst, job| {
+            if session.cancel.is_requested() {
+                return worst;
+            }
+            worse(worst, run(job))
+        });
+    }
+    within(session, &*monitor(), |cx| {
+        let whole = job::Whole::begin(&first.profile, &first.profile.reports, cx);
+        let silent = |job: &Job| {
+            let mut job = job.clone();
+            job.profile.reports.ping = None;
+            run_job(&job, number, &*monitor(), ask, session, ran)
+        };
+        let worst = others.iter().fold(silent(first), |worst, job| {
+            if session.cancel.is_requested() {
+                return worst;
+            }
+            worse(worst, silent(job))
+        });
+        let troubles = whole.end(&worst, cx);
+        locked(ran).untold |= !troubles.is_empty();
+        troubles.iter().for_each(|t| out::complaint(t));
+        worst
+    })
+}
+
+/// The worse of two outcomes of one profile; the first among equals.
+fn worse(one: Outcome, other: Outcome) -> Outcome {
+    match (one.is_absence(), other.is_absence()) {
+        (true, false) => other,
+        (false, true) => one,
+        _ if other.verdict > one.verdict => other,
+        _ => one,
     }
 }
 
@@ -203,33 +263,36 @@ fn run_job(
             let looks = job.batch.commands().iter().all(|c| c.only_looks());
             show(looks, &outcome, &troubles, session);
         }
-        ran.outcomes.push(outcome.clone());
         outcome
     })
 }
 
 /// Runs a group: its hooks, its members as they are to run, its report.
-fn run_group(group: &Group, jobs: &[Job], number: usize, session: &Session, ran: &Mutex<Ran>) {
-    let names = names(jobs);
-    let together = group.parallel > 1 && jobs.len() > 1;
-    let member = |i: usize| {
-        let (job, name) = (&jobs[i], &names[i]);
-        let monitor = if together {
-            session.monitor_of(name)
-        } else {
-            session.monitor()
-        };
-        // Two questions at a time are none: then only `force` deletes.
-        run_job(job, number + i, &*monitor, !together, session, ran)
+fn run_group(
+    group: &Group,
+    members: &[Member],
+    number: usize,
+    session: &Session,
+    ran: &Mutex<Ran>,
+) {
+    let names = names(members);
+    // Two questions at a time are none: then only `force` deletes.
+    let together = group.parallel > 1 && members.len() > 1;
+    let run = |i: usize| {
+        let member = &members[i];
+        let beside = together.then_some(member.name.as_str());
+        let outcome = run_member(member, number + i, beside, session, ran);
+        locked(ran).outcomes.push(outcome.clone());
+        outcome
     };
     let monitor = session.monitor_of(&group.name);
-    let group_job = group_job(group, jobs, &names, session);
+    let group_job = group_job(group, members, &names, session);
     within(session, &*monitor, |cx| {
-        let Ended { outcome, troubles } = job::group::execute(&group_job, &member, cx);
-        let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ended { outcome, troubles } = job::group::execute(&group_job, &run, cx);
+        let mut ran = locked(ran);
         if session.common.json {
-            let document = json!({"outcome": outcome, "troubles": troubles});
-            ran.groups.push(document);
+            ran.groups
+                .push(json!({"outcome": outcome, "troubles": troubles}));
         } else {
             show(group_job.looks, &outcome, &troubles, session);
         }
@@ -239,25 +302,26 @@ fn run_group(group: &Group, jobs: &[Job], number: usize, session: &Session, ran:
 
 fn group_job<'a>(
     group: &'a Group,
-    jobs: &'a [Job],
+    members: &'a [Member],
     names: &'a [String],
     session: &'a Session,
 ) -> GroupJob<'a> {
-    let batch = jobs.first().map_or("", |j| j.batch.text.as_str());
-    let same = jobs.iter().all(|j| j.batch.text == batch);
+    let jobs = || members.iter().flat_map(Member::jobs);
+    let batch = jobs().next().map_or("", |j| j.batch.text.as_str());
+    let same = jobs().all(|j| j.batch.text == batch);
     let looks = |job: &Job| job.batch.commands().iter().all(|c| c.only_looks());
     GroupJob {
         group,
         batch: if same { batch } else { "default" },
         profiles: names,
-        looks: jobs.iter().all(looks),
+        looks: jobs().all(looks),
         temp_dir: &session.world.temp_dir,
     }
 }
 
-/// What the jobs of a group are called.
-fn names(jobs: &[Job]) -> Vec<String> {
-    jobs.iter().map(|j| j.profile.name.clone()).collect()
+/// What the members of a group are called.
+fn names(members: &[Member]) -> Vec<String> {
+    members.iter().map(|m| m.name.clone()).collect()
 }
 
 /// Prints the summary: always if something is wrong, otherwise unless it is to be quiet or only looked at things.

@@ -6,9 +6,10 @@ use super::ui::out;
 use super::{choose, complain, exit, jobs};
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::time::Timestamp;
-use crate::plan::batch::{Batch, BatchOptions};
+use crate::plan::batch::{Batch, BatchOptions, Command};
 use crate::plan::planner;
 use crate::profile::error::Errors;
+use crate::profile::lookup::Found;
 use crate::profile::{Group, Loaded, Once, Profile};
 use std::ffi::OsString;
 
@@ -42,12 +43,29 @@ pub struct Job {
     pub batch: Batch,
 }
 
-/// Jobs that are run together.
+/// A profile with a job for each of its targets.
+pub struct Member {
+    /// Its name, with that of a target if only that is meant.
+    pub name: String,
+    /// The job for the first target that is meant.
+    pub first: Job,
+    /// Those for the others, in order.
+    pub others: Vec<Job>,
+}
+
+impl Member {
+    /// All jobs, in order.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// Profiles that are run together.
 pub struct Unit {
     /// The group they belong to.
     pub group: Option<Group>,
-    /// The jobs, in order.
-    pub jobs: Vec<Job>,
+    /// The profiles, in order.
+    pub members: Vec<Member>,
 }
 
 /// Why nothing is done.
@@ -108,26 +126,90 @@ pub fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec
     let meant = choose::units(&words.profile, &around).map_err(Complaint::Profile)?;
     let mut units = Vec::new();
     for choose::Unit { group, profiles } in meant {
-        let mut jobs = Vec::new();
+        let mut members = Vec::new();
         for found in &profiles {
-            let path = found.path.to_string_lossy();
-            let loaded =
-                Loaded::read(&path, &around, &session.common.set).map_err(Complaint::Profile)?;
-            let mut profile = loaded.check(&around).map_err(Complaint::Profile)?;
-            profile.name.clone_from(&found.name);
+            let mut profile = read(found, session).map_err(Complaint::Profile)?;
             profile.backup.once = once(&session.common);
             let batch = parse(words, &profile, &session.common)?;
             if let Some(group) = &group {
                 profile.reports = group.reports_of(&profile.reports);
             }
-            jobs.extend(profile.per_target().into_iter().map(|profile| Job {
+            let name = match &found.target {
+                Some(target) => format!("{}@{target}", found.name),
+                None => found.name.clone(),
+            };
+            let mut targets = targets(&profile, found).map_err(Complaint::Profile)?;
+            // What is fetched comes from one place.
+            if batch.commands().iter().any(|c| fetches(c)) {
+                targets.truncate(1);
+            }
+            let job = |profile| Job {
                 profile,
                 batch: batch.clone(),
-            }));
+            };
+            let mut jobs = targets.into_iter().map(job);
+            if let Some(first) = jobs.next() {
+                let others = jobs.collect();
+                members.push(Member {
+                    name,
+                    first,
+                    others,
+                });
+            }
         }
-        units.push(Unit { group, jobs });
+        units.push(Unit { group, members });
     }
     Ok(units)
+}
+
+/// Reads and checks a profile that was found.
+fn read(found: &Found, session: &Session) -> std::result::Result<Profile, Errors> {
+    let around = session.surroundings();
+    let path = found.path.to_string_lossy();
+    let mut profile = Loaded::read(&path, &around, &session.common.set)?.check(&around)?;
+    profile.name.clone_from(&found.name);
+    Ok(profile)
+}
+
+/// The profile for each target that is meant.
+fn targets(profile: &Profile, found: &Found) -> std::result::Result<Vec<Profile>, Errors> {
+    let mut all = profile.per_target();
+    let Some(target) = &found.target else {
+        return Ok(all);
+    };
+    let names: Vec<String> = all.iter().map(|p| p.target.name.clone()).collect();
+    all.retain(|p| p.target.name == *target);
+    if all.is_empty() {
+        let help = format!("its targets: {}", names.join(", "));
+        let message = format!("{} has no target {target}", found.name);
+        return Err(Errors::single(message, Some(help)));
+    }
+    Ok(all)
+}
+
+/// The name a word has in the histories: that of the profile, or of the one target that is meant.
+///
+/// # Errors
+/// There is no such profile or target.
+pub fn history_name(found: &Found, session: &Session) -> std::result::Result<String, Errors> {
+    if found.target.is_none() {
+        return Ok(found.name.clone());
+    }
+    let one = targets(&read(found, session)?, found)?.into_iter().next();
+    Ok(one.map_or_else(|| found.name.clone(), |p| p.name))
+}
+
+/// Whether a command brings something from a target, so that one target is enough.
+fn fetches(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Restore { .. }
+            | Command::Fetch { .. }
+            | Command::List(_)
+            | Command::Find(_)
+            | Command::Diff { .. }
+            | Command::VerifyPath { .. }
+    )
 }
 
 fn once(common: &Common) -> Once {

@@ -3,11 +3,11 @@
 //! Two such calls never do the same start: a lock of their own is held from the look at what is due until the run is
 //! recorded. The profile's own lock keeps a run from overlapping any other.
 
+use super::run::Member;
 use super::session::{CLOCK, Session};
 use super::{exit, run};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
-use crate::profile::Profile;
 use crate::run::due::{self, Start};
 use crate::run::{History, Memory};
 use rustix::fs::FlockOperation;
@@ -28,27 +28,31 @@ pub enum Permission {
 ///
 /// # Errors
 /// The profile has no schedule, what is remembered cannot be read, or a signal ends the wait.
-pub fn permission(profile: &Profile, batch: &str, session: &Session) -> Result<Permission> {
+pub fn permission(member: &Member, session: &Session) -> Result<Permission> {
+    let (profile, batch) = (&member.first.profile, &member.first.batch.text);
+    let name = profile.base_name();
     let Some(schedule) = &profile.schedule else {
-        let message = format!(
-            "{} has no [schedule], and --scheduled asks for one",
-            profile.name
-        );
+        let message = format!("{name} has no [schedule], and --scheduled asks for one");
         return Err(run::usage_error(
             message,
             "write cron = \"17 2 * * *\" under [schedule]",
         ));
     };
     let state_dir = &session.world.state_dir;
-    let history = History::of(state_dir, &profile.name);
-    let Some(lock) = lock(&history.path().with_file_name("scheduled.lock"))? else {
+    let place = History::of(state_dir, name);
+    let Some(lock) = lock(&place.path().with_file_name("scheduled.lock"))? else {
         let why = "another scheduled start of it is under way".to_owned();
         return Ok(Permission::Denied(exit::DEFERRED, why));
     };
-    let who = format!("{} {}", session.world.host, profile.name);
+    let who = format!("{} {name}", session.world.host);
     let last = || -> Result<Option<Timestamp>> {
-        let answered = due::answered(&history.read()?.runs, batch);
-        Ok(answered.max(Memory::of(state_dir, &profile.name).scheduled_since))
+        // A target that is absent is no reason to save to the others every hour.
+        let mut last = Memory::of(state_dir, name).scheduled_since;
+        for job in member.jobs() {
+            let past = History::of(state_dir, &job.profile.name).read()?;
+            last = last.max(due::answered(&past.runs, batch));
+        }
+        Ok(last)
     };
     match due::start(schedule, last()?, CLOCK(), &who) {
         Start::Now => {}

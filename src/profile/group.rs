@@ -170,12 +170,13 @@ impl Entry {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("a group knows {}", known.join(", ")),
             };
-            problems.push(problem(
-                &layer,
-                &key,
-                format!("unknown key {key}"),
-                Some(help),
-            ));
+            let mut unknown = problem(&layer, &key, format!("unknown key {key}"), Some(help));
+            // The key is wrong, not its value.
+            unknown.place = layer
+                .places
+                .get(&[key][..])
+                .map(|p| (p.source, p.key.clone()));
+            problems.push(unknown);
         }
         let mut own = |key: &str| layer.values.remove(key);
         let description = own("description");
@@ -376,7 +377,7 @@ mod tests {
             ("web = [\n", "groups.toml:"),
             (
                 "[web]\nprofiles = []\nparalel = 2\n",
-                ":3:11: unknown key paralel (did you mean parallel?)",
+                ":3:1: unknown key paralel (did you mean parallel?)",
             ),
             (
                 "[web]\nprofiles = []\nparallel = 0\n",

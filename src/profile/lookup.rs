@@ -16,6 +16,8 @@ pub struct Found {
     pub path: PathBuf,
     /// Files of the same name that are never read because of it.
     pub hidden: Vec<PathBuf>,
+    /// The target that alone is meant, of `NAME@TARGET`.
+    pub target: Option<String>,
 }
 
 /// Whether a word is a path and not a name.
@@ -52,6 +54,7 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             name: name_of(&path),
             path,
             hidden: Vec::new(),
+            target: None,
         });
     }
     if word.is_empty() || word.starts_with('.') || !word.chars().all(is_plain) {
@@ -69,8 +72,17 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             name: word.to_owned(),
             path,
             hidden: hits.collect(),
+            target: None,
         }),
         None => {
+            if let Some((base, target)) = of_target(word)
+                && let Ok(found) = find(base, dirs)
+            {
+                return Ok(Found {
+                    target: Some(target.to_owned()),
+                    ..found
+                });
+            }
             let all = list(dirs);
             let help = match nearest(word, all.iter().map(|f| f.name.as_str())) {
                 Some(near) => format!("did you mean {near}?"),
@@ -88,6 +100,12 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             ))
         }
     }
+}
+
+/// Name and target of `NAME@TARGET`.
+fn of_target(word: &str) -> Option<(&str, &str)> {
+    word.rsplit_once('@')
+        .filter(|(base, target)| !base.is_empty() && !target.is_empty())
 }
 
 /// All profiles that can be called by name, by name. `groups.toml` is none.
@@ -115,6 +133,7 @@ pub fn list(dirs: &[PathBuf]) -> Vec<Found> {
                                 name: name.clone(),
                                 path,
                                 hidden: Vec::new(),
+                                target: None,
                             },
                         );
                     }
@@ -201,6 +220,12 @@ mod tests {
         let (_root, dirs) = dirs();
         let text = find("hom", &dirs).unwrap_err().to_string();
         assert_eq!(text, "there is no profile \"hom\" (did you mean home?)");
+        let usb = find("home@usb", &dirs).unwrap();
+        assert_eq!(
+            (usb.name.as_str(), usb.target.as_deref()),
+            ("home", Some("usb"))
+        );
+        assert!(find("hom@usb", &dirs).is_err() && find("home@", &dirs).is_err());
         assert!(find("../x.toml", &dirs).is_err());
         assert!(find("", &dirs).is_err());
     }

@@ -95,7 +95,8 @@ pub fn load(
 }
 
 impl Profile {
-    /// One profile for each target, the first as it is, the others with an archive dir that ends in their name.
+    /// One profile for each target: the first as it is, the others called `PROFILE@TARGET`, with an archive dir and a
+    /// history of their own.
     ///
     /// A plan is made for one target; a job with several makes one plan for each of these.
     pub fn per_target(&self) -> Vec<Profile> {
@@ -109,11 +110,18 @@ impl Profile {
                 other_targets: Vec::new(),
                 ..self.clone()
             };
+            one.name = format!("{}@{}", self.name, target.name);
             one.backup.name = format!("{}-{}", self.backup.name, target.name);
             one.backup.archive_dir = self.backup.archive_dir.with_file_name(&one.backup.name);
             all.push(one);
         }
         all
+    }
+
+    /// Its name without that of a target.
+    pub fn base_name(&self) -> &str {
+        let end = format!("@{}", self.target.name);
+        self.name.strip_suffix(&end).unwrap_or(&self.name)
     }
 }
 

@@ -38,6 +38,14 @@ impl Reports {
         }
     }
 
+    /// Signs of life and nothing else.
+    pub fn only_ping(&self) -> Self {
+        Self {
+            ping: self.ping.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Every secret that is needed to tell.
     pub fn secrets(&self) -> Vec<&SecretRef> {
         let mail = self.email.as_ref().and_then(|e| match &e.transport {

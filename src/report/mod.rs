@@ -265,7 +265,7 @@ pub fn headline(outcome: &Outcome) -> String {
             let titles = outcome.steps.iter().map(|s| s.title.clone());
             titles.collect::<Vec<_>>().join(", ")
         }
-        _ => deeds(outcome),
+        _ => put_off(outcome).unwrap_or_else(|| deeds(outcome)),
     };
     format::safe(&text)
 }
@@ -307,6 +307,13 @@ fn of_members(outcome: &Outcome) -> Option<String> {
             Some(format!("{count}: {}", parts.join(", ")))
         }
     }
+}
+
+/// Why a run was put off, if it was.
+pub fn put_off(outcome: &Outcome) -> Option<String> {
+    let mut steps = outcome.steps.iter();
+    let step = steps.find(|s| s.status == StepStatus::Deferred && !s.notes.is_empty())?;
+    (outcome.verdict == Verdict::Deferred).then(|| step.notes.join("; "))
 }
 
 /// What a run without failures did.

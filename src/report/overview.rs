@@ -103,7 +103,10 @@ impl Expectation {
         Self {
             stale_after: profile.stale_after.as_ref().map(|a| a.as_secs()),
             next_due: schedule.and_then(|s| s.next_after(now)),
-            last_due: schedule.and_then(|s| s.previous(now.plus(-grace(s)))),
+            // A disk that may be absent misses runs; only its age counts.
+            last_due: schedule
+                .filter(|_| !profile.target.optional)
+                .and_then(|s| s.previous(now.plus(-grace(s)))),
             answered: due::answered(past, &profile.run.default),
             since,
         }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// The command of a step that is the run of a member, in the outcome of a group.
 pub const MEMBER_STEP: &str = "profile";
 
+/// The command of the one step of a run whose target is a disk that may be absent, and is.
+pub const ABSENT_STEP: &str = "target";
+
 /// Everything that is known of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,6 +39,13 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// When the schedule wants the next run.
     pub next_due: Option<Timestamp>,
+}
+
+impl Outcome {
+    /// Whether nothing was done because the target may be absent, and is.
+    pub fn is_absence(&self) -> bool {
+        self.verdict == Verdict::Deferred && self.steps.iter().any(|s| s.command == ABSENT_STEP)
+    }
 }
 
 /// The outcome in one word. Later variants outweigh earlier ones.

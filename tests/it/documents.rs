@@ -117,6 +117,9 @@ fn every_call_in_the_documents_is_understood() {
                 "home",
                 "[schedule]\ncron = \"17 2 * * *\"\n[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = \"/bin/true\"\n",
             );
+            let group = "[nightly]\nprofiles = [\"home\"]\nparallel = 2\n";
+            let groups = home.path().join(".config/dupr/groups.toml");
+            fs::write(&groups, group).expect("groups");
             home.expect(0, &["home", "backup"]);
             let words = moved(call, &home);
             let mut words: Vec<&str> = words.split_whitespace().collect();

@@ -344,7 +344,7 @@ fn groups_that_cannot_be_are_refused_before_anything_runs() {
         ),
         (
             "[night]\nprofiles = [\"a\"]\nparalel = 2\n",
-            "groups.toml:3:11: unknown key paralel",
+            "unknown key paralel",
         ),
         (
             "[night]\nprofiles = [\"other\"]\nparallel = 2\n[other]\nprofiles = [\"a\"]\nparallel = 2\n",

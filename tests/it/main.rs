@@ -33,4 +33,5 @@ mod storage_cycles;
 mod storage_network;
 mod storage_services;
 mod storage_troubles;
+mod targets;
 mod watch;

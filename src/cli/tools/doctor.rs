@@ -228,7 +228,7 @@ fn history(profile: &Profile, session: &Session) -> Line {
         }
         Ok(past) => {
             let last = past.runs.last();
-            let since = Memory::of(&session.world.state_dir, &profile.name).scheduled_since;
+            let since = Memory::of(&session.world.state_dir, profile.base_name()).scheduled_since;
             let missed = Expectation::of(profile, &past.runs, since, now).missed();
             match last {
                 _ if missed.is_some() => {

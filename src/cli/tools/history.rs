@@ -20,9 +20,16 @@ pub fn run(args: &HistoryArgs, session: &Session) -> u8 {
         Some(group) => (group.to_owned(), job::group::history(state, group)),
         None => match choose::profiles(&args.profile, &dirs) {
             Ok(found) => {
-                let name = found.into_iter().next().map(|f| f.name).unwrap_or_default();
-                let history = History::of(state, &name);
-                (name, history)
+                let Some(first) = found.first() else {
+                    return exit::DONE;
+                };
+                match run::history_name(first, session) {
+                    Ok(name) => {
+                        let history = History::of(state, &name);
+                        (name, history)
+                    }
+                    Err(errors) => return complain::about(&errors, session),
+                }
             }
             Err(errors) => return complain::about(&errors, session),
         },

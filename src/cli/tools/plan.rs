@@ -55,17 +55,23 @@ fn simulate(words: &BatchWords, span: &str, forced: bool, session: &Session) -> 
         Err(complaint) => return Ok(run::usage(&complaint, session)),
     };
     let mut calendars: Vec<Calendar> = Vec::new();
-    for mut job in units.into_iter().flat_map(|unit| unit.jobs) {
-        // Every target gets the same runs and has the same rules.
-        if calendars.iter().any(|c| c.profile == job.profile.name) {
-            continue;
+    for unit in &units {
+        for mut job in unit.members.iter().flat_map(|m| m.jobs()).cloned() {
+            // Every target gets the same runs and has the same rules.
+            if calendars
+                .iter()
+                .any(|c| c.profile == job.profile.base_name())
+            {
+                continue;
+            }
+            job.batch.options.force |= forced;
+            let starts = starts(&job.profile, &span)?;
+            let calendar = calendar::simulate(&job.profile, &job.batch, &starts, &session.zone);
+            calendars.push(
+                calendar
+                    .map_err(|e| run::usage_error(e.to_string(), e.hint().unwrap_or_default()))?,
+            );
         }
-        job.batch.options.force |= forced;
-        let starts = starts(&job.profile, &span)?;
-        let calendar = calendar::simulate(&job.profile, &job.batch, &starts, &session.zone);
-        calendars.push(
-            calendar.map_err(|e| run::usage_error(e.to_string(), e.hint().unwrap_or_default()))?,
-        );
     }
     if session.common.json {
         out::json(&json!({"schema": 1, "code": exit::DONE, "calendars": calendars}));

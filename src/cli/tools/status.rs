@@ -6,7 +6,7 @@ use crate::cli::ui::table::Table;
 use crate::cli::ui::{Tone, colored, out};
 use crate::cli::{choose, complain, exit, run};
 use crate::engine::time::Timestamp;
-use crate::profile::Loaded;
+use crate::profile::{Loaded, Profile};
 use crate::report::format;
 use crate::report::notify::Store;
 use crate::report::overview::{Expectation, Overview, Standing};
@@ -28,26 +28,23 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     let around = session.surroundings();
     let views: Vec<Overview> = found
         .iter()
-        .map(|found| {
+        .flat_map(|found| {
             let path = found.path.to_string_lossy();
-            let history = History::of(&session.world.state_dir, &found.name);
-            let since = Memory::of(&session.world.state_dir, &found.name).scheduled_since;
             match Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around)) {
-                Ok(profile) => match history.read() {
-                    Ok(past) => {
-                        // A list that cannot be read is told by the next run.
-                        let store = Store::of(&session.world.state_dir, &found.name);
-                        let waiting = store.undelivered().unwrap_or_default();
-                        let expected = Expectation::of(&profile, &past.runs, since, now);
-                        Overview::new(&found.name, &past.runs, expected, now)
-                            .with_undelivered(waiting)
-                    }
-                    Err(e) => Overview::broken(&found.name, &e.to_string()),
-                },
-                Err(errors) => Overview::broken(
+                Ok(mut profile) => {
+                    profile.name.clone_from(&found.name);
+                    let targets = profile.per_target();
+                    let meant = |p: &&Profile| found.target.iter().all(|t| *t == p.target.name);
+                    targets
+                        .iter()
+                        .filter(meant)
+                        .map(|p| view(p, targets.len() > 1, session, now))
+                        .collect()
+                }
+                Err(errors) => vec![Overview::broken(
                     &found.name,
                     errors.to_string().lines().next().unwrap_or_default(),
-                ),
+                )],
             }
         })
         .collect();
@@ -66,6 +63,25 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
             .for_each(|l| out::line(l));
     }
     code
+}
+
+/// How a profile with one target stands; `several` if it is one of several.
+fn view(profile: &Profile, several: bool, session: &Session, now: Timestamp) -> Overview {
+    let state = &session.world.state_dir;
+    // A list that cannot be read is told by the next run.
+    let waiting = |name: &str| Store::of(state, name).undelivered().unwrap_or_default();
+    let mut undelivered = waiting(&profile.name);
+    if several && profile.base_name() == profile.name {
+        undelivered.extend(waiting(&format!("{}@", profile.name)));
+    }
+    match History::of(state, &profile.name).read() {
+        Ok(past) => {
+            let since = Memory::of(state, profile.base_name()).scheduled_since;
+            let expected = Expectation::of(profile, &past.runs, since, now);
+            Overview::new(&profile.name, &past.runs, expected, now).with_undelivered(undelivered)
+        }
+        Err(e) => Overview::broken(&profile.name, &e.to_string()),
+    }
 }
 
 /// 6 if something is stale, 1 if something failed, 2 if a profile is broken; 0 unless asked for.

@@ -34,13 +34,19 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
         let this = match loaded {
             Ok(mut profile) => {
                 profile.name.clone_from(&found.name);
-                match look(&profile, session) {
-                    Ok((this, document)) => {
-                        documents.push(document);
-                        this
-                    }
-                    Err(e) => run::failed(&e),
-                }
+                let targets = profile.per_target().into_iter();
+                targets.fold(exit::DONE, |code, profile| {
+                    worse(
+                        code,
+                        match look(&profile, session) {
+                            Ok((this, document)) => {
+                                documents.push(document);
+                                this
+                            }
+                            Err(e) => run::failed(&e),
+                        },
+                    )
+                })
             }
             Err(errors) => {
                 let text = errors.render(session.colors(session.world.terminal.error));
@@ -75,7 +81,8 @@ fn look(profile: &Profile, session: &Session) -> Result<(u8, Value)> {
     let state_dir = &session.world.state_dir;
     let past = History::of(state_dir, &profile.name).read()?.runs;
     let mut memory = Memory::of(state_dir, &profile.name);
-    let expected = Expectation::of(profile, &past, memory.scheduled_since, now);
+    let since = Memory::of(state_dir, profile.base_name()).scheduled_since;
+    let expected = Expectation::of(profile, &past, since, now);
     let view = Overview::new(&profile.name, &past, expected, now);
     let news = stale::news(view.standing, memory.stale_told, now);
     let stale = stale::outcome(profile, &view, &session.world.host, now);

@@ -1,7 +1,7 @@
 //! The last lines of a run: at most twelve, the verdict first.
 
-use crate::report::{cause, elapsed_ms, format, headline, status_word};
-use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, StepStatus, Verdict};
+use crate::report::{cause, elapsed_ms, format, headline, put_off, status_word};
+use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, Verdict};
 
 /// Longest summary.
 pub const MOST_LINES: usize = 12;
@@ -20,15 +20,11 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
         let step = step.map(|s| format!("{s}: ")).unwrap_or_default();
         add("failed", format!("{step}{}", failure.message));
     }
+    if let Some(why) = put_off(outcome) {
+        add("because", why);
+    }
     if outcome.steps.iter().any(|s| s.command == MEMBER_STEP) {
         add("group", headline(outcome));
-    }
-    let put_off = outcome
-        .steps
-        .iter()
-        .filter(|s| s.status == StepStatus::Deferred);
-    for note in put_off.flat_map(|s| &s.notes).take(2) {
-        add("put off", note.clone());
     }
     if let Some(step) = outcome.steps.iter().rev().find(|s| s.backup.is_some()) {
         backup(step, outcome, &mut add);

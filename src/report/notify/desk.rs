@@ -46,9 +46,7 @@ impl Desk<'_> {
                 result: result.map(|()| Sent::default()),
             })
         };
-        list.iter()
-            .filter_map(|notifier| begun(&**notifier))
-            .collect()
+        list.iter().filter_map(|n| begun(&**n)).collect()
     }
 
     /// Tells an outcome to everybody who wants it, and what could not be told before.

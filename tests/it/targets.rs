@@ -1,0 +1,152 @@
+//! Several targets of one profile: each with a chain, a lock, a history and a verdict of its own; one that may be absent is
+//! skipped; whoever waits for a sign of life gets one for all of them.
+
+use crate::support::home::Home;
+use crate::support::sink::Sink;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+fn usb(home: &Home) -> PathBuf {
+    home.path().join("usb")
+}
+
+/// A profile with a target at home and a disk that may be absent.
+fn two_targets(home: &Home, more: &str) {
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n\
+             [[target]]\nname = \"nas\"\nurl = \"file://{}\"\n\
+             [[target]]\nname = \"usb\"\nurl = \"file://{}\"\noptional = true\n{more}",
+            home.source(),
+            home.path().join("pass"),
+            home.target().display(),
+            usb(home).display(),
+        ),
+    );
+}
+
+fn count(dir: PathBuf) -> usize {
+    fs::read_dir(dir).map_or(0, Iterator::count)
+}
+
+#[test]
+fn each_target_has_a_chain_and_a_history_and_can_be_called_alone() {
+    let home = Home::new("two-targets");
+    two_targets(&home, "");
+    fs::create_dir(usb(&home)).expect("a disk");
+    let run = home.expect(0, &["home", "backup"]);
+    for line in ["ok: home backup in ", "ok: home@usb backup in "] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    home.write("one", "changed\n");
+    home.expect(0, &["home@usb", "full"]);
+    assert_eq!(
+        (home.history("home").len(), home.history("home@usb").len()),
+        (1, 2)
+    );
+    assert!(count(usb(&home)) > home.stored().len());
+    // What is fetched comes from the first target, or the one that is named.
+    for (word, text) in [("home", "first\n"), ("home@usb", "changed\n")] {
+        let out = home.path().join(format!("out-{word}"));
+        home.expect(0, &[word, "restore", &out.display().to_string()]);
+        assert_eq!(fs::read_to_string(out.join("one")).expect("restored"), text);
+    }
+    let history = home.expect(0, &["history", "home@usb"]);
+    assert!(history.stdout.contains(" full"), "{}", history.stdout);
+    let status = home.expect(0, &["status"]);
+    assert!(status.stdout.contains("\nhome@usb "), "{}", status.stdout);
+    let wrong = home.expect(2, &["home@tape", "backup"]);
+    assert!(
+        wrong.stderr.contains("home has no target tape"),
+        "{}",
+        wrong.stderr
+    );
+    assert!(wrong.stderr.contains("nas, usb"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_disk_that_is_not_there_is_skipped_and_nothing_is_made_in_its_place() {
+    let home = Home::new("absent-disk");
+    two_targets(&home, "");
+    let run = home.expect(0, &["home", "backup"]);
+    assert!(
+        run.stderr.contains("deferred: home@usb backup"),
+        "{}",
+        run.stderr
+    );
+    assert!(!usb(&home).exists() && !home.stored().is_empty());
+    // Alone it is put off: nothing at all was done.
+    home.expect(7, &["home@usb", "backup"]);
+    fs::create_dir(usb(&home)).expect("a disk");
+    home.expect(0, &["home", "backup"]);
+    // An empty mount point is not the disk that held sets.
+    let aside = home.path().join("aside");
+    fs::rename(usb(&home), &aside).expect("unplug");
+    fs::create_dir(usb(&home)).expect("mount point");
+    let run = home.expect(0, &["home", "backup"]);
+    assert!(
+        run.stderr.contains("is the disk mounted?"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(count(usb(&home)), 0);
+    fs::remove_dir(usb(&home)).expect("remove");
+    fs::rename(&aside, usb(&home)).expect("plug in");
+    home.expect(0, &["home", "backup"]);
+    home.expect(0, &["home@usb", "verify"]);
+}
+
+#[test]
+fn the_failure_of_one_target_is_not_hidden_by_the_other() {
+    let home = Home::new("one-fails");
+    let sink = Sink::start(home.path());
+    two_targets(
+        &home,
+        &format!("[report.ping]\nurl = \"{}\"\n", sink.url("/ping")),
+    );
+    fs::create_dir(usb(&home)).expect("a disk");
+    home.expect(0, &["home", "backup"]);
+    assert_eq!(sink.lines(), ["POST /ping/start", "POST /ping"]);
+    // A folder where a file is cannot be written, whoever tries.
+    let aside = home.path().join("aside");
+    fs::rename(home.target(), &aside).expect("away");
+    fs::write(home.target(), "a file").expect("write");
+    let run = home.dupr(&["home", "backup", "--json"]);
+    assert_ne!(run.code, 0);
+    let document: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let verdicts: Vec<&str> = document["runs"]
+        .as_array()
+        .expect("runs")
+        .iter()
+        .filter_map(|r| r["outcome"]["verdict"].as_str())
+        .collect();
+    assert_eq!(verdicts, ["failed", "success"]);
+    let told = sink.lines();
+    assert_eq!(told[1], format!("POST /ping/{}", run.code), "{told:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
+    let status = home.expect(0, &["status"]);
+    let line = |name: &str| {
+        let found = status
+            .stdout
+            .lines()
+            .find(|l| l.starts_with(&format!("{name} ")));
+        found.unwrap_or_default().to_owned()
+    };
+    assert!(
+        line("home").contains("FAILED") && line("home@usb").contains(" ok "),
+        "{}",
+        status.stdout
+    );
+}
+
+#[test]
+fn a_profile_with_several_targets_is_one_member_of_a_group() {
+    let home = Home::new("targets-group");
+    two_targets(&home, "");
+    let groups = home.path().join(".config/dupr/groups.toml");
+    fs::write(groups, "[night]\nprofiles = [\"home\"]\nparallel = 4\n").expect("groups");
+    let run = home.expect(0, &["night", "backup"]);
+    assert!(run.stdout.contains("1 profile: 1 ok"), "{}", run.stdout);
+}
