@@ -161,15 +161,14 @@ mod tests {
 
     #[test]
     fn history_is_used_to_its_end_and_no_further() {
-        let (old, new) = (random(40_000, 7), random(8_000, 8));
-        let within = [&old[8_000..], &new].concat();
-        let again = &old[10_000..18_000];
-        for bytes in check(&[&within, again]) {
-            // 32000 bytes back from its end.
-            assert!(bytes < within.len() + 500, "{bytes}");
+        let old = random(40_000, 7);
+        let within = &old[old.len() - HISTORY_BYTES..][..5_000];
+        for bytes in check(&[&old, within]) {
+            assert!(bytes < old.len() + 500, "{bytes}");
         }
-        for bytes in check(&[&[&old[..], &new].concat(), &old[..8_000]]) {
-            assert!(bytes > 48_000 + 7_900, "{bytes}");
+        let beyond = &old[old.len() - HISTORY_BYTES - 1..][..5_000];
+        for bytes in check(&[&old, beyond]) {
+            assert!(bytes > old.len() + 4_900, "{bytes}");
         }
     }
 
