@@ -1,7 +1,6 @@
 //! Compress, encrypt, sign; and the reverse. Knows neither where bytes come from nor where they go.
 
 mod deflate;
-mod encoder;
 mod gpg;
 mod gzip;
 pub mod hash;
@@ -9,7 +8,6 @@ mod keyring;
 pub mod keys;
 mod openpgp;
 mod plain;
-mod probe;
 mod sealer;
 
 pub use hash::{HashingWriter, Written};

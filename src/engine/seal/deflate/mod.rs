@@ -1,37 +1,77 @@
-//! Deflate on many threads: blocks are compressed independently and joined in order to one stream.
+//! Deflate on many threads: blocks are compressed apart, each with the end of the one before at hand, and joined in order
+//! to one stream.
 //!
 //! The stream depends only on the bytes written and the level, never on the number or the speed of threads. So does
 //! the estimate of its length: at block n it knows the blocks up to n - [`IN_FLIGHT`] and no others, even if more
 //! are done. docs/architecture.md, "A backup", tells why volumes are cut by such a rule.
 
+mod bits;
+mod block;
+mod encoder;
+mod matches;
+mod one_pass;
+mod prefix;
+mod probe;
+mod token;
+
 use super::Compression;
-use super::encoder::{END_OF_STREAM, encoder};
 use crate::engine::error::{Error, ErrorKind};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
+use encoder::{END_OF_STREAM, encoder};
+use matches::HISTORY_BYTES;
+
 /// Blocks that may be in work for one writer. Bounds the memory and sets the lag of the estimate, so it is part of
 /// where volumes end: not a tuning knob.
 pub(super) const IN_FLIGHT: usize = 16;
 
-/// Bytes per block unless a smaller target asks for less. Costs 0.3 % of the output against one endless block.
+/// Bytes per block unless a smaller target asks for less.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Smallest block: below, the lost history between blocks shows in the output.
+/// Smallest block: below, looking at the history of each again takes most of the time.
 const MIN_BLOCK_BYTES: usize = 16 * 1024;
 
 /// A block to compress and where to send the result.
 struct Job {
-    block: Vec<u8>,
+    block: Block,
     packed: Vec<u8>,
     reply: Sender<io::Result<Packed>>,
 }
 
+/// Plain bytes, after the end of the block before.
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+    /// How many of them are the block's history.
+    history: usize,
+}
+
+impl Block {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.history
+    }
+
+    /// Its history and itself.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        self.bytes.split_at(self.history)
+    }
+
+    /// Begins anew behind another block.
+    fn follow(&mut self, before: &Block) {
+        let history = before.bytes.len().saturating_sub(HISTORY_BYTES);
+        self.bytes.clear();
+        self.bytes
+            .extend_from_slice(before.bytes.get(history..).unwrap_or_default());
+        self.history = self.bytes.len();
+    }
+}
+
 /// A compressed block, together with its plain buffer for reuse.
 struct Packed {
-    block: Vec<u8>,
+    block: Block,
     packed: Vec<u8>,
     /// CRC-32 of the plain block and its length, as gzip wants them.
     crc: crc32fast::Hasher,
@@ -86,11 +126,11 @@ fn work(jobs: &Receiver<Job>, compression: Compression) {
     } in jobs
     {
         packed.clear();
-        let result = encoder.encode(&block, &mut packed).map(|()| {
-            let mut crc = crc32fast::Hasher::new();
-            crc.update(&block);
-            Packed { block, packed, crc }
-        });
+        let (history, plain) = block.parts();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(plain);
+        let result = encoder.encode(history, plain, &mut packed);
+        let result = result.map(|()| Packed { block, packed, crc });
         // A writer that is gone was abandoned: nobody misses the block.
         let _ = reply.send(result);
     }
@@ -102,10 +142,10 @@ pub(super) struct DeflateWriter<W> {
     jobs: Sender<Job>,
     block_bytes: usize,
     /// The block being filled.
-    block: Vec<u8>,
+    block: Block,
     /// Blocks in work, oldest first, with their plain lengths.
     ring: VecDeque<(usize, Receiver<io::Result<Packed>>)>,
-    spare: Vec<(Vec<u8>, Vec<u8>)>,
+    spare: Vec<(Block, Vec<u8>)>,
     /// Plain bytes of the blocks that were written out, and their compressed bytes.
     done_plain: u64,
     done_packed: u64,
@@ -127,7 +167,7 @@ impl<W: Write> DeflateWriter<W> {
             out,
             jobs: pool.jobs()?,
             block_bytes: block_bytes.max(MIN_BLOCK_BYTES),
-            block: Vec::new(),
+            block: Block::default(),
             ring: VecDeque::with_capacity(IN_FLIGHT),
             spare: Vec::new(),
             done_plain: 0,
@@ -159,7 +199,8 @@ impl<W: Write> DeflateWriter<W> {
         if self.ring.len() >= IN_FLIGHT {
             self.take_in_oldest()?;
         }
-        let (fresh, packed) = self.spare.pop().unwrap_or_default();
+        let (mut fresh, packed) = self.spare.pop().unwrap_or_default();
+        fresh.follow(&self.block);
         let block = std::mem::replace(&mut self.block, fresh);
         let (reply, answer) = bounded(1);
         self.ring.push_back((block.len(), answer));
@@ -176,23 +217,18 @@ impl<W: Write> DeflateWriter<W> {
         let Some((plain, answer)) = self.ring.pop_front() else {
             return Ok(());
         };
-        let Packed {
-            mut block,
-            packed,
-            crc,
-        } = answer.recv().map_err(|_| lost())??;
+        let Packed { block, packed, crc } = answer.recv().map_err(|_| lost())??;
         self.out.write_all(&packed)?;
         self.done_plain += plain as u64;
         self.done_packed += packed.len() as u64;
         self.crc.combine(&crc);
-        block.clear();
         self.spare.push((block, packed));
         Ok(())
     }
 
     /// Writes out all blocks and the end of the stream.
     pub(super) fn finish(mut self) -> io::Result<(W, Totals)> {
-        if !self.block.is_empty() {
+        if self.block.len() > 0 {
             self.submit()?;
         }
         while !self.ring.is_empty() {
@@ -211,10 +247,11 @@ impl<W: Write> DeflateWriter<W> {
 
 impl<W: Write> Write for DeflateWriter<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.block
-            .reserve_exact(self.block_bytes - self.block.len());
-        let n = data.len().min(self.block_bytes - self.block.len());
-        self.block.extend_from_slice(data.get(..n).unwrap_or(data));
+        let room = self.block_bytes - self.block.len();
+        self.block.bytes.reserve_exact(room);
+        let n = data.len().min(room);
+        let taken = data.get(..n).unwrap_or(data);
+        self.block.bytes.extend_from_slice(taken);
         if self.block.len() == self.block_bytes {
             self.submit()?;
         }

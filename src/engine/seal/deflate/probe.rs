@@ -71,43 +71,54 @@ fn is_even(slice: &[u8]) -> bool {
 
 /// Sum over all byte values of the squared number of times each occurs.
 fn squared_counts(slice: &[u8]) -> u64 {
-    // Two tables, since equal neighbors would wait for each other's increment.
-    let mut counts = [[0u32; 256]; 2];
-    for pair in slice.chunks(2) {
-        for (table, &byte) in counts.iter_mut().zip(pair) {
-            table[usize::from(byte)] += 1;
+    // Four tables, since equal neighbors would wait for each other's increment.
+    let mut counts = [[0u32; 256]; 4];
+    let (words, rest) = slice.as_chunks::<8>();
+    for word in words {
+        for (at, &byte) in word.iter().enumerate() {
+            counts[at % 4][usize::from(byte)] += 1;
         }
     }
-    let [even, odd] = counts;
-    even.iter()
-        .zip(odd)
-        .map(|(&a, b)| u64::from(a + b).pow(2))
+    for &byte in rest {
+        counts[0][usize::from(byte)] += 1;
+    }
+    let [a, b, c, d] = counts;
+    let sums = a.iter().zip(b).zip(c).zip(d);
+    sums.map(|(((a, b), c), d)| u64::from(a + b + c + d).pow(2))
         .sum()
 }
 
 /// Whether byte sequences come back within deflate's window, though all values are equally frequent.
 ///
-/// One position in 16, chosen by the bytes found there, is remembered; so a repetition is met again wherever it lies.
+/// One position in 64, chosen by the byte found there, is remembered; so a repetition is met again wherever it lies.
 fn repeats(run: &[u8]) -> bool {
     const TABLE: usize = 4096;
     const WINDOW: usize = 32 * 1024;
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
     let mut seen = [u32::MAX; TABLE];
     let mut hits = 0;
-    for (at, bytes) in run.windows(8).enumerate() {
-        let word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
-        let hash = (word as u32).wrapping_mul(0x9E37_79B1);
-        if hash & 15 != 0 {
-            continue;
-        }
-        let place = &mut seen[(hash >> 20) as usize];
-        let before = *place as usize;
-        *place = at as u32;
-        if before < at && at - before <= WINDOW && run[before..before + 8] == *bytes {
-            hits += 1;
+    let (words, _) = run.as_chunks::<8>();
+    for (number, pair) in words.windows(2).enumerate() {
+        let [word, next] = [pair[0], pair[1]].map(u64::from_le_bytes);
+        // Sets bit 6 of each byte whose low six bits are zero.
+        let mut chosen = (64 * EACH - (word & (63 * EACH))) & (64 * EACH);
+        while chosen != 0 {
+            let shift = chosen.trailing_zeros() & !7;
+            chosen &= chosen - 1;
+            let at = number * 8 + shift as usize / 8;
+            let here = word >> shift | next << 1 << (63 - shift);
+            let hash = here.wrapping_mul(0x9E37_79B1_85EB_CA87) >> 52;
+            let place = &mut seen[hash as usize % TABLE];
+            let before = *place as usize;
+            *place = at as u32;
+            let same = run.get(before..before + 8) == Some(&here.to_le_bytes());
+            if before < at && at - before <= WINDOW && same {
+                hits += 1;
+            }
         }
     }
     // One remembered position in 32 hit again: about three percent of the bytes lie in repetitions.
-    hits * 16 * 32 > run.len()
+    hits * 64 * 32 > run.len()
 }
 
 #[cfg(test)]

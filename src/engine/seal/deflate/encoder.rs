@@ -1,11 +1,14 @@
 //! Compresses one block of bytes to deflate data that may stand anywhere in a stream.
 //!
-//! What an encoder appends begins and ends on a byte boundary, refers to nothing outside the block and never ends the
-//! stream, so encoded blocks can be made in any order and joined. RFC 1951 describes the format.
+//! What an encoder appends begins and ends on a byte boundary, refers to nothing but the block and its history, and never
+//! ends the stream, so encoded blocks can be made in any order and joined. RFC 1951 describes the format.
 
-use super::Compression;
+use super::bits::BitWriter;
+use super::block::store;
+use super::one_pass::OnePass;
 use super::probe::stretches;
 use crate::engine::error::{Error, ErrorKind};
+use crate::engine::seal::Compression;
 use flate2::{Compress, FlushCompress};
 use std::io;
 
@@ -14,20 +17,21 @@ pub(super) const END_OF_STREAM: [u8; 2] = [0x03, 0x00];
 
 /// A way to compress blocks. One per worker thread.
 pub(super) trait BlockEncoder: Send {
-    /// Appends the block's deflate data to `packed`.
-    fn encode(&mut self, block: &[u8], packed: &mut Vec<u8>) -> io::Result<()>;
+    /// Appends the block's deflate data to `packed`. `history` is what stands before it in the stream.
+    ///
+    /// # Errors
+    /// `Internal` if the compressor is broken.
+    fn encode(&mut self, history: &[u8], block: &[u8], packed: &mut Vec<u8>) -> io::Result<()>;
 }
 
 /// The encoder for a level of compression.
 pub(super) fn encoder(compression: Compression) -> Box<dyn BlockEncoder> {
-    // Levels of zlib-rs, measured on 515 MB of mixed files, sources, libraries and documents, where gpg's own ZIP
-    // makes 221 MB: level 2 makes 225, level 3 makes 220 at 0.8 times the speed. Level 1 is hardly faster than 2,
-    // since incompressible data is stored anyway, and a tenth larger. Level 8 is slower than 9 and no smaller.
+    // docs/decisions.md 27 has the measurements. Level 8 of zlib-rs is slower than 9 and no smaller.
     match compression {
         Compression::None => Box::new(Stored),
-        Compression::Fast => Box::new(Zlib::new(2)),
-        Compression::Default => Box::new(Zlib::new(3)),
-        Compression::Best => Box::new(Zlib::new(9)),
+        Compression::Fast => Box::new(Mixed(OnePass::<1>::new())),
+        Compression::Default => Box::new(Mixed(OnePass::<2>::new())),
+        Compression::Best => Box::new(Mixed(Zlib::new(9))),
     }
 }
 
@@ -35,13 +39,50 @@ pub(super) fn encoder(compression: Compression) -> Box<dyn BlockEncoder> {
 struct Stored;
 
 impl BlockEncoder for Stored {
-    fn encode(&mut self, block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
-        store(block, packed);
+    fn encode(&mut self, _history: &[u8], block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+        store(block, &mut BitWriter::new(packed));
         Ok(())
     }
 }
 
-/// zlib-rs for what can be compressed, stored blocks for the rest.
+/// Compresses what can be compressed, and stores the rest.
+struct Mixed<D>(D);
+
+impl<D: Deflate> BlockEncoder for Mixed<D> {
+    fn encode(&mut self, history: &[u8], block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+        for stretch in stretches(block) {
+            let Some(plain) = block.get(stretch.range.clone()) else {
+                continue;
+            };
+            if !stretch.compressible {
+                store(plain, &mut BitWriter::new(packed));
+                continue;
+            }
+            // What lies behind a stored stretch is farther back than a match may reach.
+            let history = if stretch.range.start == 0 {
+                history
+            } else {
+                &[]
+            };
+            self.0.deflate(history, plain, packed)?;
+        }
+        Ok(())
+    }
+}
+
+/// A compressor, from a byte boundary to a byte boundary.
+trait Deflate: Send {
+    fn deflate(&mut self, history: &[u8], plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()>;
+}
+
+impl<const WAYS: u32> Deflate for OnePass<WAYS> {
+    fn deflate(&mut self, history: &[u8], plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+        OnePass::deflate(self, history, plain, packed);
+        Ok(())
+    }
+}
+
+/// zlib-rs.
 struct Zlib {
     state: Compress,
 }
@@ -52,21 +93,27 @@ impl Zlib {
             state: Compress::new(flate2::Compression::new(level), false),
         }
     }
+}
 
-    fn deflate(&mut self, mut plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+impl Deflate for Zlib {
+    fn deflate(
+        &mut self,
+        history: &[u8],
+        mut plain: &[u8],
+        packed: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let broken = "the compressor reported a broken state";
+        let broken = |e| Error::new(ErrorKind::Internal, broken).with_source(e);
         self.state.reset();
+        if !history.is_empty() {
+            self.state.set_dictionary(history).map_err(broken)?;
+        }
         packed.reserve(plain.len() / 2 + 1024);
         loop {
             let before = self.state.total_in();
             self.state
                 .compress_vec(plain, packed, FlushCompress::Sync)
-                .map_err(|e| {
-                    Error::new(
-                        ErrorKind::Internal,
-                        "the compressor reported a broken state",
-                    )
-                    .with_source(e)
-                })?;
+                .map_err(broken)?;
             plain = &plain[(self.state.total_in() - before) as usize..];
             // Room left over means that the flush is complete.
             if packed.len() < packed.capacity() {
@@ -74,31 +121,6 @@ impl Zlib {
             }
             packed.reserve(plain.len() + 1024);
         }
-    }
-}
-
-impl BlockEncoder for Zlib {
-    fn encode(&mut self, block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
-        for stretch in stretches(block) {
-            let plain = &block[stretch.range];
-            if stretch.compressible {
-                self.deflate(plain, packed)?
-            } else {
-                store(plain, packed)
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Appends stored blocks. Only valid on a byte boundary, where the three header bits and their padding make a zero.
-fn store(plain: &[u8], packed: &mut Vec<u8>) {
-    for piece in plain.chunks(usize::from(u16::MAX)) {
-        let len = piece.len() as u16;
-        packed.push(0);
-        packed.extend(len.to_le_bytes());
-        packed.extend((!len).to_le_bytes());
-        packed.extend(piece);
     }
 }
 
@@ -131,12 +153,13 @@ mod tests {
             Compression::Best,
         ] {
             let mut encoder = encoder(level);
-            let mut packed = Vec::new();
+            let (mut plain, mut packed) = (Vec::new(), Vec::new());
             for block in blocks {
-                encoder.encode(block, &mut packed).unwrap();
+                encoder.encode(&plain, block, &mut packed).unwrap();
+                plain.extend(block);
             }
             packed.extend(END_OF_STREAM);
-            assert!(inflate(&packed) == blocks.concat(), "{level:?}");
+            assert!(inflate(&packed) == plain, "{level:?}");
         }
     }
 
@@ -145,12 +168,12 @@ mod tests {
         let mut used = encoder(Compression::Default);
         let block = b"some words, some more words, and the same words again".repeat(500);
         let mut rest = Vec::new();
-        used.encode(&[5; 100_000], &mut rest).unwrap();
+        used.encode(&[], &[5; 100_000], &mut rest).unwrap();
         let (mut first, mut second) = (Vec::new(), Vec::with_capacity(7));
         encoder(Compression::Default)
-            .encode(&block, &mut first)
+            .encode(b"words", &block, &mut first)
             .unwrap();
-        used.encode(&block, &mut second).unwrap();
+        used.encode(b"words", &block, &mut second).unwrap();
         assert_eq!(first, second);
     }
 
@@ -160,7 +183,7 @@ mod tests {
         SmallRng::seed_from_u64(2).fill_bytes(&mut noise);
         let mut packed = Vec::new();
         encoder(Compression::Default)
-            .encode(&noise, &mut packed)
+            .encode(&[], &noise, &mut packed)
             .unwrap();
         assert!(packed.len() < noise.len() + 1000, "{}", packed.len());
     }
