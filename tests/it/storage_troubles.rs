@@ -1,7 +1,7 @@
 //! What must hold when things go wrong between dupr and a target.
 
 use crate::proxy::{Harm, Proxy, Silence};
-use crate::servers::{S3, Sshd};
+use crate::servers::{Ftpd, S3, Sshd};
 use crate::storage_contract::{names, opened, s3, settings, source, ssh};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -50,6 +50,12 @@ fn a_silent_peer_is_unreachable_after_the_timeout() {
         }),
     );
     must_time_out("sftp list", || sftp.list());
+    let ftp = opened(
+        &format!("ftp://127.0.0.1:{}/x", silence.port),
+        &impatient(StorageOptions::default()),
+    );
+    must_time_out("ftp list", || ftp.list());
+    must_time_out("ftp put", || ftp.put("a", source(10).path()));
     let s3 = opened(
         "s3://bucket/x",
         &impatient(StorageOptions {
@@ -310,22 +316,54 @@ fn sftp_listing_survives_foreign_files() {
     assert_eq!(listed, [("link", 2), ("new\nline", 2)]);
 }
 
+/// The server hangs up in the middle of the upload; why stands in its last words.
+#[test]
+fn a_full_disk_of_an_ftp_server_is_told_and_keeps_what_it_has() {
+    for secure in [false, true] {
+        let (server, scheme) = match secure {
+            false => (Ftpd::start(), "ftp"),
+            true => (Ftpd::explicit(), "ftpes"),
+        };
+        let dir = server.files().join("x");
+        fs::create_dir(&dir).expect("dir");
+        let Some(_mount) = Mount::small(&dir) else {
+            return;
+        };
+        let url = format!("{scheme}://ada:p%40ss%3Aw@127.0.0.1:{}/x", server.port);
+        let mut options = impatient(StorageOptions::default());
+        if secure {
+            let certificate = server.certificate().display().to_string();
+            options.settings = settings(&[("ca-file", &certificate)]);
+        }
+        let storage = opened(&url, &options);
+        storage.put("kept", source(MIB).path()).expect("fits");
+        for name in ["new", "kept"] {
+            let error = storage.put(name, source(20 * MIB).path());
+            let error = error.expect_err("does not fit");
+            // proftpd tells the reason it met last: the disk's, or that its own writing was cut short by it.
+            let cut_short = error.to_string().contains("the server says: 451")
+                && error.hint().is_some_and(|h| h.contains("free space"));
+            assert!(
+                error.kind() == ErrorKind::Full || cut_short,
+                "{scheme}: {error}"
+            );
+        }
+        assert_eq!(names(&dir), ["kept"]);
+        let mut got = Vec::new();
+        storage.get("kept", &mut got).expect("still there");
+        assert!(got == vec![0x5a; MIB]);
+    }
+}
+
 /// Needs root to mount; ordinary users prove the mapping of the error alone, in the unit tests.
 #[test]
 fn a_full_disk_is_full_and_keeps_what_it_has() {
     let server = Sshd::start();
     let dir = server.files().join("x");
     fs::create_dir(&dir).expect("dir");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
-        .arg(&dir)
-        .stderr(Stdio::null())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: only root can mount a small file system");
+    let Some(_mount) = Mount::small(&dir) else {
         return;
-    }
-    let _mount = Mount(dir.clone());
+    };
     for storage in [
         opened(
             &format!("file://{}", dir.display()),
@@ -353,6 +391,22 @@ fn a_full_disk_is_full_and_keeps_what_it_has() {
 }
 
 struct Mount(std::path::PathBuf);
+
+impl Mount {
+    /// Six mebibytes, mounted there; none if that is not allowed.
+    fn small(dir: &Path) -> Option<Self> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+            .arg(dir)
+            .stderr(Stdio::null())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(dir.to_path_buf()));
+        }
+        eprintln!("SKIPPED: only root can mount a small file system");
+        None
+    }
+}
 
 impl Drop for Mount {
     fn drop(&mut self) {

@@ -131,13 +131,16 @@ impl Environment {
 
     /// What a helper program may inherit: everything but what looks like a secret.
     pub(super) fn for_helpers(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
-        const SECRET: [&str; 6] = [
+        const SECRET: [&str; 9] = [
             "PASSPHRASE",
             "PASSWORD",
             "SECRET",
             "TOKEN",
             "APIKEY",
             "ACCESS_KEY",
+            "APPLICATION_KEY",
+            "STORAGE_KEY",
+            "CONNECTION_STRING",
         ];
         self.0.iter().filter(|(name, _)| {
             let name = name.to_string_lossy().to_ascii_uppercase();
@@ -184,6 +187,9 @@ mod tests {
             ("PASSPHRASE", "x"),
             ("FTP_PASSWORD", "x"),
             ("AWS_ACCESS_KEY_ID", "x"),
+            ("B2_APPLICATION_KEY", "x"),
+            ("AZURE_CONNECTION_STRING", "x"),
+            ("AZURE_STORAGE_KEY", "x"),
             ("SSH_AUTH_SOCK", "s"),
         ]
         .into_iter()

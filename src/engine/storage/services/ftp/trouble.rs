@@ -62,6 +62,8 @@ pub(super) fn said(answer: &str) -> Error {
     let error = Error::new(kind, format!("the server says: {line}"));
     match (code, kind) {
         (530, ErrorKind::Denied) => error.with_hint("check user and password (BACKEND_PASSWORD)"),
+        // What some servers say of a full disk, and of trouble that passes.
+        (451, _) => error.with_hint("look at the free space and the quota of the target"),
         _ => error,
     }
 }
