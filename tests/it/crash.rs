@@ -13,7 +13,7 @@ use dupr::engine::{ErrorKind, Mode, Timestamp};
 use dupr::testing::{Fault, FaultyStorage, MemoryStorage, Operation};
 use std::path::Path;
 
-const DOWN: ErrorKind = ErrorKind::Unreachable;
+pub const DOWN: ErrorKind = ErrorKind::Unreachable;
 
 /// Ways in which one call can fail.
 const FAULTS: [Fault; 5] = [
@@ -50,7 +50,7 @@ impl Plan {
 }
 
 /// Fails the n-th call of a run of `mode`, for every n, and lets the next run go on.
-fn every_fault_in_a_backup(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now: i64) {
+pub fn every_fault_in_a_backup(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now: i64) {
     let source = vault.tree();
     let start = vault.fork();
     for plan in Plan::all() {
@@ -166,8 +166,15 @@ fn is_between(old: &Tree, new: &Tree, found: &Tree, when: &str) {
     }
 }
 
-/// The target dies at call n, the source changes, the next run goes on, and one more makes all good.
-fn every_crash_and_change(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now: i64) {
+/// The target dies at call n, the source changes, the next run goes on, and one more makes all good. `then` is done to what
+/// the crash left.
+pub fn every_crash_and_change(
+    vault: &Vault,
+    mode: Mode,
+    states: &[(i64, Tree)],
+    now: i64,
+    then: fn(&Vault),
+) {
     let old = vault.tree();
     let kept = vault.scratch.join("source-kept");
     assert!(
@@ -203,6 +210,7 @@ fn every_crash_and_change(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now
                 result.unwrap_or_else(|e| panic!("{when}: no fault, and yet: {e}"));
                 break;
             }
+            then(vault);
             apply(&vault.source());
             let new = vault.tree();
             let report = vault.backup(mode, now + 60);
@@ -224,14 +232,14 @@ fn every_crash_and_change(vault: &Vault, mode: Mode, states: &[(i64, Tree)], now
 fn a_full_backup_resumes_after_every_crash_and_change() {
     let vault = Vault::new("resume-full", Sealed::Gzip);
     plant(&vault.source());
-    every_crash_and_change(&vault, Mode::Full, &[], T0);
+    every_crash_and_change(&vault, Mode::Full, &[], T0, |_| {});
 }
 
 #[test]
 fn an_incremental_backup_resumes_after_every_crash_and_change() {
     let (vault, states) = with_chain("resume-inc", Sealed::Plain);
     edit(&vault.source(), 2);
-    every_crash_and_change(&vault, Mode::Incremental, &states, T0 + 2000);
+    every_crash_and_change(&vault, Mode::Incremental, &states, T0 + 2000, |_| {});
 }
 
 #[test]

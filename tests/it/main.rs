@@ -4,6 +4,7 @@ mod proxy;
 mod servers;
 mod support;
 
+mod adopted;
 mod architecture;
 mod cli;
 mod counts;

@@ -57,7 +57,8 @@ impl Engine {
             .hostname
             .as_ref()
             .is_none_or(|h| hosts.into_iter().any(|o| o == h));
-        if !same_host || part.local_dir.as_ref().is_some_and(|d| *d != options.label) {
+        let same_source = part.local_dir.as_ref().is_none_or(|d| *d == options.label);
+        if !(options.allow_mismatch || same_host && same_source) {
             return Ok(Err("it is of another host or source".into()));
         }
         if !self.target.seal.can_read_back() {

@@ -90,6 +90,7 @@ fn by_profile(site: &mut Site, words: &[&str]) -> Result<String, String> {
     programs::run(&line, site.scratch.path(), &site.env)
 }
 
+/// A tree may have lost all it had: that is no unmounted disk here.
 fn profile(site: &Site) -> String {
     let target = site.scratch.join("target");
     let (encrypt, sign) = (&site.keyring.encrypt, &site.keyring.sign);
@@ -110,9 +111,9 @@ fn profile(site: &Site) -> String {
         .volume_size
         .map_or(String::new(), |n| format!("volume-size = \"{n} MiB\"\n"));
     format!(
-        "version = 1\nsource = {:?}\ntarget = \"file://{}\"\n[keys]\n{keys}[backup]\nname = \"x\"\narchive-dir = {:?}\n{size}",
-        site.source,
+        "version = 1\ntarget = \"file://{}\"\n[source]\npath = {:?}\nmust-exist = false\n[keys]\n{keys}[backup]\nname = \"x\"\narchive-dir = {:?}\n{size}",
         target.display(),
+        site.source,
         site.scratch.join(site.cache(Program::Dupr)),
     )
 }
