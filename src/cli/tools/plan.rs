@@ -58,10 +58,8 @@ fn simulate(words: &BatchWords, span: &str, forced: bool, session: &Session) -> 
     for unit in &units {
         for mut job in unit.members.iter().flat_map(|m| m.jobs()).cloned() {
             // Every target gets the same runs and has the same rules.
-            if calendars
-                .iter()
-                .any(|c| c.profile == job.profile.base_name())
-            {
+            job.profile.name = job.profile.base_name().to_owned();
+            if calendars.iter().any(|c| c.profile == job.profile.name) {
                 continue;
             }
             job.batch.options.force |= forced;
