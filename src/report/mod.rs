@@ -6,13 +6,16 @@
 pub mod cause;
 pub mod chart;
 pub mod format;
+mod headline;
 pub mod notify;
 pub mod overview;
 pub mod render;
 pub mod stale;
 
+pub use headline::{headline, put_off};
+
 use crate::engine::monitor::Problem;
-use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, StepStatus, Verdict};
+use crate::run::outcome::{Outcome, StepOutcome, StepStatus, Verdict};
 use chart::Chart;
 use serde::Serialize;
 
@@ -250,118 +253,6 @@ pub fn elapsed_ms(outcome: &Outcome) -> u64 {
         .saturating_sub(outcome.started.as_secs());
     let clock = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
     clock.max(outcome.steps.iter().map(|s| s.elapsed_ms).sum())
-}
-
-/// What happened, in a few words: the failure, or what was backed up.
-pub fn headline(outcome: &Outcome) -> String {
-    if let Some(text) = of_members(outcome) {
-        return format::safe(&text);
-    }
-    let text = match cause::failures(outcome).next() {
-        Some((_, failure)) if outcome.verdict != Verdict::Success => {
-            cause::headline(failure, &outcome.target)
-        }
-        _ if outcome.batch == stale::BATCH => {
-            let titles = outcome.steps.iter().map(|s| s.title.clone());
-            titles.collect::<Vec<_>>().join(", ")
-        }
-        _ => put_off(outcome).unwrap_or_else(|| deeds(outcome)),
-    };
-    format::safe(&text)
-}
-
-/// How the members of a group did; `None` if it is no group's outcome or they were not what failed.
-fn of_members(outcome: &Outcome) -> Option<String> {
-    let members = outcome.steps.iter().filter(|s| s.command == MEMBER_STEP);
-    let members: Vec<&StepOutcome> = members.collect();
-    let failed: Vec<&&StepOutcome> = members
-        .iter()
-        .filter(|s| matches!(s.status, StepStatus::Failed | StepStatus::Interrupted))
-        .collect();
-    let count = format::counted(members.len() as u64, "profile");
-    match failed.first() {
-        Some(first) => {
-            let why = match &first.failure {
-                Some(failure) => cause::headline(failure, &outcome.target),
-                None => first.notes.join("; "),
-            };
-            Some(format!(
-                "{} of {count} failed: {}: {why}",
-                failed.len(),
-                first.title
-            ))
-        }
-        None if members.is_empty() || outcome.verdict >= Verdict::Differences => None,
-        None => {
-            let of = |status| members.iter().filter(|s| s.status == status).count();
-            let words = [
-                (StepStatus::Done, "ok"),
-                (StepStatus::Warning, "with problems"),
-                (StepStatus::Deferred, "put off"),
-                (StepStatus::Skipped, "not begun"),
-            ];
-            let parts = words.into_iter().filter(|(status, _)| of(*status) > 0);
-            let parts: Vec<String> = parts
-                .map(|(status, word)| format!("{} {word}", of(status)))
-                .collect();
-            Some(format!("{count}: {}", parts.join(", ")))
-        }
-    }
-}
-
-/// Why a run was put off, if it was.
-pub fn put_off(outcome: &Outcome) -> Option<String> {
-    let mut steps = outcome.steps.iter();
-    let step = steps.find(|s| s.status == StepStatus::Deferred && !s.notes.is_empty())?;
-    (outcome.verdict == Verdict::Deferred).then(|| step.notes.join("; "))
-}
-
-/// What a run without failures did.
-fn deeds(outcome: &Outcome) -> String {
-    let problems: u64 = outcome.steps.iter().map(|s| s.problem_count).sum();
-    let mut parts = Vec::new();
-    for step in &outcome.steps {
-        if let Some(stats) = &step.backup {
-            let kind = match step.set {
-                Some(set) if set.is_full() => "full",
-                Some(_) => "incremental",
-                None => "backup",
-            };
-            let changes = stats.new_entries + stats.changed_entries + stats.deleted_entries;
-            parts.push(format!(
-                "{kind}, {}, {} stored",
-                format::counted(changes, "change"),
-                format::bytes(stats.stored_bytes)
-            ));
-        }
-        if let Some(stats) = step.restore.as_ref().filter(|s| s.differences > 0) {
-            parts.push(format::counted(stats.differences, "difference"));
-        } else if let Some(stats) = &step.restore {
-            parts.push(format!(
-                "{}, {}",
-                format::counted(stats.entries, "entry"),
-                format::bytes(stats.content_bytes)
-            ));
-        }
-        if step.freed_bytes > 0 {
-            parts.push(format!(
-                "{} removed",
-                format::counted(step.removed.len() as u64, "set")
-            ));
-        }
-    }
-    if problems > 0 {
-        parts.push(format::counted(problems, "problem"));
-    }
-    if parts.is_empty() {
-        let done = outcome
-            .steps
-            .iter()
-            .filter(|s| s.status == StepStatus::Done)
-            .count();
-        parts.push(format!("{} done", format::counted(done as u64, "step")));
-    }
-    parts.join(", ")
 }
 
 fn outcome_failures(outcome: &Outcome) -> Vec<FailureLine> {
