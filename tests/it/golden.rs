@@ -353,7 +353,8 @@ fn dupr_goes_on_where_duplicity_was_killed() {
         "src",
         &url,
     ];
-    call(&dupr, &[&["incremental"], &usual[..], &backup[..]].concat());
+    let said = call(&dupr, &[&["incremental"], &usual[..], &backup[..]].concat());
+    assert!(said.contains("going on with the interrupted"), "{said}");
     for (reader, name) in [(&dupr, "by-dupr"), (&duplicity, "by-duplicity")] {
         call(reader, &[&["restore"], &usual[..], &[&url, name]].concat());
         source
