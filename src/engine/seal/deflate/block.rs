@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn every_length_and_far_distances_come_back() {
         let mut tokens: Vec<Token> = (0..40_000u32)
-            .map(|i| literal((i * i >> 7) as u8))
+            .map(|i| literal(((i * i) >> 7) as u8))
             .collect();
         for length in LENGTHS {
             for distance in [1, 4, 5, 193, 24_577, 32_767, 32_768] {
@@ -325,7 +325,7 @@ mod tests {
         let noise: Vec<u8> = noise
             .iter()
             .enumerate()
-            .map(|(i, b)| b ^ (i * i >> 9) as u8)
+            .map(|(i, b)| b ^ ((i * i) >> 9) as u8)
             .collect();
         let tokens: Vec<Token> = noise.iter().copied().map(literal).collect();
         let (bytes, plain) = there_and_back(&tokens, &noise);
