@@ -435,6 +435,11 @@ fn files_others_can_get_at_are_refused() {
 fn several_targets_are_several_profiles() {
     let text = "version = 1\nsource = \"/a\"\npassphrase = { env = \"P\" }\n[[target]]\nurl = \"file:///a\"\n[[target]]\nname = \"usb\"\nurl = \"file:///b\"\noptional = true\n";
     let all = check(text).unwrap().per_target();
+    let names: Vec<_> = all
+        .iter()
+        .map(|p| (p.name.as_str(), p.base_name()))
+        .collect();
+    assert_eq!(names, [("home", "home"), ("home@usb", "home")]);
     let dirs: Vec<_> = all
         .iter()
         .map(|p| {
