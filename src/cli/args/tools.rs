@@ -1,0 +1,261 @@
+//! What may stand behind the name of a tool.
+
+use super::assignment;
+use clap::{Args, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What to do with schedules.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleWhat {
+    /// Put schedules into effect: crontab, systemd timers or launchd
+    Install(InstallArgs),
+    /// Take schedules out of effect
+    Remove(ScheduleArgs),
+    /// What is in effect, and whether it is what the profiles say
+    Show(ScheduleArgs),
+    /// Print schedules for somebody else to start
+    Export(ExportArgs),
+}
+
+/// Which schedules, and who starts them.
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// Names, globs or paths; all with a [schedule] if absent
+    pub profiles: Vec<String>,
+    /// Who starts them; what this machine has if absent
+    #[arg(long = "as", value_enum, value_name = "WAY")]
+    pub way: Option<Starter>,
+    /// systemd: units of the user, not of the machine
+    #[arg(long)]
+    pub user: bool,
+    /// systemd: units of the machine; the rule for root
+    #[arg(long, conflicts_with = "user")]
+    pub system: bool,
+}
+
+/// Which schedules are put into effect, and who starts them.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Which, and who starts them.
+    #[command(flatten)]
+    pub which: ScheduleArgs,
+    /// Do not look for stale backups every hour
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
+/// What can start programs on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Starter {
+    /// cron.
+    Crontab,
+    /// systemd.
+    Systemd,
+    /// launchd of macOS.
+    Launchd,
+}
+
+/// Which schedules, and in what form.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Names, globs or paths; all with a [schedule] if absent
+    pub profiles: Vec<String>,
+    /// For whom
+    #[arg(long = "as", value_enum, value_name = "FORM")]
+    pub form: ExportForm,
+    /// systemd: units of the user, not of the machine
+    #[arg(long)]
+    pub user: bool,
+    /// Leave out the hourly look for stale backups
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
+/// For whom schedules are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    /// Lines of a crontab.
+    Crontab,
+    /// Timers and services.
+    Systemd,
+    /// Property lists.
+    Launchd,
+    /// CronJobs.
+    Kubernetes,
+    /// A Dockerfile.
+    Docker,
+}
+
+/// What is to be planned.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Names (with commas), a glob, a path, or `all`
+    #[arg(required_unless_present = "simulate")]
+    pub profile: Option<String>,
+    /// The batch and its arguments; [run] default if absent
+    pub words: Vec<OsString>,
+    /// verify: hold contents against the live source
+    #[arg(long)]
+    pub compare_data: bool,
+    /// Only what [retention] would remove; with --simulate as if every run purged
+    #[arg(long)]
+    pub prune: bool,
+    /// The calendar of what would exist when: so far into the future, from schedule and retention
+    #[arg(long, value_name = "AGE")]
+    pub simulate: Option<String>,
+}
+
+/// What `dupr target` does.
+#[derive(Debug, Subcommand)]
+pub enum TargetAction {
+    /// Try whether it keeps what it is given, with small files that are removed again
+    Test(TargetPlace),
+    /// Names and sizes of all files
+    Ls(TargetPlace),
+    /// Fetch a file
+    Get {
+        /// Where.
+        #[command(flatten)]
+        place: TargetPlace,
+        /// Name of the file at the target
+        name: String,
+        /// Where to write it; in the working directory under its own name if absent
+        file: Option<PathBuf>,
+    },
+    /// Store a file, in place of one of the same name
+    Put {
+        /// Where.
+        #[command(flatten)]
+        place: TargetPlace,
+        /// The file
+        file: PathBuf,
+        /// Its name at the target; its own if absent
+        name: Option<String>,
+    },
+    /// Remove files
+    Rm {
+        /// Where.
+        #[command(flatten)]
+        place: TargetPlace,
+        /// Names of the files at the target
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+/// A target: that of a profile, or one that has none.
+#[derive(Debug, Args)]
+pub struct TargetPlace {
+    /// URL of a target, or name or path of a profile
+    #[arg(value_name = "URL|PROFILE")]
+    pub place: String,
+    /// Set an option of the service: -o region=eu-central-1. Not beside a profile, which has its own
+    #[arg(short, long = "option", value_name = "KEY=VALUE", value_parser = assignment)]
+    pub option: Vec<(String, String)>,
+}
+
+/// A manual page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Page {
+    /// dupr(1).
+    Dupr,
+    /// dupr-duplicity(1).
+    Duplicity,
+}
+
+/// Another tool's profiles.
+#[derive(Debug, Subcommand)]
+pub enum ImportFrom {
+    /// A profile of duply
+    Duply {
+        /// Its name, or the directory with `conf`
+        profile: PathBuf,
+        /// Directory for the new profile's folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
+}
+
+/// A single profile.
+#[derive(Debug, Args)]
+pub struct OneProfile {
+    /// Name or path of the profile
+    pub profile: String,
+}
+
+/// Some profiles, or all.
+#[derive(Debug, Args)]
+pub struct SomeProfiles {
+    /// Names, globs or paths; all if absent
+    pub profiles: Vec<String>,
+}
+
+/// Options of `dupr status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Names, globs or paths; all if absent
+    pub profiles: Vec<String>,
+    /// Exit with 6 if a backup is stale
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Options of `dupr history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Name or path of the profile
+    pub profile: String,
+    /// So many of the last runs
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
+    pub last: usize,
+    /// The whole report of one run: 1 is the last, 2 the one before
+    #[arg(long, value_name = "N")]
+    pub report: Option<usize>,
+    /// That report as HTML
+    #[arg(long, requires = "report")]
+    pub html: bool,
+}
+
+/// Options of `dupr init`. What is not given is asked at a terminal.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the new profile
+    pub name: Option<String>,
+    /// Directory to back up
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// URL of the target
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Make a passphrase and keep it in this file, readable by you only
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_env", "no_encryption", "encrypt_to"])]
+    pub passphrase_file: Option<PathBuf>,
+    /// Take the passphrase from this variable of the environment
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_encryption", "encrypt_to"])]
+    pub passphrase_env: Option<String>,
+    /// Encrypt to this public key
+    #[arg(long, value_name = "KEY", conflicts_with = "no_encryption")]
+    pub encrypt_to: Vec<String>,
+    /// Store everything readable by anyone who gets at the target
+    #[arg(long)]
+    pub no_encryption: bool,
+    /// Leave out what this glob matches
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// When it should run: a cron expression
+    #[arg(long, value_name = "CRON")]
+    pub schedule: Option<String>,
+    /// Mail reports go to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_to: Option<String>,
+    /// Directory for the profile
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// Do not try whether the target can be reached
+    #[arg(long)]
+    pub no_test: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+}
