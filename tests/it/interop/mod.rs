@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Schedules of turns in an ordinary run.
-const TURNS: u64 = 30;
+const TURNS: u64 = 60;
 /// Schedules in which dupr goes by a profile, too.
 const PROFILES: u64 = 10;
 /// Schedules with a killed run.
