@@ -26,6 +26,17 @@ pub fn profiles(word: &str, dirs: &[PathBuf]) -> Result<Vec<Found>, Errors> {
     Ok(chosen)
 }
 
+/// The profiles meant by several words; all if there are none.
+///
+/// # Errors
+/// As [`profiles`].
+pub fn listed(words: &[String], dirs: &[PathBuf]) -> Result<Vec<Found>, Errors> {
+    match words {
+        [] => profiles("all", dirs),
+        words => profiles(&words.join(","), dirs),
+    }
+}
+
 /// What is run together: the profiles of a group that is more than their names, or profiles without one.
 #[derive(Debug)]
 pub struct Unit {

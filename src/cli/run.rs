@@ -171,6 +171,14 @@ fn read(found: &Found, session: &Session) -> std::result::Result<Profile, Errors
     Ok(profile)
 }
 
+/// Reads and checks a profile that was found: one for each target that is meant.
+///
+/// # Errors
+/// All that is wrong with it; it has no such target.
+pub fn per_target(found: &Found, session: &Session) -> std::result::Result<Vec<Profile>, Errors> {
+    targets(&read(found, session)?, found)
+}
+
 /// The profile for each target that is meant.
 fn targets(profile: &Profile, found: &Found) -> std::result::Result<Vec<Profile>, Errors> {
     let mut all = profile.per_target();
@@ -195,7 +203,7 @@ pub fn history_name(found: &Found, session: &Session) -> std::result::Result<Str
     if found.target.is_none() {
         return Ok(found.name.clone());
     }
-    let one = targets(&read(found, session)?, found)?.into_iter().next();
+    let one = per_target(found, session)?.into_iter().next();
     Ok(one.map_or_else(|| found.name.clone(), |p| p.name))
 }
 

@@ -4,6 +4,7 @@
 //! afterwards. A broken promise is a panic that says which.
 
 use crate::engine::error::ErrorKind;
+use crate::engine::storage::trial::noise;
 use crate::engine::storage::{Object, Storage};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -349,19 +350,4 @@ impl Suite<'_> {
     fn nothing_is_left(&self) {
         assert_eq!(self.listing(), BTreeMap::new(), "the target is empty again");
     }
-}
-
-/// Bytes that do not compress and differ by seed.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut noise = Vec::with_capacity(bytes + 8);
-    while noise.len() < bytes {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        noise.extend_from_slice(&state.to_le_bytes());
-    }
-    noise.truncate(bytes);
-    noise
 }

@@ -150,3 +150,38 @@ fn a_profile_with_several_targets_is_one_member_of_a_group() {
     let run = home.expect(0, &["night", "backup"]);
     assert!(run.stdout.contains("1 profile: 1 ok"), "{}", run.stdout);
 }
+
+#[test]
+fn tools_look_at_each_target_or_the_one_that_is_named() {
+    let home = Home::new("targets-tools");
+    two_targets(&home, "[stale]\nafter = \"1D\"\n");
+    fs::create_dir(usb(&home)).expect("a disk");
+    home.expect(0, &["home@usb", "backup"]);
+    let document = |words: &[&str]| -> Value {
+        let called = home.dupr(&[words, &["--json"]].concat());
+        serde_json::from_str(&called.stdout).expect("a document")
+    };
+    let names = |document: &Value| -> Vec<String> {
+        let list = document["profiles"].as_array().expect("a list");
+        list.iter()
+            .map(|p| p["profile"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    for tool in ["status", "watch"] {
+        assert_eq!(names(&document(&[tool, "home"])), ["home", "home@usb"]);
+        assert_eq!(names(&document(&[tool, "home@usb"])), ["home@usb"]);
+        assert_eq!(names(&document(&[tool, "home@nas"])), ["home"]);
+    }
+    let looked = |word: &str| home.dupr(&["doctor", word]).stdout;
+    let both = looked("home");
+    assert!(
+        both.contains("has not run yet") && both.contains("last run "),
+        "{both}"
+    );
+    let one = looked("home@usb");
+    assert!(
+        one.contains("last run ") && !one.contains("has not run yet"),
+        "{one}"
+    );
+    home.expect(2, &["watch", "home@tape"]);
+}

@@ -8,7 +8,7 @@ use crate::cli::{choose, complain, exit, run};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::Silent;
-use crate::profile::{Loaded, Profile};
+use crate::profile::Profile;
 use crate::report::format;
 use crate::report::overview::Expectation;
 use crate::run::open;
@@ -61,12 +61,7 @@ impl Line {
 
 /// Looks at all profiles, or those named.
 pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
-    let word = if args.profiles.is_empty() {
-        "all".to_owned()
-    } else {
-        args.profiles.join(",")
-    };
-    let found = match choose::profiles(&word, &session.config_dirs()) {
+    let found = match choose::listed(&args.profiles, &session.config_dirs()) {
         Ok(found) => found,
         Err(errors) => {
             // Which targets there are is worth knowing before there is a profile.
@@ -76,17 +71,16 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
             return complain::about(&errors, session);
         }
     };
-    let around = session.surroundings();
     let mut worst = Finding::Ok;
     let mut documents = Vec::new();
     for found in &found {
         let path = found.path.to_string_lossy();
-        let lines = match Loaded::read(&path, &around, &session.common.set)
-            .and_then(|l| l.check(&around))
-        {
-            Ok(profile) => {
+        let lines = match run::per_target(found, session) {
+            Ok(profiles) => {
                 let mut lines = vec![Line::ok("profile", path.clone())];
-                lines.extend(look_at(&profile, session));
+                if let Some(profile) = profiles.first() {
+                    lines.extend(look_at(profile, &profiles, session));
+                }
                 lines
             }
             Err(errors) => {
@@ -149,7 +143,7 @@ fn show(name: &str, lines: &[Line], session: &Session) {
     }
 }
 
-fn look_at(profile: &Profile, session: &Session) -> Vec<Line> {
+fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Line> {
     let mut lines = Vec::new();
     let root = &profile.source.root;
     lines.push(match root.symlink_metadata() {
@@ -163,13 +157,13 @@ fn look_at(profile: &Profile, session: &Session) -> Vec<Line> {
         },
     );
     lines.push(spool(profile));
-    for profile in profile.per_target() {
-        lines.push(match try_target(&profile, session) {
+    for target in targets {
+        lines.push(match try_target(target, session) {
             Ok(text) => Line::ok("target", text),
             Err(e) => Line::fail("target", &e),
         });
+        lines.push(history(target, session));
     }
-    lines.push(history(profile, session));
     let told = profile.reports.lines();
     lines.push(if told.is_empty() {
         Line::warn(

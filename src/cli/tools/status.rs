@@ -6,7 +6,7 @@ use crate::cli::ui::table::Table;
 use crate::cli::ui::{Tone, colored, out};
 use crate::cli::{choose, complain, exit, run};
 use crate::engine::time::Timestamp;
-use crate::profile::{Loaded, Profile};
+use crate::profile::Profile;
 use crate::report::format;
 use crate::report::notify::Store;
 use crate::report::overview::{Expectation, Overview, Standing};
@@ -15,37 +15,19 @@ use serde_json::json;
 
 /// Shows all profiles, or those named.
 pub fn run(args: &StatusArgs, session: &Session) -> u8 {
-    let word = if args.profiles.is_empty() {
-        "all".to_owned()
-    } else {
-        args.profiles.join(",")
-    };
-    let found = match choose::profiles(&word, &session.config_dirs()) {
+    let found = match choose::listed(&args.profiles, &session.config_dirs()) {
         Ok(found) => found,
         Err(errors) => return complain::about(&errors, session),
     };
     let now = run::now();
-    let around = session.surroundings();
     let views: Vec<Overview> = found
         .iter()
-        .flat_map(|found| {
-            let path = found.path.to_string_lossy();
-            match Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around)) {
-                Ok(mut profile) => {
-                    profile.name.clone_from(&found.name);
-                    let targets = profile.per_target();
-                    let meant = |p: &&Profile| found.target.iter().all(|t| *t == p.target.name);
-                    targets
-                        .iter()
-                        .filter(meant)
-                        .map(|p| view(p, targets.len() > 1, session, now))
-                        .collect()
-                }
-                Err(errors) => vec![Overview::broken(
-                    &found.name,
-                    errors.to_string().lines().next().unwrap_or_default(),
-                )],
-            }
+        .flat_map(|found| match run::per_target(found, session) {
+            Ok(profiles) => profiles.iter().map(|p| view(p, session, now)).collect(),
+            Err(errors) => vec![Overview::broken(
+                &found.name,
+                errors.to_string().lines().next().unwrap_or_default(),
+            )],
         })
         .collect();
     let code = code(&views, args.exit_code);
@@ -65,13 +47,13 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
     code
 }
 
-/// How a profile with one target stands; `several` if it is one of several.
-fn view(profile: &Profile, several: bool, session: &Session, now: Timestamp) -> Overview {
+/// How a profile with one target stands. What waits for all targets together is shown with the first.
+fn view(profile: &Profile, session: &Session, now: Timestamp) -> Overview {
     let state = &session.world.state_dir;
     // A list that cannot be read is told by the next run.
     let waiting = |name: &str| Store::of(state, name).undelivered().unwrap_or_default();
     let mut undelivered = waiting(&profile.name);
-    if several && profile.base_name() == profile.name {
+    if profile.base_name() == profile.name {
         undelivered.extend(waiting(&format!("{}@", profile.name)));
     }
     match History::of(state, &profile.name).read() {

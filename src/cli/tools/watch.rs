@@ -6,7 +6,7 @@ use crate::cli::ui::out;
 use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::Result;
 use crate::engine::time::Timestamp;
-use crate::profile::{Loaded, Profile};
+use crate::profile::Profile;
 use crate::report::notify::{Delivery, Desk, Store};
 use crate::report::overview::{Expectation, Overview, Standing};
 use crate::report::stale::{self, News};
@@ -15,39 +15,24 @@ use serde_json::{Value, json};
 
 /// Looks at all profiles, or those named, and tells what was not told before.
 pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
-    let word = if args.profiles.is_empty() {
-        "all".to_owned()
-    } else {
-        args.profiles.join(",")
-    };
-    let found = match choose::profiles(&word, &session.config_dirs()) {
+    let found = match choose::listed(&args.profiles, &session.config_dirs()) {
         Ok(found) => found,
         Err(errors) => return complain::about(&errors, session),
     };
-    let around = session.surroundings();
     let mut documents = Vec::new();
     let mut code = exit::DONE;
     for found in &found {
-        let path = found.path.to_string_lossy();
-        let loaded =
-            Loaded::read(&path, &around, &session.common.set).and_then(|l| l.check(&around));
-        let this = match loaded {
-            Ok(mut profile) => {
-                profile.name.clone_from(&found.name);
-                let targets = profile.per_target().into_iter();
-                targets.fold(exit::DONE, |code, profile| {
-                    worse(
-                        code,
-                        match look(&profile, session) {
-                            Ok((this, document)) => {
-                                documents.push(document);
-                                this
-                            }
-                            Err(e) => run::failed(&e),
-                        },
-                    )
-                })
-            }
+        let this = match run::per_target(found, session) {
+            Ok(profiles) => profiles.iter().fold(exit::DONE, |code, profile| {
+                let this = match look(profile, session) {
+                    Ok((this, document)) => {
+                        documents.push(document);
+                        this
+                    }
+                    Err(e) => run::failed(&e),
+                };
+                worse(code, this)
+            }),
             Err(errors) => {
                 let text = errors.render(session.colors(session.world.terminal.error));
                 out::complaint(text.trim_end());
