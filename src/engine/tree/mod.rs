@@ -24,6 +24,8 @@ pub use walk::Walk;
 pub use write::{Existing, TreeWriter, WriteOptions};
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod selection_cases;
 #[cfg(test)]
 mod selection_table;
