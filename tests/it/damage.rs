@@ -342,7 +342,7 @@ fn judge(bench: &Bench, harm: Harm, victim: &Victim, archive: bool, damaged_set_
             (_, Outcome::Refused(kind)) => panic!("{when}, state {i}: refused, {kind:?}"),
         }
     }
-    // The next backup begins a new chain if the damage can be seen without reading everything back.
+    // The next backup begins a new chain if the damage can be seen, or was met when everything was read back.
     let heard = Heard::default();
     let options = |mode| dupr::engine::BackupOptions {
         or_full: true,
@@ -361,14 +361,13 @@ fn judge(bench: &Bench, harm: Harm, victim: &Victim, archive: bool, damaged_set_
     let seen = match (victim.kind, harm) {
         (Kind::Manifest, Harm::Deleted) => archive || damaged_set_is_full,
         (_, Harm::Deleted | Harm::Emptied) => true,
-        (Kind::Volume, Harm::Halved) => archive,
-        (Kind::Volume, Harm::Swapped) => archive && differ,
         (Kind::Manifest, Harm::Halved) => true,
         (Kind::Manifest, Harm::Flipped) => gpg && !(archive && damaged_set_is_full),
         (Kind::Sigtar, Harm::Halved) => archive || bench.vault.sealed != Sealed::Plain,
         (Kind::Sigtar, Harm::Flipped) => !archive && bench.vault.sealed != Sealed::Plain,
         (Kind::Sigtar | Kind::Manifest, Harm::Swapped) => archive && differ,
-        (Kind::Volume, Harm::Flipped) => false,
+        // Whoever read it back found it.
+        (Kind::Volume, _) => true,
     };
     if seen {
         assert!(

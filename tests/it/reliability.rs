@@ -307,3 +307,51 @@ fn a_refusal_names_the_word_that_lets_it_pass() {
     );
     pass("incr", 1, "--allow-source-mismatch");
 }
+
+/// Sizes alone do not show a flipped bit. Once a run has read it, no set is built on it, until it is whole again.
+#[test]
+fn damage_that_was_seen_is_remembered() {
+    let home = Home::new("seen");
+    home.expect(0, &["home", "backup"]);
+    let volume = home
+        .stored()
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("vol1"))
+        .map(|path| home.target().join(path))
+        .expect("a volume");
+    let whole = fs::read(&volume).expect("volume");
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    fs::write(&volume, &flipped).expect("damage");
+
+    home.expect(14, &["home", "verify"]);
+    let seen = "volume 1 was damaged when it was last read";
+    let plan = home.expect(0, &["home", "backup", "--plan"]).stdout;
+    assert!(
+        plan.contains("backup full") && plan.contains(seen),
+        "{plan}"
+    );
+    let status = home.expect(0, &["home", "status"]).stdout;
+    assert!(status.contains(seen), "{status}");
+
+    fs::write(&volume, &whole).expect("repair");
+    home.expect(0, &["home", "verify"]);
+    let plan = home.expect(0, &["home", "backup", "--plan"]).stdout;
+    assert!(plan.contains("backup incr"), "{plan}");
+
+    fs::write(&volume, &flipped).expect("damage");
+    home.expect(14, &["home", "restore", "out"]);
+    let said = home.expect(0, &["home", "backup"]);
+    assert!(
+        said.stdout.contains("full") && said.stderr.contains(seen),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+    assert!(
+        Tree::read(&home.source())
+            .differences(&restored(&home, "new"))
+            .is_empty()
+    );
+}

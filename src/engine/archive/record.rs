@@ -9,7 +9,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
@@ -29,6 +29,8 @@ pub struct SetRecord {
     pub manifest_sha1: Option<String>,
     /// SHA-1 of the sigtar here, hex.
     pub sigtar_sha1: Option<String>,
+    /// Volumes whose content was not what the manifest says when they were last read.
+    pub damaged_volumes: BTreeSet<u32>,
 }
 
 /// File name of the record of a set.
@@ -113,6 +115,7 @@ mod tests {
             manifest_bytes: Some(10),
             volume_bytes: BTreeMap::from([(1, 5), (2, 7)]),
             sigtar_sha1: Some(hex(b"x")),
+            damaged_volumes: BTreeSet::from([2]),
             ..SetRecord::default()
         };
         let temp = NamedTempFile::new_in(dir.path()).unwrap();

@@ -111,6 +111,9 @@ impl Engine {
                                 true,
                             );
                         }
+                        _ if record.damaged_volumes.contains(number) => {
+                            found(was_damaged(*number), true)
+                        }
                         _ => {}
                     }
                 }
@@ -121,6 +124,9 @@ impl Engine {
                 let last = set.volumes.keys().last().copied().unwrap_or(0);
                 if last == 0 || set.volumes.len() as u32 != last {
                     found("a volume is missing".into(), true);
+                }
+                if let Some(number) = record.damaged_volumes.first() {
+                    found(was_damaged(*number), true);
                 }
             }
             Err(e) => return Err(e),
@@ -139,4 +145,7 @@ impl Engine {
         }
         Ok(())
     }
+}
+fn was_damaged(number: u32) -> String {
+    format!("volume {number} was damaged when it was last read")
 }

@@ -9,11 +9,12 @@ use crate::engine::context::Context;
 use crate::engine::delta::patch;
 use crate::engine::entry::{Entry, Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::DiffKind;
+use crate::engine::format::{DiffKind, SetId};
 use crate::engine::monitor::Level;
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
+use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ impl Engine {
             .collect::<Result<Vec<_>>>()?;
         let volumes = streams.iter().enumerate();
         let volumes = volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect();
-        std::thread::scope(|scope| {
+        let shown = std::thread::scope(|scope| {
             let (fetcher, _halt) = Fetcher::start(scope, self, volumes, cx);
             let permits = Permits::new(cx.threads.clamp(1, STREAMS_AHEAD));
             for (set, stream) in streams.iter_mut().enumerate() {
@@ -75,7 +76,11 @@ impl Engine {
                 });
             }
             self.show(&mut streams, visitor, cx)
-        })?;
+        });
+        for stream in &streams {
+            self.remember(stream.set(), &stream.seen, cx);
+        }
+        shown?;
         let mut replayed = Replayed {
             losses,
             ..Replayed::default()
@@ -85,6 +90,26 @@ impl Engine {
             replayed.losses += stream.losses;
         }
         Ok(replayed)
+    }
+
+    /// Keeps which volumes of a set were damaged, so that no chain is built on damage that was seen. A volume that is
+    /// whole again is forgiven. Nothing depends on it, so a directory that cannot be written is only mentioned.
+    fn remember(&self, set: SetId, seen: &BTreeMap<u32, bool>, cx: &Context) {
+        let known = self.archive.record(set).damaged_volumes;
+        let mut damaged = known.clone();
+        for (number, bad) in seen {
+            match bad {
+                true => damaged.insert(*number),
+                false => damaged.remove(number),
+            };
+        }
+        if damaged == known {
+            return;
+        }
+        if let Err(e) = self.archive.note(set, |r| r.damaged_volumes = damaged) {
+            let text = format!("which volumes are damaged could not be kept: {e}");
+            cx.monitor.note(Level::Notice, &text);
+        }
     }
 
     /// Shows all entries of a chain's streams.

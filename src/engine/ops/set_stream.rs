@@ -14,10 +14,11 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::difftar::{DifftarReader, Error as MemberError, Member};
 use crate::engine::format::manifest::VolumeInfo;
 use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
-use crate::engine::format::{BLOCK_BYTES, DiffKind};
+use crate::engine::format::{BLOCK_BYTES, DiffKind, SetId};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 /// The next entry of a set.
@@ -61,6 +62,10 @@ pub(super) struct SetStream<'e> {
     lost: Vec<(PathIndex, PathIndex)>,
     /// From here on the sigtar cannot tell what was lost.
     blind_from: Option<PathIndex>,
+    /// The volume that is read.
+    number: u32,
+    /// Volumes that were looked at whole, and whether they were damaged.
+    pub seen: BTreeMap<u32, bool>,
     /// Volumes fetched.
     pub volumes: u64,
     /// Volumes and manifests lost.
@@ -96,6 +101,8 @@ impl<'e> SetStream<'e> {
             buffer: Vec::new(),
             lost: Vec::new(),
             blind_from: None,
+            number: 0,
+            seen: BTreeMap::new(),
             volumes: 0,
             losses: 0,
         };
@@ -121,6 +128,11 @@ impl<'e> SetStream<'e> {
             Err(e) => return Err(e),
         }
         Ok(stream)
+    }
+
+    /// Which set it is.
+    pub fn set(&self) -> SetId {
+        self.set.id
     }
 
     /// The volumes it will ask for.
@@ -232,6 +244,7 @@ impl<'e> SetStream<'e> {
                     }
                     None => {
                         self.reader = None;
+                        self.seen.insert(self.number, true);
                         let e = Error::from(e);
                         self.lose(
                             &format!("a volume of the {} is damaged: {e}", self.set.id),
@@ -260,10 +273,17 @@ impl<'e> SetStream<'e> {
             match self.needed.open(number, &self.set, self.engine) {
                 Ok(input) => {
                     self.volumes += 1;
+                    self.number = number;
+                    if self.hashed {
+                        self.seen.insert(number, false);
+                    }
                     self.reader = Some(DifftarReader::new(input));
                     return Ok(true);
                 }
                 Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    if e.kind() == ErrorKind::Corrupt {
+                        self.seen.insert(number, true);
+                    }
                     self.lose(&e.to_string(), info.as_ref())?;
                 }
                 Err(e) => return Err(e),
