@@ -98,6 +98,9 @@ pub struct Common {
     /// Back up although the source is empty and was not before
     #[arg(long, global = true)]
     pub allow_empty: bool,
+    /// Begin anew although the target holds nothing and did before
+    #[arg(long, global = true)]
+    pub allow_empty_target: bool,
     /// Make a full set with a new passphrase or key, although it does not open the newest set
     #[arg(long, global = true)]
     pub allow_new_key: bool,
@@ -238,6 +241,7 @@ impl Common {
             set: self.set.into_iter().chain(other.set).collect(),
             force: self.force || other.force,
             allow_empty: self.allow_empty || other.allow_empty,
+            allow_empty_target: self.allow_empty_target || other.allow_empty_target,
             allow_new_key: self.allow_new_key || other.allow_new_key,
             allow_source_mismatch: self.allow_source_mismatch || other.allow_source_mismatch,
             fresh: self.fresh || other.fresh,

@@ -223,6 +223,7 @@ fn fetches(command: &Command) -> bool {
 fn once(common: &Common) -> Once {
     Once {
         allow_empty: common.allow_empty,
+        allow_empty_target: common.allow_empty_target,
         allow_new_key: common.allow_new_key,
         allow_source_mismatch: common.allow_source_mismatch,
         fresh: common.fresh,

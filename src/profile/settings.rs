@@ -96,6 +96,8 @@ pub struct Backup {
 pub struct Once {
     /// A source that is empty and was not before.
     pub allow_empty: bool,
+    /// A target that holds nothing and did before.
+    pub allow_empty_target: bool,
     /// A full set although today's key does not open the newest set.
     pub allow_new_key: bool,
     /// A chain of another host or source.

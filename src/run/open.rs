@@ -244,6 +244,7 @@ pub fn backup_options(profile: &Profile, mode: Mode, host: &str) -> BackupOption
         volume_bytes: profile.backup.volume_bytes,
         max_block: Some(u64::from(profile.backup.max_block_bytes)),
         allow_empty: !source.must_exist || once.allow_empty,
+        allow_empty_target: once.allow_empty_target,
         allow_new_key: once.allow_new_key,
         allow_mismatch: once.allow_source_mismatch,
         fresh: once.fresh,

@@ -273,6 +273,33 @@ fn two_machines_never_overwrite_each_other() {
     home.expect(0, &["here", "verify"]);
 }
 
+/// A disk that is not mounted is no reason to fill what lies below it with a first full set.
+#[test]
+fn a_target_that_has_lost_everything_is_refused() {
+    let home = Home::new("unmounted");
+    home.expect(0, &["home", "backup"]);
+    let aside = home.path().join("aside");
+    fs::rename(home.target(), &aside).expect("unmount");
+    for batch in ["backup", "full", "backup_purge"] {
+        let refused = home.expect(13, &["home", batch]);
+        assert!(
+            refused
+                .stderr
+                .contains("holds no backup at all, and held 1 before"),
+            "{}",
+            refused.stderr
+        );
+        assert!(!home.target().exists(), "{batch} made the target");
+    }
+    fs::create_dir(home.target()).expect("a mount point");
+    home.expect(13, &["home", "backup"]);
+    assert_eq!(home.stored().len(), 0);
+    fs::remove_dir(home.target()).expect("remove");
+    fs::rename(&aside, home.target()).expect("mount");
+    let said = home.expect(0, &["home", "backup"]).stdout;
+    assert!(said.contains("incremental"), "{said}");
+}
+
 /// What is refused can be let pass once, by the very words the refusal names.
 #[test]
 fn a_refusal_names_the_word_that_lets_it_pass() {
@@ -293,6 +320,9 @@ fn a_refusal_names_the_word_that_lets_it_pass() {
     pass("full", 12, "--allow-new-key");
     let state = Tree::read(&home.source());
     assert_eq!(state.differences(&restored(&home, "out")), [""; 0]);
+
+    fs::rename(home.target(), home.path().join("unmounted")).expect("move away");
+    pass("backup", 13, "--allow-empty-target");
 
     let moved = home.path().join("moved");
     fs::rename(home.source(), &moved).expect("move");

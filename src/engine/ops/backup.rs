@@ -51,6 +51,8 @@ pub struct BackupOptions {
     pub allow_mismatch: bool,
     /// Goes on although the source is empty and was not before.
     pub allow_empty: bool,
+    /// Goes on although the target holds nothing, and this machine knows of sets there.
+    pub allow_empty_target: bool,
     /// Goes on although the newest set cannot be opened with today's key. Only for a full set.
     pub allow_new_key: bool,
     /// What else must be the same for an interrupted run to be resumed, such as the selection.
@@ -73,6 +75,7 @@ impl Default for BackupOptions {
             numeric_owner: false,
             allow_mismatch: false,
             allow_empty: false,
+            allow_empty_target: false,
             allow_new_key: false,
             fingerprint: String::new(),
             fresh: false,
@@ -139,6 +142,7 @@ impl Engine {
         };
         let collection = self.scan_mended(cx)?;
         self.check_key(&collection, options, cx)?;
+        self.check_target(&collection, options)?;
         self.check_source(source, &collection, options, cx)?;
         let abandoned = self.archive.part_sets()?;
         let begun = match self.resume_point(source, options, &collection, cx)? {

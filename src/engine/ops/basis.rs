@@ -45,6 +45,32 @@ impl Engine {
         }
     }
 
+    /// A disk that is not mounted looks like a target without backups; one made there would fill what lies below it.
+    pub(super) fn check_target(
+        &self,
+        collection: &Collection,
+        options: &BackupOptions,
+    ) -> Result<()> {
+        let is_empty = collection.every_set().next().is_none() && collection.incomplete.is_empty();
+        if options.allow_empty_target || !is_empty {
+            return Ok(());
+        }
+        let known = self.known_sets()?;
+        let Some(newest) = known.iter().max_by_key(|set| set.time()) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Unreachable,
+            format!(
+                "{} holds no backup at all, and held {} before, the newest of {}",
+                self.location(),
+                known.len(),
+                newest.time()
+            ),
+        )
+        .with_hint("mount the disk, or check the target; if the backups were deleted on purpose, use --allow-empty-target once"))
+    }
+
     /// An unmounted disk looks like an empty directory, and so does one that a link took the place of; a backup of it would
     /// call everything deleted.
     pub(super) fn check_source(

@@ -225,19 +225,27 @@ impl Engine {
             .map(|s| s.id.time())
             .filter(|t| *t <= time)
             .max();
-        let here = self.archive.files()?.into_iter().map(|(name, _)| name);
-        let known = here
-            .filter(|n| !n.partial && n.kind == FileKind::Manifest)
-            .map(|n| n.set);
-        // A set with part files was never complete: duplicity makes its last file in the archive dir before it moves it.
-        let half_done = self.archive.part_sets()?;
         // Without a trace of it at the target it was removed, or is another target's.
-        let newer = known
-            .filter(|set| Some(set.time()) > newest && set.time() <= time)
-            .filter(|set| !half_done.contains(set));
+        let newer = self.known_sets()?.into_iter();
         Ok(newer
+            .filter(|set| Some(set.time()) > newest && set.time() <= time)
             .filter(|set| collection.incomplete.iter().any(|s| s.id == *set))
             .max_by_key(|set| set.time()))
+    }
+
+    /// The sets whose manifests lie in the archive dir.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn known_sets(&self) -> Result<Vec<SetId>> {
+        let here = self.archive.files()?.into_iter().map(|(name, _)| name);
+        let known = here.filter(|n| !n.partial && n.kind == FileKind::Manifest);
+        // A set with part files was never complete: duplicity makes its last file in the archive dir before it moves it.
+        let half_done = self.archive.part_sets()?;
+        Ok(known
+            .map(|n| n.set)
+            .filter(|set| !half_done.contains(set))
+            .collect())
     }
 }
 

@@ -155,8 +155,9 @@ impl Session<'_> {
             max_block: args.number("max-blocksize")?.filter(|n| *n > 0),
             numeric_owner: args.has("numeric-owner"),
             allow_mismatch: args.has("allow-source-mismatch"),
-            // COMPAT(dup all): an empty source is backed up without a word.
+            // COMPAT(dup all): an empty source is backed up, and an empty target filled again, without a word.
             allow_empty: true,
+            allow_empty_target: true,
             or_full: args.action != Action::Incremental,
             fingerprint: format!("{selection:?}"),
             ..BackupOptions::default()
