@@ -177,8 +177,12 @@ pub enum What {
         #[command(subcommand)]
         from: ImportFrom,
     },
-    /// The JSON Schema of profiles, for editors
-    Schema,
+    /// The JSON Schema of profiles or groups, for editors
+    Schema {
+        /// Of which file
+        #[arg(value_enum, default_value_t = Described::Profile)]
+        of: Described,
+    },
     /// Completions for a shell
     Completions {
         /// The shell

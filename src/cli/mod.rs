@@ -103,7 +103,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::MailTest(args) => tools::mail_test::run(&args, &Session::new(world, common)),
         What::Target { action } => tools::target::run(&action, &Session::new(world, common)),
         What::Import { from } => tools::import::run(&from, &Session::new(world, common)),
-        What::Schema => tools::docs::schema(),
+        What::Schema { of } => tools::docs::schema(of),
         What::Completions { shell } => tools::docs::completions(shell),
         What::Man { page } => tools::docs::man(page),
         What::Version => tools::docs::version(),

@@ -4,10 +4,12 @@
 //! sizes and the like are checked while they are read, so that an error knows its key.
 
 mod entry;
+mod group;
 mod reports;
 mod tables;
 
 pub use entry::{AgeOrTime, ConcurrencyEntry, List, OneOrMany, Scalar, TextOr, UrlText};
+pub use group::{GroupEntry, GroupFile, GroupsFile, groups_schema};
 pub use reports::{
     EmailFile, NtfyFile, PingFile, PrometheusFile, ReportFile, SyslogFile, WebhookFile,
 };

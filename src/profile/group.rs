@@ -410,4 +410,17 @@ mod tests {
             assert!(!shown.contains("canary"), "{shown}");
         }
     }
+
+    #[test]
+    fn the_schema_knows_the_same_keys() {
+        let schema = serde_json::to_value(crate::profile::file::groups_schema()).expect("JSON");
+        let table = &schema["$defs"]["GroupFile"];
+        assert_eq!(table["additionalProperties"], false);
+        let described = table["properties"].as_object().expect("properties");
+        let mut known: Vec<&str> = OWN.into_iter().chain(SHARED).collect();
+        known.sort_unstable();
+        let mut described: Vec<&str> = described.keys().map(String::as_str).collect();
+        described.sort_unstable();
+        assert_eq!(described, known);
+    }
 }

@@ -155,6 +155,15 @@ pub struct TargetPlace {
     pub option: Vec<(String, String)>,
 }
 
+/// A file with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Described {
+    /// A profile.
+    Profile,
+    /// `groups.toml`.
+    Groups,
+}
+
 /// A manual page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Page {

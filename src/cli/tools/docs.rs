@@ -3,10 +3,14 @@
 use crate::cli::ui::out;
 use crate::cli::{args, exit, run};
 use crate::engine::error::{Error, ErrorKind};
+use crate::profile::file;
 
-/// The JSON Schema of profiles.
-pub fn schema() -> u8 {
-    out::json(&crate::profile::file::schema());
+/// The JSON Schema of profiles, or of groups.
+pub fn schema(of: args::Described) -> u8 {
+    out::json(&match of {
+        args::Described::Profile => file::schema(),
+        args::Described::Groups => file::groups_schema(),
+    });
     exit::DONE
 }
 

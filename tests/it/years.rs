@@ -1,0 +1,463 @@
+//! Two years of nights: 730 runs of a small profile under a clock that goes from night to night, with faults that come at
+//! random. After each, the exit code, the mail, the history and `dupr status` must say what really happened; at the end
+//! exactly the sets that were promised are there, and each restores to what was backed up.
+//!
+//! The clock is moved by `faketime`, which stands between the program and the system's; nothing in dupr knows of it.
+//! `DUPR_SEED` gives other years (`random` for any).
+
+use crate::support::home::{Called, Home, called};
+use crate::support::programs::{find, run};
+use crate::support::tree::Tree;
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const NIGHTS: u32 = 730;
+
+const PROFILE: &str = r#"
+[backup]
+full-every = "1M"
+[retention]
+keep-fulls = 3
+keep-chains-with-incrementals = 2
+force = true
+[run]
+default = "backup_purge"
+[schedule]
+cron = "17 2 * * *"
+[stale]
+after = "36h"
+"#;
+
+/// What befalls a night.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Nothing,
+    /// The target's disk is not mounted.
+    TargetDown,
+    /// The source's disk is not mounted.
+    SourceGone,
+    /// Power fails after so many milliseconds, if the run takes that long.
+    Killed(u64),
+    /// The `before` hook fails.
+    HookFails,
+    /// The `before` hook asks to be left alone.
+    PutOff,
+    /// The clock says it is five days ago.
+    ClockBack,
+    /// The machine is off.
+    Off,
+}
+
+impl Fate {
+    fn random(random: &mut SmallRng) -> Self {
+        match random.random_range(0..100) {
+            0..3 => Fate::TargetDown,
+            3..5 => Fate::SourceGone,
+            5..13 => Fate::Killed(random.random_range(0..250)),
+            13..15 => Fate::HookFails,
+            15..17 => Fate::PutOff,
+            17..19 => Fate::ClockBack,
+            19..21 => Fate::Off,
+            _ => Fate::Nothing,
+        }
+    }
+
+    /// Exit code, and the verdict in the history.
+    fn expected(self) -> (i32, &'static str) {
+        match self {
+            Fate::Nothing | Fate::Killed(_) | Fate::Off => (0, "success"),
+            Fate::TargetDown => (13, "failed"),
+            Fate::SourceGone | Fate::ClockBack => (1, "failed"),
+            Fate::HookFails => (4, "failed"),
+            Fate::PutOff => (7, "deferred"),
+        }
+    }
+}
+
+/// A set as its files name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Set {
+    time: Timestamp,
+    full: bool,
+}
+
+struct World {
+    home: Home,
+    random: SmallRng,
+    /// Every state that was promised, by the time of its set.
+    promised: BTreeMap<Timestamp, Tree>,
+    /// Sets that must be there.
+    sets: Vec<Set>,
+    /// Whether the last run that ended failed.
+    failed: bool,
+    runs: usize,
+    edits: u32,
+    /// The library that moves the clock.
+    faketime: String,
+}
+
+impl World {
+    fn new(seed: u64, faketime: String) -> Self {
+        let home = Home::new("years");
+        let (mail, hook) = (home.path().join("mail"), home.path().join("hook"));
+        let mailer = home.script("sendmail", &format!("cat >> {}", mail.display()));
+        let before = home.script(
+            "before",
+            &format!("[ ! -e {0} ] || exit $(cat {0})", hook.display()),
+        );
+        home.profile(
+            "home",
+            &format!(
+                "{PROFILE}[report.email]\nto = \"ada@example.org\"\nfrom = \"b@example.org\"\nsendmail = {mailer:?}\n\
+                 when = [\"failure\", \"warning\", \"recovery\"]\n[[hook]]\non = \"before\"\nexec = [{before:?}]\n"
+            ),
+        );
+        Self {
+            home,
+            random: SmallRng::seed_from_u64(seed),
+            promised: BTreeMap::new(),
+            sets: Vec::new(),
+            failed: false,
+            runs: 0,
+            edits: 0,
+            faketime,
+        }
+    }
+
+    fn command(&self, now: Timestamp, arguments: &[&str]) -> Command {
+        let mut command = self.home.command(arguments);
+        command
+            .env("LD_PRELOAD", &self.faketime)
+            .env("FAKETIME", now.strftime("@%Y-%m-%d %H:%M:%S").to_string())
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("TZ", "UTC");
+        command
+    }
+
+    fn dupr(&self, now: Timestamp, arguments: &[&str]) -> Called {
+        called(self.command(now, arguments).output().expect("faketime"))
+    }
+
+    /// A day's work in the source.
+    fn edit(&mut self, now: Timestamp) {
+        let names = ["one", "two", "sub/three", "sub/four", "five"];
+        for _ in 0..self.random.random_range(0..3) {
+            self.edits += 1;
+            let name = names.choose(&mut self.random).expect("a name");
+            let path = self.home.source().join(name);
+            if self.random.random_range(0..5) == 0 {
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+            let lines = self.random.random_range(0..400);
+            let text: String = (0..lines)
+                .map(|line| format!("{} {line}\n", self.edits))
+                .collect();
+            fs::write(&path, text).expect("edit");
+        }
+        // The times of the directory are those of this very day, which is long before.
+        for name in ["one", "two", "sub/three", "sub/four", "five", "sub", ""] {
+            let path = self.home.source().join(name);
+            if fs::metadata(&path).is_ok_and(|m| is_of_today(&m)) {
+                touch(&path, now - SignedDuration::from_hours(3));
+            }
+        }
+    }
+
+    /// The sets at the target.
+    fn stored(&self) -> Vec<Set> {
+        let mut sets: Vec<Set> = self
+            .home
+            .stored()
+            .iter()
+            .filter_map(|path| {
+                let name = path.file_name()?.to_str()?.strip_suffix(".manifest.gpg")?;
+                let (kind, rest) = name.strip_prefix("duplicity-")?.split_once('.')?;
+                let time = rest.rsplit('.').next()?;
+                let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time).ok()?;
+                Some(Set {
+                    time: time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp(),
+                    full: kind == "full",
+                })
+            })
+            .collect();
+        sets.sort();
+        sets
+    }
+
+    /// Subjects of the mails since the last look.
+    fn mails(&self) -> Vec<String> {
+        let path = self.home.path().join("mail");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let _ = fs::remove_file(&path);
+        let subjects = text.lines().filter(|l| l.starts_with("Subject: "));
+        subjects.map(str::to_owned).collect()
+    }
+
+    /// What retention keeps of the sets that must be there.
+    fn purge(&mut self) {
+        let fulls: Vec<Timestamp> = self
+            .sets
+            .iter()
+            .filter(|s| s.full)
+            .map(|s| s.time)
+            .collect();
+        let newest = |n: usize| fulls[fulls.len().saturating_sub(n)];
+        let (kept, with_increments) = (newest(3), newest(2));
+        self.sets
+            .retain(|s| s.time >= with_increments || (s.full && s.time >= kept));
+    }
+
+    /// One night. Whether the source must stay as it is till the next, as a set of it may be half-done.
+    fn night(&mut self, number: u32, now: Timestamp, fate: Fate) -> bool {
+        let when = format!("night {number}, {now}, {fate:?}");
+        let (source, target) = (self.home.source(), self.home.target());
+        let (aside, hook) = (
+            self.home.path().join("aside"),
+            self.home.path().join("hook"),
+        );
+        // Nothing to be off, or to go wrong, before there is a backup.
+        let fate = if self.sets.is_empty() {
+            Fate::Nothing
+        } else {
+            fate
+        };
+        let state = Tree::read(&source);
+        let mut clock = now;
+        match fate {
+            Fate::Off => return false,
+            Fate::TargetDown => fs::rename(&target, &aside).expect("unmount"),
+            Fate::SourceGone => {
+                fs::rename(&source, &aside).expect("unmount");
+                fs::create_dir(&source).expect("a mount point");
+            }
+            Fate::HookFails => fs::write(&hook, "1").expect("hook"),
+            Fate::PutOff => fs::write(&hook, "75").expect("hook"),
+            Fate::ClockBack => clock = now - SignedDuration::from_hours(5 * 24),
+            Fate::Nothing | Fate::Killed(_) => {}
+        }
+        let mut killed = false;
+        let said = match fate {
+            Fate::Killed(after) => {
+                let mut child = self
+                    .command(clock, &["home", "-q"])
+                    .spawn()
+                    .expect("faketime");
+                std::thread::sleep(Duration::from_millis(after));
+                let _ = child.kill();
+                let ended = child.wait().expect("wait");
+                killed = ended.code().is_none();
+                ended.code().map_or_else(String::new, |c| c.to_string())
+            }
+            _ => {
+                let called = self.dupr(clock, &["home", "-q"]);
+                let (code, _) = fate.expected();
+                assert_eq!(called.code, code, "{when}\n{}", called.stderr);
+                called.stderr
+            }
+        };
+        let _ = fs::remove_file(&hook);
+        match fate {
+            Fate::TargetDown => {
+                assert!(!target.exists(), "{when}: made a target");
+                fs::rename(&aside, &target).expect("mount");
+            }
+            Fate::SourceGone => {
+                fs::remove_dir(&source).expect("mount point");
+                fs::rename(&aside, &source).expect("mount");
+            }
+            _ => {}
+        }
+        let known = self.sets.clone();
+        let fresh: Vec<Set> = self
+            .stored()
+            .into_iter()
+            .filter(|s| known.last().is_none_or(|last| s.time > last.time))
+            .collect();
+        let history = self.home.history("home");
+        let mails = self.mails();
+        if killed {
+            // The set may be whole although nobody lived to tell.
+            self.promise(fresh, &state, &when);
+            self.runs = history.len();
+            return true;
+        }
+        let (_, verdict) = fate.expected();
+        assert_eq!(history.len(), self.runs + 1, "{when}: history");
+        self.runs += 1;
+        let line = history.last().expect("a line");
+        assert_eq!(line["verdict"], verdict, "{when}: {line}");
+        let started = line["started"].as_i64().expect("started");
+        assert!(
+            (clock.as_second()..clock.as_second() + 60).contains(&started),
+            "{when}: {started}"
+        );
+        let recovered = verdict == "success" && self.failed;
+        let expected = match verdict {
+            "failed" => vec!["FAILED"],
+            _ if recovered => vec!["recovered"],
+            _ => vec![],
+        };
+        assert!(
+            mails.len() == expected.len()
+                && mails.iter().zip(&expected).all(|(m, e)| m.contains(e)),
+            "{when}: mails {mails:?}, expected {expected:?}; {said}"
+        );
+        match verdict {
+            "success" => {
+                // Without a set of its own it only finished one that was whole already.
+                self.promise(fresh, &state, &when);
+                self.purge();
+                assert_eq!(self.stored(), self.sets, "{when}: sets");
+                self.failed = false;
+            }
+            "failed" => {
+                assert_eq!(fresh, [], "{when}: a failed run made a set");
+                self.failed = true;
+            }
+            _ => assert_eq!(fresh, [], "{when}"),
+        }
+        self.judge_status(now, fate, &when);
+        false
+    }
+
+    fn promise(&mut self, fresh: Vec<Set>, state: &Tree, when: &str) {
+        assert!(fresh.len() <= 1, "{when}: {fresh:?}");
+        for set in fresh {
+            let month = SignedDuration::from_hours(28 * 24);
+            let last_full = self.sets.iter().rev().find(|s| s.full);
+            if let Some(last) = last_full {
+                let age = set.time.duration_since(last.time);
+                assert!(
+                    set.full == (age > month + month / 14) || age > month,
+                    "{when}: {set:?}"
+                );
+            }
+            self.promised.insert(set.time, state.clone());
+            self.sets.push(set);
+        }
+    }
+
+    /// `dupr status` knows the newest set and how it stands.
+    fn judge_status(&self, now: Timestamp, fate: Fate, when: &str) {
+        let later = now + SignedDuration::from_mins(1);
+        let text = self.dupr(later, &["status", "--json"]).stdout;
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let line = &json["profiles"][0];
+        let newest = self.sets.last().expect("a set").time;
+        assert_eq!(line["last-good"], newest.as_second(), "{when}: {line}");
+        let stale = later.duration_since(newest) > SignedDuration::from_hours(36);
+        // A run whose clock was wrong is not the one that was due.
+        let expected = match (stale || fate == Fate::ClockBack, self.failed) {
+            (true, _) => "stale",
+            (false, true) => "failed",
+            (false, false) => "ok",
+        };
+        assert_eq!(line["standing"], expected, "{when}: {line}");
+    }
+
+    /// Every set that must be there restores to what was promised.
+    fn restore_all(&self, now: Timestamp) {
+        for (number, set) in self.sets.iter().enumerate() {
+            let to = self.home.path().join(format!("restored-{number}"));
+            let time = set.time.to_string();
+            let said = self.dupr(now, &["home", "restore", &to.display().to_string(), &time]);
+            assert_eq!(said.code, 0, "{time}: {}", said.stderr);
+            let promised = &self.promised[&set.time];
+            let differences = promised.differences(&Tree::read(&to));
+            assert_eq!(differences, [""; 0], "{time}");
+            fs::remove_dir_all(&to).expect("remove");
+        }
+    }
+}
+
+/// Whether something was changed by this test, under the system's own clock.
+fn is_of_today(meta: &fs::Metadata) -> bool {
+    let age = meta.modified().expect("mtime").elapsed();
+    age.is_ok_and(|age| age < Duration::from_secs(3600))
+}
+
+fn touch(path: &Path, time: Timestamp) {
+    let time = Timespec {
+        tv_sec: time.as_second(),
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("times");
+}
+
+#[test]
+fn two_years_of_nights() {
+    let Some(program) = find("faketime") else {
+        return;
+    };
+    // The program would be a parent of the one that is to be killed; its library does without it.
+    let told = Command::new(program)
+        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+        .output()
+        .expect("faketime");
+    let faketime = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+    let seed = match std::env::var("DUPR_SEED") {
+        Ok(text) => text.parse().unwrap_or_else(|_| rand::random()),
+        Err(_) => 1,
+    };
+    println!("DUPR_SEED={seed}");
+    let mut world = World::new(seed, faketime);
+    let first: Timestamp = "2031-01-01T02:17:00Z".parse().expect("time");
+    let mut now = first;
+    let mut half_done = false;
+    for number in 0..NIGHTS {
+        now = first + SignedDuration::from_hours(24 * i64::from(number));
+        if !half_done {
+            world.edit(now);
+        }
+        // After a power cut there is a good night, so that what it left comes to its end.
+        let fate = match half_done {
+            true => Fate::Nothing,
+            false => Fate::random(&mut world.random),
+        };
+        half_done = world.night(number, now, fate);
+    }
+    // What the last night left half-done.
+    now += SignedDuration::from_hours(24);
+    world.night(NIGHTS, now, Fate::Nothing);
+    assert!(
+        world.promised.len() > 500 && world.sets.len() > 15,
+        "{:?}",
+        world.sets
+    );
+    world.restore_all(now);
+
+    // And so says duplicity.
+    let Some(duplicity) = find("duplicity-3.2.1") else {
+        return;
+    };
+    let to = world.home.path().join("by-duplicity");
+    let words = [
+        &duplicity.display().to_string(),
+        "restore",
+        &format!("file://{}", world.home.target().display()),
+        &to.display().to_string(),
+        "--archive-dir",
+        &world.home.path().join("other-cache").display().to_string(),
+    ]
+    .map(str::to_owned);
+    let env = [(
+        "PASSPHRASE".to_owned(),
+        fs::read_to_string(world.home.path().join("pass")).expect("passphrase"),
+    )];
+    run(&words, world.home.path(), &env).unwrap_or_else(|text| panic!("{text}"));
+    let newest = world.promised.values().next_back().expect("a state");
+    assert_eq!(newest.differences(&Tree::read(&to)), [""; 0]);
+}
