@@ -479,3 +479,35 @@ fn a_digest_sums_up_all_profiles_and_comes_once() {
         assert!(mail.contains(&line), "{line}: {mail}");
     }
 }
+
+/// Whoever wants failures and digests gets both when the first run of a day fails.
+#[test]
+fn a_failure_does_not_cost_the_digest() {
+    let home = Home::new("digest-failed");
+    let mails = home.path().join("mails");
+    let sendmail = home.script("sendmail", &format!("cat >> {}", mails.display()));
+    home.profile(
+        "home",
+        &format!(
+            "[report.email]\nto = \"ada@example.org\"\nfrom = \"b@example.org\"\nsendmail = {sendmail:?}\n\
+             when = [\"failure\", \"daily-digest\"]\n"
+        ),
+    );
+    home.expect(0, &["home", "backup"]);
+    age(&home, "home", 86_400);
+    fs::rename(home.source(), home.path().join("aside")).expect("unmount");
+    home.expect(1, &["home", "backup"]);
+    let mail = fs::read_to_string(&mails).expect("mail");
+    let subjects: Vec<&str> = mail
+        .lines()
+        .filter(|l| l.starts_with("Subject: "))
+        .collect();
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert!(
+        subjects[0].contains("FAILED home") && subjects[1].contains("digest home on "),
+        "{subjects:?}"
+    );
+    home.expect(1, &["home", "backup"]);
+    let mail = fs::read_to_string(&mails).expect("mail");
+    assert_eq!(mail.matches("] digest ").count(), 1, "told once: {mail}");
+}

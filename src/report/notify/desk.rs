@@ -114,15 +114,15 @@ impl Desk<'_> {
         deliveries: &mut Vec<Delivery>,
         left: &mut Vec<Undelivered>,
     ) {
-        let mut own = None;
+        let mut own = Vec::new();
         let mut down = false;
-        if let Some(reason) = self.reason(notifier, outcome, past) {
+        for reason in self.reasons(notifier, outcome, past) {
             let report = self.report(reason, outcome, past, log);
             let news = self.news(outcome, &report, past, log);
             let result = notifier.send(&news, self.secrets);
             if let Err(e) = &result {
                 down = true;
-                own = Some(Undelivered {
+                own.push(Undelivered {
                     notifier: notifier.key().to_owned(),
                     name: notifier.name(),
                     run: outcome.started,
@@ -183,22 +183,21 @@ impl Desk<'_> {
         left
     }
 
-    /// Why this outcome is told, if it is. A digest goes to each recipient once, whichever profile comes first.
-    fn reason(
-        &self,
-        notifier: &dyn Notifier,
-        outcome: &Outcome,
-        past: &[Outcome],
-    ) -> Option<Reason> {
-        let reason = when::reason(notifier.moments(), outcome, past)?;
-        if let Reason::Digest(period) = reason {
+    /// Why somebody is told something. A digest goes to each recipient once, whichever profile comes first.
+    fn reasons(&self, notifier: &dyn Notifier, outcome: &Outcome, past: &[Outcome]) -> Vec<Reason> {
+        let mut reasons = when::reasons(notifier.moments(), outcome, past);
+        reasons.retain(|reason| {
+            let Some(period) = reason.period() else {
+                return true;
+            };
             let number = period.number(outcome.started);
             // A memory that cannot be written costs a second digest, not the only one.
-            if let Ok(false) = self.store.claim(period, number, &notifier.name()) {
-                return None;
-            }
-        }
-        Some(reason)
+            !matches!(
+                self.store.claim(period, number, &notifier.name()),
+                Ok(false)
+            )
+        });
+        reasons
     }
 
     fn report(

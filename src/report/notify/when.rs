@@ -67,8 +67,8 @@ impl Period {
     }
 }
 
-/// Why `moments` ask for a message about this outcome, if they do. An outcome outweighs a digest.
-pub fn reason(moments: &[Moment], outcome: &Outcome, past: &[Outcome]) -> Option<Reason> {
+/// Why `moments` ask for messages at the end of this run: for its outcome, for the period that has ended, or both.
+pub fn reasons(moments: &[Moment], outcome: &Outcome, past: &[Outcome]) -> Vec<Reason> {
     let has = |moment| moments.contains(&moment);
     let wanted = has(Moment::Always)
         || match outcome.verdict {
@@ -78,21 +78,21 @@ pub fn reason(moments: &[Moment], outcome: &Outcome, past: &[Outcome]) -> Option
             Verdict::Differences | Verdict::Failed | Verdict::Interrupted => has(Moment::Failure),
         }
         || (has(Moment::Recovery) && is_recovery(outcome, past));
-    if wanted {
-        return Some(Reason::Outcome);
-    }
     let digests = [
         (Moment::MonthlyDigest, Period::Month),
         (Moment::WeeklyDigest, Period::Week),
         (Moment::DailyDigest, Period::Day),
     ];
-    let last = past.last()?;
-    digests
+    let ended = |period: Period| {
+        past.last()
+            .is_some_and(|last| period.number(last.started) < period.number(outcome.started))
+    };
+    let digest = digests
         .into_iter()
-        .find(|(moment, period)| {
-            has(*moment) && period.number(last.started) < period.number(outcome.started)
-        })
-        .map(|(_, period)| Reason::Digest(period))
+        .find(|(moment, period)| has(*moment) && ended(*period))
+        .map(|(_, period)| Reason::Digest(period));
+    let told = wanted.then_some(Reason::Outcome);
+    told.into_iter().chain(digest).collect()
 }
 
 /// Whether `moments` ask for a message about a backup that is too old. Who wants to know of failures wants this too.
@@ -112,7 +112,7 @@ mod tests {
     fn outcomes_are_told_to_those_who_asked() {
         let failed = [night(1, Verdict::Failed)];
         let wants = |moment, verdict, past: &[Outcome]| {
-            reason(&[moment], &night(2, verdict), past).is_some()
+            reasons(&[moment], &night(2, verdict), past) == [Reason::Outcome]
         };
         assert!(wants(Failure, Verdict::Failed, &[]) && wants(Failure, Verdict::Interrupted, &[]));
         assert!(
@@ -130,26 +130,19 @@ mod tests {
     fn a_digest_comes_with_the_first_run_of_a_new_period_only() {
         // Day 0 is 2026-10-20, a Tuesday.
         let past: Vec<Outcome> = (0..6).map(|d| night(d, Verdict::Success)).collect();
+        let after = |moments: &[Moment], verdict, nights: usize| {
+            let tonight = night(i64::try_from(nights).unwrap(), verdict);
+            reasons(moments, &tonight, past.get(..nights).unwrap())
+        };
+        let weekly = Reason::Digest(Period::Week);
+        assert_eq!(after(&[WeeklyDigest], Verdict::Success, 6), [weekly]);
+        assert_eq!(after(&[WeeklyDigest], Verdict::Success, 5), []);
+        assert_eq!(after(&[MonthlyDigest], Verdict::Success, 6), []);
+        assert_eq!(after(&[WeeklyDigest], Verdict::Success, 0), []);
+        // A failure in the first run of a period does not cost its digest.
         assert_eq!(
-            reason(&[WeeklyDigest], &night(6, Verdict::Success), &past),
-            Some(Reason::Digest(Period::Week))
-        );
-        assert_eq!(
-            reason(&[WeeklyDigest], &night(5, Verdict::Success), &past[..5]),
-            None
-        );
-        assert_eq!(
-            reason(&[MonthlyDigest], &night(6, Verdict::Success), &past),
-            None
-        );
-        assert_eq!(
-            reason(&[WeeklyDigest], &night(6, Verdict::Success), &[]),
-            None
-        );
-        let both = [WeeklyDigest, Failure];
-        assert_eq!(
-            reason(&both, &night(6, Verdict::Failed), &past),
-            Some(Reason::Outcome)
+            after(&[WeeklyDigest, Failure], Verdict::Failed, 6),
+            [Reason::Outcome, weekly]
         );
     }
 }
