@@ -13,6 +13,7 @@ mod prompt;
 pub mod rdiffdir;
 mod sabotage;
 mod session;
+mod tls;
 
 pub use manual::manual;
 pub use session::World;

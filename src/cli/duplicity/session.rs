@@ -6,12 +6,13 @@ use super::keys;
 use super::log::Log;
 use super::prompt;
 use super::sabotage;
+use super::tls;
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::{Cancel, Context};
 use crate::engine::error::Error;
 use crate::engine::format::names::{NameStyle, Naming};
 use crate::engine::format::{FileKind, FileName};
-use crate::engine::seal::{self, Encryption, Form, SealOptions};
+use crate::engine::seal::{Encryption, Form, SealOptions};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonical};
 use crate::engine::storage::{
@@ -47,7 +48,7 @@ pub struct World {
 }
 
 impl World {
-    fn var(&self, name: &str) -> Option<&str> {
+    pub(super) fn var(&self, name: &str) -> Option<&str> {
         self.environment.get(name).filter(|v| !v.is_empty())
     }
 
@@ -129,7 +130,7 @@ pub(super) fn engine(
         }
         true => storage,
     };
-    let seal = seal::open(&keys::seal_options(args, world, log)?)?;
+    let seal = keys::open(&keys::seal_options(args, world, log)?)?;
     let target = Target {
         storage,
         naming,
@@ -160,6 +161,7 @@ pub(super) fn origin(
         encryption: Encryption::None,
         threads: world.threads,
         keyring: keys::keyring(args),
+        gpg_options: keys::gpg_options(args),
         ..SealOptions::default()
     };
     let known = ["PASSPHRASE", "SIGN_PASSPHRASE"];
@@ -167,7 +169,7 @@ pub(super) fn origin(
     let target = Target {
         storage: Arc::from(storage),
         naming: naming.clone(),
-        seal: Arc::from(seal::open(&options)?),
+        seal: Arc::from(keys::open(&options)?),
     };
     Ok(Engine::open(target, ArchiveDir::at(scratch, naming)?).with_spool_dir(spool))
 }
@@ -360,14 +362,11 @@ fn storage_options(
             if args.has("ftp-regular") && !args.has("ftp-passive") {
                 set("data-connection", "active");
             }
-            if let Some(file) = args.text("ssl-cacert-file")? {
-                set("ca-file", file);
-            }
         }
-        Place::WebDav { .. } if args.has("ssl-cacert-file") => {
-            return Err(Fault::usage(
-                "--ssl-cacert-file is not built for webdavs://: add the certificate to the system's store",
-            ));
+        Place::WebDav { .. } => {
+            if let Some(text) = args.text("webdav-headers")? {
+                set("headers", &tls::headers(text)?);
+            }
         }
         Place::Rsync { daemon, .. } => {
             let words = |flag: &str| {
@@ -381,6 +380,7 @@ fn storage_options(
         }
         _ => {}
     }
+    tls::trust(args, url, world, log, &mut options)?;
     if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {
         log.say(
             super::log::Weight::Info,

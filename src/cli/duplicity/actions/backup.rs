@@ -158,6 +158,7 @@ impl Session<'_> {
             // COMPAT(dup all): an empty source is backed up without a word.
             allow_empty: true,
             or_full: args.action != Action::Incremental,
+            list_files: args.switch("files-changed", true),
             fingerprint: format!("{selection:?}"),
             ..BackupOptions::default()
         })

@@ -6,6 +6,7 @@
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::tls;
 use crate::engine::error::{Error, ErrorKind, Result};
 use opendal::services::Azblob;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only("azure", &["endpoint"])?;
+    options.allow_only("azure", &[&["endpoint"][..], &tls::SETTINGS].concat())?;
     let service = credentials(options)?
         .container(container)
         .root(&format!("/{prefix}"));
@@ -29,7 +30,7 @@ pub(super) fn open(
         let container = container.to_string();
         move |error| explain(error, &container)
     };
-    let operator = operator(service, &explain)?;
+    let operator = operator(service, options, &explain)?;
     let storage = CloudStorage::new(operator, location, transfer, Box::new(explain));
     Ok(storage.without_backslashes())
 }

@@ -7,7 +7,8 @@
 use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, taken};
+use super::super::{Location, Object, Storage, StorageOptions, taken};
+use super::http;
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -76,15 +77,19 @@ struct Classed {
 /// An operator of a service, with what it needs to run here.
 pub(super) fn operator(
     service: impl Builder,
+    options: &StorageOptions,
     explain: impl Fn(opendal::Error) -> Error,
 ) -> Result<Operator> {
     // Gives opendal its HTTP client; repeated calls do nothing.
     opendal::install_default();
     let runtime = runtime::get()?;
     let operator = Operator::new(service).map_err(explain)?;
-    let context = operator
+    let mut context = operator
         .base_context()
         .with_executor(Executor::with(Parts(runtime)));
+    if let Some(transport) = http::transport(options)? {
+        context = context.with_http_transport(transport);
+    }
     Ok(operator.with_context(context))
 }
 

@@ -7,6 +7,7 @@
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::tls;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use opendal::services::S3;
@@ -123,7 +124,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only(place.service, SETTINGS)?;
+    options.allow_only(place.service, &[SETTINGS, &tls::SETTINGS].concat())?;
     let (service, credentials) = (place.service, place.credentials);
     let explain = {
         let bucket = place.bucket.to_string();
@@ -134,7 +135,7 @@ pub(super) fn open(
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator(service, &explain)
+        operator(service, options, &explain)
     };
     let class = options
         .setting("storage-class")
