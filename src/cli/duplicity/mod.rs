@@ -12,6 +12,7 @@ mod output;
 mod prompt;
 pub mod rdiffdir;
 mod sabotage;
+mod services;
 mod session;
 mod tls;
 

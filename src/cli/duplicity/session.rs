@@ -4,9 +4,8 @@ use super::args::{Action, Args, is_url};
 use super::fault::{Fault, Result};
 use super::keys;
 use super::log::Log;
-use super::prompt;
 use super::sabotage;
-use super::tls;
+use super::services::storage_options;
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::{Cancel, Context};
 use crate::engine::error::Error;
@@ -15,9 +14,7 @@ use crate::engine::format::{FileKind, FileName};
 use crate::engine::seal::{Encryption, Form, SealOptions};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonical};
-use crate::engine::storage::{
-    self, Environment, Location, Object, Place, Storage, StorageOptions, TargetUrl,
-};
+use crate::engine::storage::{self, Environment, Location, Object, Storage, TargetUrl};
 use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
 use crate::engine::time_text::parse_time;
@@ -29,7 +26,6 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the outside world hands to a session.
 pub struct World {
@@ -293,112 +289,6 @@ fn naming(args: &Args) -> Result<Naming> {
         style,
     })
 }
-
-fn storage_options(
-    args: &Args,
-    url: &TargetUrl,
-    world: &World,
-    log: &Log,
-) -> Result<StorageOptions> {
-    let mut options = StorageOptions {
-        environment: world.environment.clone(),
-        askpass: world.program.clone(),
-        cancel: world.cancel.clone(),
-        // What every run reads must not go to an archive class.
-        standard_names: |name| !name.contains(".difftar") && !name.contains(".dt"),
-        password: ["BACKEND_PASSWORD", "FTP_PASSWORD"]
-            .iter()
-            .find_map(|n| world.secret(n)),
-        ..StorageOptions::default()
-    };
-    if args.has("ssh-askpass") && options.password.is_none() && url.password().is_none() {
-        options.password = Some(prompt::secret(&format!("Password for {}:", url.masked()))?);
-    }
-    if let Some(n) = args.number::<u32>("num-retries")? {
-        options.attempts = n.max(1);
-    }
-    if let Some(seconds) = args.number("backend-retry-delay")? {
-        options.backoff = Duration::from_secs(seconds);
-    }
-    if let Some(seconds) = args.number("timeout")? {
-        options.timeout = Duration::from_secs(seconds);
-    }
-    let mut set = |key: &str, value: &str| {
-        options.settings.insert(key.into(), value.into());
-    };
-    // Options of one service are no mistake beside a target of another: wrappers give all of them always.
-    match url.place() {
-        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => {
-            for (flag, setting) in [
-                ("s3-endpoint-url", "endpoint"),
-                ("s3-region-name", "region"),
-                ("s3-kms-key-id", "kms-key"),
-            ] {
-                if let Some(value) = args.text(flag)? {
-                    set(setting, value);
-                }
-            }
-            for (flag, class) in CLASSES {
-                if args.has(flag) {
-                    set("storage-class", class);
-                }
-            }
-            if args.has("s3-use-server-side-kms-encryption") {
-                set("encryption", "kms");
-            } else if args.has("s3-use-server-side-encryption") {
-                set("encryption", "s3");
-            }
-        }
-        Place::Sftp { .. } => {
-            let ssh: Vec<&str> = args
-                .values("ssh-options")
-                .filter_map(OsStr::to_str)
-                .collect();
-            if !ssh.is_empty() {
-                set("ssh-options", &ssh.join(" "));
-            }
-        }
-        Place::Ftp { .. } => {
-            if args.has("ftp-regular") && !args.has("ftp-passive") {
-                set("data-connection", "active");
-            }
-        }
-        Place::WebDav { .. } => {
-            if let Some(text) = args.text("webdav-headers")? {
-                set("headers", &tls::headers(text)?);
-            }
-        }
-        Place::Rsync { daemon, .. } => {
-            let words = |flag: &str| {
-                let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
-                words.join(" ")
-            };
-            if !daemon {
-                set("ssh-options", &words("ssh-options"));
-            }
-            set("rsync-options", &words("rsync-options"));
-        }
-        _ => {}
-    }
-    tls::trust(args, url, world, log, &mut options)?;
-    if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {
-        log.say(
-            super::log::Weight::Info,
-            "FTP_PASSWORD is the old name of BACKEND_PASSWORD",
-        );
-    }
-    Ok(options)
-}
-
-/// Storage classes by option.
-const CLASSES: &[(&str, &str)] = &[
-    ("s3-use-rrs", "REDUCED_REDUNDANCY"),
-    ("s3-use-ia", "STANDARD_IA"),
-    ("s3-use-onezone-ia", "ONEZONE_IA"),
-    ("s3-use-glacier", "GLACIER"),
-    ("s3-use-glacier-ir", "GLACIER_IR"),
-    ("s3-use-deep-archive", "DEEP_ARCHIVE"),
-];
 
 /// The rules of the options, in their order.
 pub(super) fn rules(args: &Args, now: Timestamp) -> Result<Vec<Rule>> {

@@ -98,8 +98,10 @@ fn what_gpg_cannot_do_ends_with_31_and_writes_nothing() {
         let ours = dupr(&bench, &words, &env);
         assert_eq!(ours.code, 31, "{words:?}: {}", ours.err);
         assert_eq!(bench.names("t"), Vec::<String>::new());
+        // duplicity has gpg sign with another key, if the one that was named is not there.
+        let signs = words.contains(&"--sign-key");
         let real = bench.call(Program::Duplicity3, "other", &words, "", &env);
-        if let Some(real) = real {
+        if let Some(real) = real.filter(|_| !signs) {
             assert_eq!(real.code, 31, "{words:?}: {}", real.err);
         }
         let _ = std::fs::remove_dir_all(bench.path("t"));

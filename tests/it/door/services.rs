@@ -1,7 +1,7 @@
 //! Options and variables for services, at real servers: whom to trust, what to send besides, which password.
 
 use super::{Bench, Called, listing};
-use crate::servers::{Dav, Ftpd};
+use crate::servers::{Dav, Ftpd, S3};
 use crate::support::programs::Program;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -148,4 +148,50 @@ fn the_password_is_that_of_the_url_then_of_the_variables() {
             assert!(!said.contains(wrong), "{said}");
         }
     }
+}
+
+#[test]
+fn objects_are_cut_and_encrypted_as_options_of_s3_say() {
+    let server = S3::moto();
+    let bench = Bench::new("parts");
+    let (endpoint, url) = (server.endpoint(), "s3://bucket/parts");
+    let env = [
+        ("AWS_ACCESS_KEY_ID", server.key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", server.secret.as_str()),
+    ];
+    bench.write("src/large", &"0123456789abcdef".repeat(1 << 20));
+    let words = [
+        "full",
+        "src",
+        url,
+        "--no-compression",
+        "--s3-endpoint-url",
+        &endpoint,
+        "--s3-region-name",
+        "eu-central-1",
+        // Without effect beside an endpoint, which has its own scheme.
+        "--s3-unencrypted-connection",
+        "--s3-multipart-chunk-size",
+        "6",
+        "--s3-multipart-max-procs",
+        "2",
+        "--s3-use-server-side-encryption",
+    ];
+    let called = dupr(&bench, &words, &env);
+    assert_eq!(called.code, 0, "{}", called.err);
+    let log = server.log();
+    let parts = log
+        .lines()
+        .filter(|line| line.contains("partNumber="))
+        .count();
+    assert_eq!(parts, 3, "16 MiB and a little in parts of 6: {log}");
+    let words = ["restore", url, "out", "--s3-endpoint-url", &endpoint];
+    assert_eq!(dupr(&bench, &words, &env).code, 0);
+    assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+    let words = [
+        &words[..1],
+        &[url, "none", "--s3-multipart-chunk-size", "0"],
+    ]
+    .concat();
+    assert_eq!(dupr(&bench, &words, &env).code, 23);
 }

@@ -53,7 +53,7 @@ const fn azure(name: &'static str) -> Flag {
         name,
         V,
         Ignored(
-            "has no effect: blobs go to the account's tier, in parts cut by the size of the file",
+            "has no effect: blobs go to the account's own tier, in blocks of --azure-max-block-size",
         ),
     )
 }
