@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::fault::Result;
-use super::log::{Log, Weight};
+use super::log::Log;
 use super::prompt;
 use super::session::World;
 use super::tls;
@@ -32,8 +32,19 @@ pub fn storage_options(
             .find_map(|n| world.secret(n)),
         ..StorageOptions::default()
     };
-    if args.has("ssh-askpass") && options.password.is_none() && url.password().is_none() {
-        options.password = Some(prompt::secret(&format!("Password for {}:", url.masked()))?);
+    if url.password().is_none()
+        && let Some(who) = login(args, url)
+    {
+        match &options.password {
+            None => {
+                let question = format!("Password for '{who}':");
+                options.password = Some(prompt::password(&question)?);
+            }
+            Some(_) if world.var("BACKEND_PASSWORD").is_none() => {
+                log.warn("FTP_PASSWORD is the old name of BACKEND_PASSWORD");
+            }
+            Some(_) => {}
+        }
     }
     if let Some(n) = args.number::<u32>("num-retries")? {
         options.attempts = n.max(1);
@@ -116,13 +127,34 @@ pub fn storage_options(
         in_the_clear(world, log, &mut options.settings);
     }
     tls::trust(args, url, world, log, &mut options)?;
-    if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {
-        log.say(
-            Weight::Info,
-            "FTP_PASSWORD is the old name of BACKEND_PASSWORD",
-        );
-    }
     Ok(options)
+}
+
+/// Who logs in with a password at a target, if anybody must.
+// COMPAT(dup all): ssh has keys, and asks for a password only if it is told to.
+fn login(args: &Args, url: &TargetUrl) -> Option<String> {
+    let at = |user: &str, host: &str| Some(format!("{user}@{host}"));
+    match url.place() {
+        Place::WebDav {
+            user: Some(user),
+            host,
+            ..
+        }
+        | Place::Ftp {
+            user: Some(user),
+            host,
+            ..
+        } => at(user, host),
+        Place::Sftp { user, host, .. } if args.has("ssh-askpass") => {
+            at(user.as_deref().unwrap_or_default(), host)
+        }
+        Place::B2 {
+            key_id: Some(id),
+            bucket,
+            ..
+        } => at(id, bucket),
+        _ => None,
+    }
 }
 
 /// Storage classes by option.

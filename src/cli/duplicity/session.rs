@@ -17,7 +17,7 @@ use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonic
 use crate::engine::storage::{self, Environment, Location, Object, Storage, TargetUrl};
 use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
-use crate::engine::time_text::parse_time;
+use crate::engine::time_text::TimeText;
 use crate::engine::tree::Source;
 use md5::{Digest, Md5};
 use std::collections::BTreeSet;
@@ -84,11 +84,14 @@ impl World {
 }
 
 /// The time an option or argument means.
-pub(super) fn time(text: &OsStr, now: Timestamp) -> Result<Timestamp> {
+pub(super) fn time(args: &Args, text: &OsStr, now: Timestamp) -> Result<Timestamp> {
     let text = text
         .to_str()
         .ok_or_else(|| Fault::usage("a time is not UTF-8"))?;
-    parse_time(text, now, &jiff::tz::TimeZone::system()).map_err(|e| Fault::usage(e.to_string()))
+    let separator = args.text("time-separator")?.and_then(|s| s.chars().next());
+    TimeText::parse(text, separator.unwrap_or(':'))
+        .map(|time| time.at(now, &jiff::tz::TimeZone::system()))
+        .map_err(|e| Fault::usage(e.to_string()))
 }
 
 fn parsed(url: &OsStr) -> Result<(&str, TargetUrl)> {
@@ -318,7 +321,9 @@ pub(super) fn rules(args: &Args, now: Timestamp) -> Result<Vec<Rule>> {
             "exclude-if-present" => Rule::ExcludeIfPresent(value()),
             "exclude-device-files" => Rule::ExcludeDevices,
             "exclude-other-filesystems" => Rule::ExcludeForeign,
-            "exclude-older-than" => Rule::ExcludeOlderThan(time(OsStr::from_bytes(&value()), now)?),
+            "exclude-older-than" => {
+                Rule::ExcludeOlderThan(time(args, OsStr::from_bytes(&value()), now)?)
+            }
             "filter-globbing" => Rule::Mode(Mode::Glob),
             "filter-literal" => Rule::Mode(Mode::Literal),
             "filter-regexp" => Rule::Mode(Mode::Regexp),

@@ -2,6 +2,7 @@
 
 mod duply;
 mod gpg;
+mod manual;
 mod options;
 mod output;
 mod prompts;

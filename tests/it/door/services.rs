@@ -143,10 +143,30 @@ fn the_password_is_that_of_the_url_then_of_the_variables() {
         ] {
             let called = dupr(&bench, &["st", &at(user), "-v9"], env);
             assert_eq!(called.code == 0, fits, "{user} {env:?}: {}", called.err);
-            assert!(fits || called.code == 51, "{}", called.code);
+            let nobody_answers = env.is_empty() && called.code == 30;
+            assert!(
+                fits || called.code == 51 || nobody_answers,
+                "{}",
+                called.code
+            );
             let said = format!("{}{}", called.out, called.err);
             assert!(!said.contains(wrong), "{said}");
+            let warned = said.contains("FTP_PASSWORD is the old name");
+            assert_eq!(
+                warned,
+                env == [("BACKEND_PASSWORD", ""), ("FTP_PASSWORD", right)]
+            );
         }
+        // Asked for, if nothing says it.
+        let words = ["st", &at("ada"), "--no-encryption"];
+        let asked = |answer: &str| bench.call(Program::Dupr, "c", &words, answer, &[]);
+        let called = asked("p@ss:w\n").expect("dupr");
+        assert_eq!(called.code, 0, "{}", called.err);
+        assert!(
+            called.err.contains("Password for 'ada@127.0.0.1':"),
+            "{}",
+            called.err
+        );
     }
 }
 

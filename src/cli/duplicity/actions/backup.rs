@@ -181,7 +181,7 @@ impl Session<'_> {
             return Ok(Mode::Full);
         };
         if let Some(age) = args.value("full-if-older-than")
-            && chain.start() < time(age, self.cx.now)?
+            && chain.start() < time(args, age, self.cx.now)?
         {
             log.notice("Last full backup is too old, forcing full backup");
             return Ok(Mode::Full);
