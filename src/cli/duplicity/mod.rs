@@ -2,6 +2,7 @@
 
 mod actions;
 mod args;
+mod boto;
 mod fault;
 mod flags;
 mod help;

@@ -1,6 +1,7 @@
 //! Options and variables for the services: each goes to the service it is for, and is no mistake beside another.
 
 use super::args::Args;
+use super::boto;
 use super::fault::Result;
 use super::log::Log;
 use super::prompt;
@@ -122,6 +123,7 @@ pub fn storage_options(
         }
         _ => {}
     }
+    boto::credentials(url.place(), world, &mut options);
     let is_amazon = matches!(url.place(), Place::S3 { .. });
     if is_amazon && args.has("s3-unencrypted-connection") {
         in_the_clear(world, log, &mut options.settings);

@@ -215,3 +215,34 @@ fn objects_are_cut_and_encrypted_as_options_of_s3_say() {
     .concat();
     assert_eq!(dupr(&bench, &words, &env).code, 23);
 }
+
+/// Nobody's keys stand in the environment of a cron job; boto's and Amazon's own tools keep them in files.
+#[test]
+fn keys_of_object_stores_come_from_the_files_of_their_tools() {
+    let server = S3::moto();
+    let (id, secret) = (&server.key_id, &server.secret);
+    let endpoint = server.endpoint();
+    for (file, text) in [
+        (
+            ".aws/credentials",
+            format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+        ),
+        (
+            ".boto",
+            format!("[Credentials]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+        ),
+    ] {
+        let bench = Bench::new("aws");
+        let home = bench.path("home");
+        fs::create_dir_all(home.join(".aws")).expect("home");
+        let at_home = home.display().to_string();
+        let status = || {
+            let words = ["st", "s3://bucket/aws", "--s3-endpoint-url", &endpoint];
+            dupr(&bench, &words, &[("HOME", at_home.as_str())])
+        };
+        assert_ne!(status().code, 0);
+        fs::write(home.join(file), text).expect("keys");
+        let called = status();
+        assert_eq!(called.code, 0, "{file}: {}", called.err);
+    }
+}
