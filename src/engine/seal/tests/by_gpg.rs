@@ -63,7 +63,7 @@ fn gpg_encrypts_to_keys_and_signs() {
         assert!(unseal(&*seal, Form::Gpg, &message).unwrap() == data);
         let packets = home.ok(&["--list-packets"], &message);
         let packets = String::from_utf8_lossy(&packets);
-        assert!(packets.contains("digest algo 9"), "{packets}");
+        assert!(packets.contains("digest 9,"), "{packets}");
         assert_eq!(packets.contains("keyid 0000000000000000"), hidden);
     }
 }
@@ -99,9 +99,13 @@ fn what_gpg_refuses_is_told_before_anything_is_written() {
 fn lengths_are_estimated_from_the_content_alone() {
     let home = Home::new();
     let cheap = ["--s2k-mode", "3", "--s2k-count", "65536"];
-    let data = mixed(2 << 20);
+    let data = mixed(6 << 20);
     let estimates = || {
-        let seal = open(&by_gpg(&home, symmetric("pw"), &cheap)).unwrap();
+        let options = SealOptions {
+            block_bytes: Some(64 * 1024),
+            ..symmetric("pw")
+        };
+        let seal = open(&by_gpg(&home, options, &cheap)).unwrap();
         let sink = Sink::default();
         let mut writer = seal.seal(Form::Gpg, Box::new(sink.clone())).unwrap();
         let mut seen = Vec::new();
@@ -116,7 +120,7 @@ fn lengths_are_estimated_from_the_content_alone() {
     let (seen, bytes) = estimates();
     assert_eq!(estimates().0, seen);
     let last = seen.last().copied().unwrap();
-    assert!(last.abs_diff(bytes) < bytes / 10, "{last} {bytes}");
+    assert!(last.abs_diff(bytes) < bytes / 7, "{last} {bytes}");
 }
 
 /// A target that takes no more ends the run with its own error, not with gpg's.
