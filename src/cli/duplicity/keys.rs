@@ -32,7 +32,6 @@ pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions
         let text = format!("gpg itself encrypts, as --gpg-options asks for {foreign}");
         log.say(Weight::Info, &text);
     }
-    let hidden = gpg.hidden && !by_gpg;
     let volume_bytes = args.number::<u64>("volsize")?.unwrap_or(200).max(1) << 20;
     let mut options = SealOptions {
         compression: match args.switch("compression", true) {
@@ -44,6 +43,7 @@ pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions
         threads: world.threads,
         block_bytes: Some(block_bytes_for(volume_bytes)),
         keyring: keyring(args),
+        hidden_recipients: names.hidden.clone(),
         gpg_options: gpg.words,
         by_gpg,
         ..SealOptions::default()
@@ -52,7 +52,7 @@ pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions
         return Ok(options);
     }
     if makes_files {
-        options.encryption = encryption(args, names, main, hidden, world, log)?;
+        options.encryption = encryption(args, names, main, gpg.hidden && !by_gpg, world, log)?;
     } else {
         options.further_passphrases = main.into_iter().collect();
         options
@@ -110,7 +110,7 @@ struct Names {
 impl Names {
     fn of(args: &Args) -> Self {
         let keys = |name: &'static str| args.values(name).map(|v| v.to_string_lossy().into_owned());
-        let hidden: Vec<String> = keys("hidden-encrypt-key").collect();
+        let mut hidden: Vec<String> = keys("hidden-encrypt-key").collect();
         let both = ["sign-key", "encrypt-sign-key"];
         let sign = args
             .options
@@ -126,7 +126,8 @@ impl Names {
         let gpg = GpgOptions::of(args);
         // gpg itself is told of the others by its own options.
         if !recipients.is_empty() && gpg.foreign.is_empty() {
-            recipients.extend(gpg.recipients);
+            hidden.extend(gpg.hidden_recipients.iter().cloned());
+            recipients.extend(gpg.recipients.into_iter().chain(gpg.hidden_recipients));
         }
         Self {
             recipients,
@@ -168,7 +169,7 @@ fn encryption(
     } else {
         Encryption::PublicKey {
             recipients: names.recipients,
-            hidden: hidden || !names.hidden.is_empty(),
+            hidden,
             passphrase: main,
             sign,
         }
@@ -242,6 +243,8 @@ struct GpgOptions {
     hidden: bool,
     /// Further keys files are encrypted to, if they are encrypted to keys at all.
     recipients: Vec<String>,
+    /// Those of them that are not to be named in the files.
+    hidden_recipients: Vec<String>,
     /// Everything as it was typed, for every gpg that is run.
     words: Vec<String>,
     /// Those that only gpg itself can honor.
@@ -292,8 +295,7 @@ impl GpgOptions {
             ("--throw-keyids" | "--throw-keyid", _) => self.hidden = true,
             ("--recipient" | "-r" | "--encrypt-to", Some(key)) => self.recipients.push(key.into()),
             ("--hidden-recipient" | "-R" | "--hidden-encrypt-to", Some(key)) => {
-                self.recipients.push(key.into());
-                self.hidden = true;
+                self.hidden_recipients.push(key.into());
             }
             ("--cipher-algo", Some(cipher)) if is_one_of(cipher, &["AES256", "S9"]) => {}
             ("--compress-algo" | "--compress-algorithm", Some(algorithm))
@@ -418,6 +420,6 @@ mod tests {
         );
         assert!(gpg("--throw-keyids").hidden);
         assert_eq!(gpg("-r A --encrypt-to=B").recipients, ["A", "B"]);
-        assert!(!gpg("-r A").hidden && gpg("-R A").hidden);
+        assert_eq!(gpg("-r A -R B").hidden_recipients, ["B"]);
     }
 }

@@ -101,10 +101,8 @@ pub fn storage_options(
                 set("ssh-options", &ssh.join(" "));
             }
         }
-        Place::Ftp { .. } => {
-            if args.has("ftp-regular") && !args.has("ftp-passive") {
-                set("data-connection", "active");
-            }
+        Place::Ftp { .. } if args.has("ftp-regular") && !args.has("ftp-passive") => {
+            set("data-connection", "active");
         }
         Place::WebDav { .. } => {
             if let Some(text) = args.text("webdav-headers")? {

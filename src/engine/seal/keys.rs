@@ -23,6 +23,8 @@ pub struct SealOptions {
     pub further_passphrases: Vec<Secret>,
     /// Key whose good signature every OpenPGP file must carry to be read.
     pub required_signer: Option<String>,
+    /// Recipients whose key IDs are left out of the files, though those of others are not.
+    pub hidden_recipients: Vec<String>,
     /// Further options of every gpg that is run; for a GnuPG keyring only.
     pub gpg_options: Vec<String>,
     /// New files are encrypted by gpg, for options that ask for what is not built in. Slower.

@@ -90,7 +90,7 @@ impl Sealer {
         };
         let pool = deflate::Pool::new(*compression, options.threads);
         let orders = match &gpg {
-            Some(gpg) if options.by_gpg => Orders::new(gpg, encryption, pool.compresses())?,
+            Some(gpg) if options.by_gpg => Orders::new(gpg, options, pool.compresses())?,
             _ => None,
         };
         let mut can_read_back = true;
@@ -122,7 +122,10 @@ impl Sealer {
                 let keyring = keyring()?;
                 let recipients = recipients
                     .iter()
-                    .map(|name| keyring.recipient(name, *hidden))
+                    .map(|name| {
+                        let hidden = *hidden || options.hidden_recipients.contains(name);
+                        keyring.recipient(name, hidden)
+                    })
                     .collect::<Result<Vec<_>>>()?;
                 can_read_back = recipients
                     .iter()

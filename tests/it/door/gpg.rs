@@ -205,3 +205,53 @@ fn what_has_a_passphrase_can_be_signed() {
         }
     }
 }
+
+#[test]
+fn only_hidden_keys_are_hidden() {
+    let Some(keyring) = Keyring::new() else {
+        return;
+    };
+    let home = keyring.home().display().to_string();
+    let env = [("GNUPGHOME", home.as_str()), ("PASSPHRASE", PASSPHRASE)];
+    let key = keyring.encrypt.as_str();
+    for (words, ids) in [
+        (
+            &["--encrypt-key", key, "--hidden-encrypt-key", &keyring.sign][..],
+            [true, true],
+        ),
+        (&["--encrypt-key", key], [true, false]),
+        (&["--hidden-encrypt-key", key], [false, true]),
+        (
+            &["--encrypt-key", key, "--gpg-options=--throw-keyids"],
+            [false, true],
+        ),
+        (
+            &[
+                "--encrypt-key",
+                key,
+                "--gpg-options=--throw-keyids --s2k-mode 3",
+            ],
+            [false, true],
+        ),
+        (
+            &["--hidden-encrypt-key", key, "--gpg-options=--s2k-mode 3"],
+            [false, true],
+        ),
+    ] {
+        let bench = Bench::new("hidden");
+        let url = bench.url("t");
+        let called = dupr(&bench, &[&["full", "src", &url], words].concat(), &env);
+        assert_eq!(called.code, 0, "{words:?}: {}", called.err);
+        let packets = packets(&bench, &keyring);
+        let keys: Vec<&str> = packets
+            .lines()
+            .filter(|l| l.starts_with(":pubkey enc"))
+            .collect();
+        let hidden = |line: &&&str| line.contains("keyid 0000000000000000");
+        let found = [
+            keys.iter().any(|l| !hidden(&l)),
+            keys.iter().any(|l| hidden(&l)),
+        ];
+        assert_eq!(found, ids, "{words:?}: {keys:?}");
+    }
+}

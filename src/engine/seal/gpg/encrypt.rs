@@ -8,7 +8,7 @@ use super::{Gpg, unexpected};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::seal::deflate::{DeflateWriter, Pool};
 use crate::engine::seal::openpgp::head::{Head, peek};
-use crate::engine::seal::{Encryption, SealWriter, Signature};
+use crate::engine::seal::{Encryption, SealOptions, SealWriter, Signature};
 use crate::engine::secret::Secret;
 use std::ffi::OsString;
 use std::io::{self, Cursor, Read, Sink, Write};
@@ -36,10 +36,11 @@ impl Orders {
     /// `Usage` for an empty passphrase, and if two are needed: gpg takes but one.
     pub(in crate::engine::seal) fn new(
         gpg: &Gpg,
-        encryption: &Encryption,
+        options: &SealOptions,
         compresses: bool,
     ) -> Result<Option<Self>> {
         let mut arguments: Vec<OsString> = Vec::new();
+        let encryption = &options.encryption;
         let (main, sign) = match encryption {
             Encryption::None => return Ok(None),
             Encryption::Symmetric { passphrase, .. } if passphrase.is_empty() => {
@@ -55,11 +56,11 @@ impl Orders {
                 passphrase,
                 sign,
             } => {
-                let option = match hidden {
-                    true => "--hidden-recipient",
-                    false => "--recipient",
-                };
                 for name in recipients {
+                    let option = match *hidden || options.hidden_recipients.contains(name) {
+                        true => "--hidden-recipient",
+                        false => "--recipient",
+                    };
                     arguments.extend([option.into(), name.into()]);
                 }
                 arguments.push("--encrypt".into());
@@ -90,14 +91,14 @@ impl Orders {
         }
         arguments.extend(["--no-armor", "--output", "-"].map(Into::into));
         // What stands before the user's own options gives way to them.
-        let mut options: Vec<String> = vec!["--trust-model=always".into()];
+        let mut words: Vec<String> = vec!["--trust-model=always".into()];
         if !compresses {
-            options.push("--compress-algo=none".into());
+            words.push("--compress-algo=none".into());
         }
-        options.extend(gpg.options.iter().cloned());
+        words.extend(gpg.options.iter().cloned());
         Ok(Some(Self {
             gpg: Gpg {
-                options,
+                options: words,
                 ..gpg.clone()
             },
             arguments,
