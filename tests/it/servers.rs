@@ -191,7 +191,7 @@ fn ssh_keygen(file: &Path, passphrase: &str) {
 /// A server of the S3 protocol with one bucket, `bucket`.
 pub struct S3 {
     _process: Process,
-    _dir: TempDir,
+    dir: TempDir,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
     /// Key id it accepts.
@@ -283,7 +283,7 @@ impl S3 {
         };
         Self {
             _process: process,
-            _dir: dir,
+            dir,
             port,
             key_id: key_id.into(),
             secret: secret.into(),
@@ -314,11 +314,16 @@ impl S3 {
         });
         Self {
             _process: process,
-            _dir: dir,
+            dir,
             port,
             key_id: "S3RVER".into(),
             secret: "S3RVER".into(),
         }
+    }
+
+    /// What it logged: a line for each request.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// For the option `endpoint`.

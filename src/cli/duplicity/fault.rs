@@ -9,6 +9,9 @@ pub const USAGE: i32 = 23;
 /// Exit code if a file lacks the signature that was asked for.
 pub const UNSIGNED: i32 = 22;
 
+/// Exit code of everything gpg refuses.
+pub const BY_GPG: i32 = 31;
+
 /// Whether a text of the engine tells of a missing or wrong signature.
 pub fn lacks_signature(text: &str) -> bool {
     text.contains("no good signature of") || text.contains("not signed, though a signature")
@@ -100,7 +103,7 @@ fn number(error: &Error) -> i32 {
         ErrorKind::NotFound if error.to_string().contains("is not in the backup") => 19,
         ErrorKind::NotFound => 50,
         ErrorKind::WrongKey | ErrorKind::Corrupt if lacks_signature(&error.to_string()) => UNSIGNED,
-        ErrorKind::WrongKey => 31,
+        ErrorKind::WrongKey => BY_GPG,
         ErrorKind::Corrupt if failed_upload(&error.to_string()) => 56,
         ErrorKind::Corrupt => 21,
         ErrorKind::Denied => 51,

@@ -1,12 +1,13 @@
 //! How files are sealed and opened: options, passphrases from environment or prompt, and `--gpg-options`.
 
 use super::args::{Action, Args};
-use super::fault::Result;
-use super::log::Log;
+use super::fault::{BY_GPG, Fault, Result, UNSIGNED};
+use super::log::{Log, Weight};
 use super::prompt;
 use super::session::World;
+use crate::engine::error::ErrorKind;
 use crate::engine::seal::{
-    Compression, Encryption, Keyring, SealOptions, Signature, block_bytes_for,
+    self, Compression, Encryption, Keyring, Seal, SealOptions, Signature, block_bytes_for,
 };
 use crate::engine::secret::Secret;
 use std::path::PathBuf;
@@ -17,32 +18,41 @@ use std::path::PathBuf;
 /// Nobody answers; an option is not UTF-8 where it must be.
 pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions> {
     let gpg = GpgOptions::of(args);
-    if let Some(remark) = gpg.remark() {
-        log.notice(&remark);
-    }
     let names = Names::of(args);
     let encrypts = args.switch("encryption", true);
+    let makes_files = args.action.writes() || args.action == Action::Replicate;
     let main = if encrypts {
         passphrase(args, &names, world, log)?
     } else {
         None
     };
+    let by_gpg = encrypts && makes_files && !gpg.foreign.is_empty();
+    if by_gpg {
+        let foreign = gpg.foreign.join(", ");
+        let text = format!("gpg itself encrypts, as --gpg-options asks for {foreign}");
+        log.say(Weight::Info, &text);
+    }
     let volume_bytes = args.number::<u64>("volsize")?.unwrap_or(200).max(1) << 20;
     let mut options = SealOptions {
         compression: match args.switch("compression", true) {
+            // What gpg compresses is only weighed here.
+            true if by_gpg && gpg.compression != Some(Compression::None) => Compression::Fast,
             true => gpg.compression.unwrap_or_default(),
             false => Compression::None,
         },
         threads: world.threads,
         block_bytes: Some(block_bytes_for(volume_bytes)),
         keyring: keyring(args),
+        hidden_recipients: names.hidden.clone(),
+        gpg_options: gpg.words,
+        by_gpg,
         ..SealOptions::default()
     };
     if !encrypts {
         return Ok(options);
     }
-    if args.action.writes() || args.action == Action::Replicate {
-        options.encryption = encryption(args, names, main, gpg.hidden, world, log)?;
+    if makes_files {
+        options.encryption = encryption(args, names, main, gpg.hidden && !by_gpg, world, log)?;
     } else {
         options.further_passphrases = main.into_iter().collect();
         options
@@ -52,6 +62,27 @@ pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions
         options.required_signer = names.sign.filter(|_| !args.action.needs_no_key());
     }
     Ok(options)
+}
+
+/// Gathers the keys.
+///
+/// # Errors
+/// With duplicity's numbers: 31 for keys and options gpg cannot use, 22 for a signer nobody knows.
+pub fn open(options: &SealOptions) -> Result<Box<dyn Seal>> {
+    seal::open(options).map_err(|error| {
+        let unusable = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Unsupported)
+            && !error.to_string().contains("passphrase");
+        let code = match (unusable, &options.required_signer) {
+            (true, Some(_)) => Some(UNSIGNED),
+            (true, None) => Some(BY_GPG),
+            (false, _) => None,
+        };
+        let fault = Fault::from(error);
+        Fault {
+            code: code.unwrap_or(fault.code),
+            ..fault
+        }
+    })
 }
 
 /// Where keys are found.
@@ -64,6 +95,11 @@ pub fn keyring(args: &Args) -> Keyring {
     }
 }
 
+/// What `--gpg-options` say, word by word.
+pub fn gpg_options(args: &Args) -> Vec<String> {
+    GpgOptions::of(args).words
+}
+
 /// Keys by the names they were given.
 struct Names {
     recipients: Vec<String>,
@@ -74,7 +110,7 @@ struct Names {
 impl Names {
     fn of(args: &Args) -> Self {
         let keys = |name: &'static str| args.values(name).map(|v| v.to_string_lossy().into_owned());
-        let hidden: Vec<String> = keys("hidden-encrypt-key").collect();
+        let mut hidden: Vec<String> = keys("hidden-encrypt-key").collect();
         let both = ["sign-key", "encrypt-sign-key"];
         let sign = args
             .options
@@ -87,8 +123,11 @@ impl Names {
             .chain(keys("encrypt-sign-key"))
             .chain(hidden.iter().cloned())
             .collect();
-        if !recipients.is_empty() {
-            recipients.extend(GpgOptions::of(args).recipients);
+        let gpg = GpgOptions::of(args);
+        // gpg itself is told of the others by its own options.
+        if !recipients.is_empty() && gpg.foreign.is_empty() {
+            hidden.extend(gpg.hidden_recipients.iter().cloned());
+            recipients.extend(gpg.recipients.into_iter().chain(gpg.hidden_recipients));
         }
         Self {
             recipients,
@@ -130,7 +169,7 @@ fn encryption(
     } else {
         Encryption::PublicKey {
             recipients: names.recipients,
-            hidden: hidden || !names.hidden.is_empty(),
+            hidden,
             passphrase: main,
             sign,
         }
@@ -196,7 +235,7 @@ fn signing_passphrase(
     }
 }
 
-/// What `--gpg-options` mean where gpg is not what encrypts.
+/// What `--gpg-options` ask for.
 #[derive(Debug, Default, PartialEq)]
 struct GpgOptions {
     home: Option<PathBuf>,
@@ -204,17 +243,23 @@ struct GpgOptions {
     hidden: bool,
     /// Further keys files are encrypted to, if they are encrypted to keys at all.
     recipients: Vec<String>,
-    /// Options without effect here.
-    idle: Vec<String>,
+    /// Those of them that are not to be named in the files.
+    hidden_recipients: Vec<String>,
+    /// Everything as it was typed, for every gpg that is run.
+    words: Vec<String>,
+    /// Those that only gpg itself can honor.
+    foreign: Vec<String>,
 }
 
 impl GpgOptions {
     fn of(args: &Args) -> Self {
-        let words = args
-            .values("gpg-options")
-            .flat_map(|v| words(&v.to_string_lossy()));
-        let mut options = Self::default();
-        let mut words = words.peekable();
+        let typed = args.values("gpg-options");
+        let typed: Vec<String> = typed.flat_map(|v| words(&v.to_string_lossy())).collect();
+        let mut options = Self {
+            words: typed.clone(),
+            ..Self::default()
+        };
+        let mut words = typed.into_iter().peekable();
         while let Some(word) = words.next() {
             let (name, value) = match word.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -224,8 +269,7 @@ impl GpgOptions {
                 (Some(level), None) if !level.is_empty() => ("-z".into(), Some(level.to_owned())),
                 _ => (name, value),
             };
-            let takes = TAKING.contains(&name.as_str());
-            let value = value.or_else(|| words.next_if(|next| takes && !next.starts_with('-')));
+            let value = value.or_else(|| words.next_if(|next| !next.starts_with('-')));
             options.take(&name, value.as_deref());
         }
         options
@@ -251,77 +295,59 @@ impl GpgOptions {
             ("--throw-keyids" | "--throw-keyid", _) => self.hidden = true,
             ("--recipient" | "-r" | "--encrypt-to", Some(key)) => self.recipients.push(key.into()),
             ("--hidden-recipient" | "-R" | "--hidden-encrypt-to", Some(key)) => {
-                self.recipients.push(key.into());
-                self.hidden = true;
+                self.hidden_recipients.push(key.into());
             }
-            ("--cipher-algo", Some(cipher)) if cipher.eq_ignore_ascii_case("AES256") => {}
-            (name, _) if SILENT.contains(&name) => {}
-            (name, Some(value)) => self.idle.push(format!("{name} {value}")),
-            (name, None) => self.idle.push(name.into()),
+            ("--cipher-algo", Some(cipher)) if is_one_of(cipher, &["AES256", "S9"]) => {}
+            ("--compress-algo" | "--compress-algorithm", Some(algorithm))
+                if is_one_of(algorithm, &["zip", "zlib", "1", "2", "Z1", "Z2"]) => {}
+            (name, _) if AROUND.contains(&name) => {}
+            (name, Some(value)) => self.foreign.push(format!("{name} {value}")),
+            (name, None) => self.foreign.push(name.into()),
         }
-    }
-
-    fn remark(&self) -> Option<String> {
-        (!self.idle.is_empty()).then(|| {
-            format!(
-                "--gpg-options without effect here: {} (files are encrypted in the program, with AES256)",
-                self.idle.join(", ")
-            )
-        })
     }
 }
 
-/// Options of gpg with a value in the next word.
-const TAKING: &[&str] = &[
-    "--homedir",
-    "--compress-algo",
-    "--compress-algorithm",
-    "--compress-level",
-    "-z",
-    "--cipher-algo",
-    "--digest-algo",
-    "--cert-digest-algo",
-    "--s2k-cipher-algo",
-    "--s2k-digest-algo",
-    "--s2k-mode",
-    "--s2k-count",
-    "--trust-model",
-    "--pinentry-mode",
-    "--keyring",
-    "--secret-keyring",
-    "--primary-keyring",
-    "--default-key",
-    "--personal-cipher-preferences",
-    "--bzip2-compress-level",
-    "--recipient",
-    "-r",
-    "--encrypt-to",
-    "--hidden-recipient",
-    "-R",
-    "--hidden-encrypt-to",
-];
+fn is_one_of(word: &str, known: &[&str]) -> bool {
+    known.iter().any(|k| word.eq_ignore_ascii_case(k))
+}
 
-/// Options of gpg that ask for what is done anyway, or only for silence.
-const SILENT: &[&str] = &[
+/// Options of gpg that change nothing in how files are written: where keys are, whom to trust, what to say.
+const AROUND: &[&str] = &[
     "--trust-model",
     "--always-trust",
+    "--no-auto-check-trustdb",
+    "--auto-key-locate",
+    "--no-auto-key-locate",
+    "--default-key",
+    "--keyring",
+    "--no-default-keyring",
+    "--primary-keyring",
+    "--secret-keyring",
+    "--lock-once",
+    "--lock-multiple",
+    "--lock-never",
     "--batch",
     "--yes",
     "--no-tty",
     "--quiet",
     "-q",
+    "--no-greeting",
     "--pinentry-mode",
     "--no-secmem-warning",
     "--no-permission-warning",
     "--no-mdc-warning",
     "--force-mdc",
+    "--ignore-mdc-error",
     "--use-agent",
     "--no-use-agent",
-    "--compress-algo",
-    "--compress-algorithm",
+    "--no-symkey-cache",
     "--no-verbose",
     "--verbose",
     "-v",
+    "--display-charset",
+    "--charset",
+    "--utf8-strings",
+    "--no-utf8-strings",
 ];
 
 /// Words of a string of options: split at white space, but not inside quotes, which are dropped.
@@ -376,16 +402,24 @@ mod tests {
             gpg("--compress-algo=none").compression,
             Some(Compression::None)
         );
+        for text in [
+            "'--cipher-algo=AES256 --trust-model always'",
+            "--compress-algo ZIP --pinentry-mode=loopback --keyring /k",
+        ] {
+            let options = gpg(text);
+            assert!(options.foreign.is_empty(), "{options:?}");
+            assert_eq!(options.words.len(), words(text).len());
+        }
         assert_eq!(
-            gpg("'--cipher-algo=AES256 --trust-model always'"),
-            GpgOptions::default()
+            gpg("--cipher-algo TWOFISH --armor").foreign,
+            ["--cipher-algo TWOFISH", "--armor"]
         );
         assert_eq!(
-            gpg("--cipher-algo TWOFISH --armor").idle,
-            ["--cipher-algo TWOFISH", "--armor"]
+            gpg("--compress-algo=bzip2").words,
+            ["--compress-algo=bzip2"]
         );
         assert!(gpg("--throw-keyids").hidden);
         assert_eq!(gpg("-r A --encrypt-to=B").recipients, ["A", "B"]);
-        assert!(!gpg("-r A").hidden && gpg("-R A").hidden);
+        assert_eq!(gpg("-r A -R B").hidden_recipients, ["B"]);
     }
 }

@@ -225,8 +225,12 @@ impl Log {
     /// One line of many that belong together; [`flush`](Self::flush) after them.
     pub fn line(&self, code: i32, extra: impl FnOnce() -> String, text: &[u8]) {
         {
+            let stamp = self.stamped(Weight::Info);
             let mut out = held(&self.out);
-            let _ = out.write_all(text).and_then(|()| out.write_all(b"\n"));
+            let _ = out
+                .write_all(stamp.as_bytes())
+                .and_then(|()| out.write_all(text))
+                .and_then(|()| out.write_all(b"\n"));
         }
         self.to_machine(Weight::Info, code, extra, text);
     }
@@ -252,10 +256,7 @@ impl Log {
         if !forced && !self.shows(weight) {
             return;
         }
-        let mut line = Vec::new();
-        if self.stamped {
-            line.extend(format!("{} {} ", (self.stamp)(), weight.word()).bytes());
-        }
+        let mut line = self.stamped(weight).into_bytes();
         line.extend_from_slice(text);
         line.push(b'\n');
         if weight == Weight::Error {
@@ -266,6 +267,14 @@ impl Log {
             self.flush();
         }
         self.to_machine(weight, code, || extra.to_owned(), text);
+    }
+
+    /// What stands before a message, if stamps are wanted.
+    fn stamped(&self, weight: Weight) -> String {
+        if !self.stamped {
+            return String::new();
+        }
+        format!("{} {:<6} ", (self.stamp)(), weight.word())
     }
 
     fn to_machine(&self, weight: Weight, code: i32, extra: impl FnOnce() -> String, text: &[u8]) {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod args;
+mod boto;
 mod fault;
 mod flags;
 mod help;
@@ -12,7 +13,9 @@ mod output;
 mod prompt;
 pub mod rdiffdir;
 mod sabotage;
+mod services;
 mod session;
+mod tls;
 
 pub use manual::manual;
 pub use session::World;

@@ -7,16 +7,28 @@ use std::io::{self, BufRead, IsTerminal, Write};
 /// Exit code if there is nobody to answer.
 const NOBODY: i32 = 30;
 
-/// Asks for a secret.
+/// Asks for a passphrase.
 ///
 /// # Errors
 /// Nobody answers.
 pub fn secret(prompt: &str) -> Result<Secret> {
-    let nobody = |why: &str| {
-        Fault::new(NOBODY, format!("no answer to \"{prompt}\": {why}")).with_hint(
-            "set PASSPHRASE in the environment, give --use-agent, or say --no-encryption",
-        )
-    };
+    ask(
+        prompt,
+        "set PASSPHRASE in the environment, give --use-agent, or say --no-encryption",
+    )
+}
+
+/// Asks for the password of a target.
+///
+/// # Errors
+/// Nobody answers.
+pub fn password(prompt: &str) -> Result<Secret> {
+    ask(prompt, "set BACKEND_PASSWORD in the environment")
+}
+
+fn ask(prompt: &str, hint: &str) -> Result<Secret> {
+    let nobody =
+        |why: &str| Fault::new(NOBODY, format!("no answer to \"{prompt}\": {why}")).with_hint(hint);
     if io::stdin().is_terminal() {
         let answer = rpassword::prompt_password(format!("{prompt} "));
         return answer.map(Secret::new).map_err(|e| nobody(&e.to_string()));

@@ -4,22 +4,20 @@ use super::args::{Action, Args, is_url};
 use super::fault::{Fault, Result};
 use super::keys;
 use super::log::Log;
-use super::prompt;
 use super::sabotage;
+use super::services::storage_options;
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::{Cancel, Context};
 use crate::engine::error::Error;
 use crate::engine::format::names::{NameStyle, Naming};
 use crate::engine::format::{FileKind, FileName};
-use crate::engine::seal::{self, Encryption, Form, SealOptions};
+use crate::engine::seal::{Encryption, Form, SealOptions};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Case, Mode, Rule, Selection, canonical};
-use crate::engine::storage::{
-    self, Environment, Location, Object, Place, Storage, StorageOptions, TargetUrl,
-};
+use crate::engine::storage::{self, Environment, Location, Object, Storage, TargetUrl};
 use crate::engine::target::{Engine, Target};
 use crate::engine::time::Timestamp;
-use crate::engine::time_text::parse_time;
+use crate::engine::time_text::TimeText;
 use crate::engine::tree::Source;
 use md5::{Digest, Md5};
 use std::collections::BTreeSet;
@@ -28,7 +26,6 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the outside world hands to a session.
 pub struct World {
@@ -47,7 +44,7 @@ pub struct World {
 }
 
 impl World {
-    fn var(&self, name: &str) -> Option<&str> {
+    pub(super) fn var(&self, name: &str) -> Option<&str> {
         self.environment.get(name).filter(|v| !v.is_empty())
     }
 
@@ -87,11 +84,14 @@ impl World {
 }
 
 /// The time an option or argument means.
-pub(super) fn time(text: &OsStr, now: Timestamp) -> Result<Timestamp> {
+pub(super) fn time(args: &Args, text: &OsStr, now: Timestamp) -> Result<Timestamp> {
     let text = text
         .to_str()
         .ok_or_else(|| Fault::usage("a time is not UTF-8"))?;
-    parse_time(text, now, &jiff::tz::TimeZone::system()).map_err(|e| Fault::usage(e.to_string()))
+    let separator = args.text("time-separator")?.and_then(|s| s.chars().next());
+    TimeText::parse(text, separator.unwrap_or(':'))
+        .map(|time| time.at(now, &jiff::tz::TimeZone::system()))
+        .map_err(|e| Fault::usage(e.to_string()))
 }
 
 fn parsed(url: &OsStr) -> Result<(&str, TargetUrl)> {
@@ -129,7 +129,7 @@ pub(super) fn engine(
         }
         true => storage,
     };
-    let seal = seal::open(&keys::seal_options(args, world, log)?)?;
+    let seal = keys::open(&keys::seal_options(args, world, log)?)?;
     let target = Target {
         storage,
         naming,
@@ -160,6 +160,7 @@ pub(super) fn origin(
         encryption: Encryption::None,
         threads: world.threads,
         keyring: keys::keyring(args),
+        gpg_options: keys::gpg_options(args),
         ..SealOptions::default()
     };
     let known = ["PASSPHRASE", "SIGN_PASSPHRASE"];
@@ -167,7 +168,7 @@ pub(super) fn origin(
     let target = Target {
         storage: Arc::from(storage),
         naming: naming.clone(),
-        seal: Arc::from(seal::open(&options)?),
+        seal: Arc::from(keys::open(&options)?),
     };
     Ok(Engine::open(target, ArchiveDir::at(scratch, naming)?).with_spool_dir(spool))
 }
@@ -292,114 +293,6 @@ fn naming(args: &Args) -> Result<Naming> {
     })
 }
 
-fn storage_options(
-    args: &Args,
-    url: &TargetUrl,
-    world: &World,
-    log: &Log,
-) -> Result<StorageOptions> {
-    let mut options = StorageOptions {
-        environment: world.environment.clone(),
-        askpass: world.program.clone(),
-        cancel: world.cancel.clone(),
-        // What every run reads must not go to an archive class.
-        standard_names: |name| !name.contains(".difftar") && !name.contains(".dt"),
-        password: ["BACKEND_PASSWORD", "FTP_PASSWORD"]
-            .iter()
-            .find_map(|n| world.secret(n)),
-        ..StorageOptions::default()
-    };
-    if args.has("ssh-askpass") && options.password.is_none() && url.password().is_none() {
-        options.password = Some(prompt::secret(&format!("Password for {}:", url.masked()))?);
-    }
-    if let Some(n) = args.number::<u32>("num-retries")? {
-        options.attempts = n.max(1);
-    }
-    if let Some(seconds) = args.number("backend-retry-delay")? {
-        options.backoff = Duration::from_secs(seconds);
-    }
-    if let Some(seconds) = args.number("timeout")? {
-        options.timeout = Duration::from_secs(seconds);
-    }
-    let mut set = |key: &str, value: &str| {
-        options.settings.insert(key.into(), value.into());
-    };
-    // Options of one service are no mistake beside a target of another: wrappers give all of them always.
-    match url.place() {
-        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => {
-            for (flag, setting) in [
-                ("s3-endpoint-url", "endpoint"),
-                ("s3-region-name", "region"),
-                ("s3-kms-key-id", "kms-key"),
-            ] {
-                if let Some(value) = args.text(flag)? {
-                    set(setting, value);
-                }
-            }
-            for (flag, class) in CLASSES {
-                if args.has(flag) {
-                    set("storage-class", class);
-                }
-            }
-            if args.has("s3-use-server-side-kms-encryption") {
-                set("encryption", "kms");
-            } else if args.has("s3-use-server-side-encryption") {
-                set("encryption", "s3");
-            }
-        }
-        Place::Sftp { .. } => {
-            let ssh: Vec<&str> = args
-                .values("ssh-options")
-                .filter_map(OsStr::to_str)
-                .collect();
-            if !ssh.is_empty() {
-                set("ssh-options", &ssh.join(" "));
-            }
-        }
-        Place::Ftp { .. } => {
-            if args.has("ftp-regular") && !args.has("ftp-passive") {
-                set("data-connection", "active");
-            }
-            if let Some(file) = args.text("ssl-cacert-file")? {
-                set("ca-file", file);
-            }
-        }
-        Place::WebDav { .. } if args.has("ssl-cacert-file") => {
-            return Err(Fault::usage(
-                "--ssl-cacert-file is not built for webdavs://: add the certificate to the system's store",
-            ));
-        }
-        Place::Rsync { daemon, .. } => {
-            let words = |flag: &str| {
-                let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
-                words.join(" ")
-            };
-            if !daemon {
-                set("ssh-options", &words("ssh-options"));
-            }
-            set("rsync-options", &words("rsync-options"));
-        }
-        _ => {}
-    }
-    if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {
-        log.say(
-            super::log::Weight::Info,
-            "FTP_PASSWORD is the old name of BACKEND_PASSWORD",
-        );
-    }
-    Ok(options)
-}
-
-/// Storage classes by option.
-const CLASSES: &[(&str, &str)] = &[
-    ("s3-use-rrs", "REDUCED_REDUNDANCY"),
-    ("s3-use-ia", "STANDARD_IA"),
-    ("s3-use-onezone-ia", "ONEZONE_IA"),
-    ("s3-use-glacier", "GLACIER"),
-    ("s3-use-glacier-ir", "GLACIER_IR"),
-    ("s3-use-deep-archive", "DEEP_ARCHIVE"),
-];
-
 /// The rules of the options, in their order.
 pub(super) fn rules(args: &Args, now: Timestamp) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
@@ -428,7 +321,9 @@ pub(super) fn rules(args: &Args, now: Timestamp) -> Result<Vec<Rule>> {
             "exclude-if-present" => Rule::ExcludeIfPresent(value()),
             "exclude-device-files" => Rule::ExcludeDevices,
             "exclude-other-filesystems" => Rule::ExcludeForeign,
-            "exclude-older-than" => Rule::ExcludeOlderThan(time(OsStr::from_bytes(&value()), now)?),
+            "exclude-older-than" => {
+                Rule::ExcludeOlderThan(time(args, OsStr::from_bytes(&value()), now)?)
+            }
             "filter-globbing" => Rule::Mode(Mode::Glob),
             "filter-literal" => Rule::Mode(Mode::Literal),
             "filter-regexp" => Rule::Mode(Mode::Regexp),

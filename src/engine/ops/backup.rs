@@ -61,6 +61,8 @@ pub struct BackupOptions {
     pub fresh: bool,
     /// Makes a full set if the newest chain cannot be extended, instead of failing.
     pub or_full: bool,
+    /// The manifest lists the files that changed. Without the list nobody can tell from it in which set a file changed.
+    pub list_files: bool,
 }
 
 impl Default for BackupOptions {
@@ -80,6 +82,7 @@ impl Default for BackupOptions {
             fingerprint: String::new(),
             fresh: false,
             or_full: false,
+            list_files: true,
         }
     }
 }
@@ -278,7 +281,13 @@ impl Engine {
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
         packer.end_sigtar()?;
         self.remove_surplus(collection, set, packer.stats.volumes)?;
-        self.finish_set(set, &manifest_header(options), &packer, cx)?;
+        self.finish_set(
+            set,
+            &manifest_header(options),
+            options.list_files,
+            &packer,
+            cx,
+        )?;
         Ok(packer.stats)
     }
 

@@ -80,6 +80,15 @@ impl Engine {
         }
     }
 
+    /// Reads the manifest of a set at the target, whatever copy there is: if a signature is required, it is good then, and
+    /// so are the hashes of the volumes in it.
+    ///
+    /// # Errors
+    /// `Corrupt` if the signature or anything else is not as it should be; `WrongKey`; what fetching reports.
+    pub fn prove_manifest(&self, set: &BackupSet, cx: &Context) -> Result<()> {
+        self.remote_manifest(set, cx).map(|_| ())
+    }
+
     /// The manifest of a set for reading data back: if the one at the target is damaged, an intact copy here.
     ///
     /// # Errors

@@ -15,11 +15,12 @@ use tempfile::NamedTempFile;
 
 impl Engine {
     /// Uploads sigtar and manifest of a set whose volumes are committed, and keeps the local copies.
-    /// `header` is how its manifest begins.
+    /// `header` is how its manifest begins, which ends with the list of changed files if that is wanted.
     pub(super) fn finish_set(
         &self,
         set: SetId,
         header: &[u8],
+        list_files: bool,
         packer: &Packer,
         cx: &Context,
     ) -> Result<()> {
@@ -36,7 +37,7 @@ impl Engine {
             ..SetRecord::default()
         };
         self.finish_sigtar(set, &mut record, cx)?;
-        let manifest = self.whole_manifest(header, &checkpoints, packer)?;
+        let manifest = self.whole_manifest(header, list_files, &checkpoints, packer)?;
         let form = self.target.seal.manifest_form();
         record.manifest_sha1 = Some(hash_of(manifest.path())?);
         record.manifest_bytes =
@@ -69,6 +70,7 @@ impl Engine {
     fn whole_manifest(
         &self,
         header: &[u8],
+        list_files: bool,
         checkpoints: &[Checkpoint],
         packer: &Packer,
     ) -> Result<NamedTempFile> {
@@ -89,11 +91,19 @@ impl Engine {
                 .ok_or_else(|| unreadable(done.volume.into()))?;
             out.write_all(&lines).map_err(write)?;
         }
-        out.write_all(&manifest::filelist_header(packer.parts.filelist_lines))
+        // A list that is not wanted is empty: what follows the volumes ends the manifest.
+        let lines = if list_files {
+            packer.parts.filelist_lines
+        } else {
+            0
+        };
+        out.write_all(&manifest::filelist_header(lines))
             .map_err(write)?;
-        let mut filelist = File::open(self.archive.part_filelist())
-            .map_err(|e| Error::io("open", &self.archive.part_filelist(), e))?;
-        std::io::copy(&mut filelist, &mut out).map_err(write)?;
+        if list_files {
+            let mut filelist = File::open(self.archive.part_filelist())
+                .map_err(|e| Error::io("open", &self.archive.part_filelist(), e))?;
+            std::io::copy(&mut filelist, &mut out).map_err(write)?;
+        }
         out.flush().map_err(write)?;
         drop(out);
         Ok(temp)

@@ -35,12 +35,14 @@ enum Task {
 }
 
 impl Keys {
-    pub(super) fn open(keyring: &Keyring) -> Result<Self> {
+    /// Opens the keyring, a GnuPG with these further options.
+    pub(super) fn open(keyring: &Keyring, options: &[String]) -> Result<Self> {
         match keyring {
             Keyring::GnuPg { home, program } => {
                 let gpg = Gpg {
                     program: program.clone(),
                     home: home.clone(),
+                    options: options.to_vec(),
                 };
                 let secret = gpg.secret_fingerprints()?;
                 Ok(Keys::GnuPg { gpg, secret })
@@ -93,6 +95,18 @@ impl Keys {
         Ok(SigningKey {
             public: key.key().clone().parts_into_public(),
             secret,
+        })
+    }
+
+    /// Whether any of these keys, by their IDs, has its secret part with gpg; a hidden recipient may be any key.
+    pub(super) fn opens(&self, recipients: &[[u8; 8]]) -> bool {
+        let Keys::GnuPg { secret, .. } = self else {
+            return false;
+        };
+        let id = |bytes: &[u8; 8]| -> String { bytes.iter().map(|b| format!("{b:02X}")).collect() };
+        recipients.iter().any(|bytes| match bytes {
+            [0, 0, 0, 0, 0, 0, 0, 0] => !secret.is_empty(),
+            bytes => secret.iter().any(|known| known.ends_with(&id(bytes))),
         })
     }
 

@@ -23,6 +23,12 @@ pub struct SealOptions {
     pub further_passphrases: Vec<Secret>,
     /// Key whose good signature every OpenPGP file must carry to be read.
     pub required_signer: Option<String>,
+    /// Recipients whose key IDs are left out of the files, though those of others are not.
+    pub hidden_recipients: Vec<String>,
+    /// Further options of every gpg that is run; for a GnuPG keyring only.
+    pub gpg_options: Vec<String>,
+    /// New files are encrypted by gpg, for options that ask for what is not built in. Slower.
+    pub by_gpg: bool,
 }
 
 /// How new files are encrypted.
@@ -96,7 +102,8 @@ pub fn block_bytes_for(volume_bytes: u64) -> usize {
 ///
 /// # Errors
 /// `Usage` for a key that is unknown, ambiguous, expired, revoked or of no use for its task, with the reason;
-/// `WrongKey` if the signing key cannot be unlocked; what reading the keyring reports.
+/// `WrongKey` if the signing key cannot be unlocked; what reading the keyring reports, and what gpg says of its options
+/// if it is to encrypt.
 pub fn open(options: &SealOptions) -> Result<Box<dyn Seal>> {
     Ok(Box::new(Sealer::open(options)?))
 }

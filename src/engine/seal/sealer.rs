@@ -1,6 +1,6 @@
 //! The one maker of sealed files: picks the writer and the reader for each form and each message.
 
-use super::gpg::{self, Gpg};
+use super::gpg::{self, Gpg, GpgWriter, Orders};
 use super::gzip::{GzipReader, GzipWriter};
 use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
@@ -28,6 +28,8 @@ pub(super) struct Sealer {
     block_bytes: usize,
     lock: Option<Lock>,
     signer: Option<SigningKey>,
+    /// How gpg is to write, if it is.
+    orders: Option<Orders>,
     secrets: Arc<Secrets>,
     /// Reads what cannot be read in process.
     gpg: Option<Gpg>,
@@ -65,7 +67,7 @@ impl Sealer {
         let wants_keys =
             certificates || asymmetric || sign.is_some() || options.required_signer.is_some();
         let keys = if wants_keys {
-            Some(Keys::open(&options.keyring)?)
+            Some(Keys::open(&options.keyring, &options.gpg_options)?)
         } else {
             None
         };
@@ -78,9 +80,27 @@ impl Sealer {
             passphrases,
             keys.as_ref().map(Keys::secret_keys).unwrap_or_default(),
         ));
+        let gpg = match &options.keyring {
+            Keyring::GnuPg { home, program } => Some(Gpg {
+                program: program.clone(),
+                home: home.clone(),
+                options: options.gpg_options.clone(),
+            }),
+            Keyring::Certificates(_) => None,
+        };
+        let pool = deflate::Pool::new(*compression, options.threads);
+        let orders = match &gpg {
+            Some(gpg) if options.by_gpg => Orders::new(gpg, options, pool.compresses())?,
+            _ => None,
+        };
         let mut can_read_back = true;
+        if let Some(orders) = &orders {
+            let head = orders.trial()?;
+            can_read_back = head.passphrases > 0 || keyring()?.opens(&head.recipients);
+        }
         let lock = match encryption {
             Encryption::None => None,
+            _ if orders.is_some() => None,
             Encryption::Symmetric { passphrase, .. } => {
                 if passphrase.is_empty() {
                     return Err(Error::new(ErrorKind::Usage, "the passphrase is empty"));
@@ -102,7 +122,10 @@ impl Sealer {
                 let keyring = keyring()?;
                 let recipients = recipients
                     .iter()
-                    .map(|name| keyring.recipient(name, *hidden))
+                    .map(|name| {
+                        let hidden = *hidden || options.hidden_recipients.contains(name);
+                        keyring.recipient(name, hidden)
+                    })
                     .collect::<Result<Vec<_>>>()?;
                 can_read_back = recipients
                     .iter()
@@ -112,6 +135,7 @@ impl Sealer {
         };
         let signer = match sign {
             None => None,
+            _ if orders.is_some() => None,
             Some(Signature { key, passphrase }) => {
                 // duplicity lets one passphrase serve both keys.
                 let candidates: Vec<Secret> = passphrase.iter().chain(main).cloned().collect();
@@ -125,25 +149,20 @@ impl Sealer {
                 cert: keyring()?.find(name)?,
             }),
         };
-        let form = match (&lock, compression) {
-            (Some(_), _) => Form::Gpg,
-            (None, Compression::None) => Form::Plain,
-            (None, _) => Form::Gzip,
+        let form = match (encryption, compression) {
+            (Encryption::None, Compression::None) => Form::Plain,
+            (Encryption::None, _) => Form::Gzip,
+            _ => Form::Gpg,
         };
         Ok(Self {
             form,
-            pool: deflate::Pool::new(*compression, options.threads),
+            pool,
             block_bytes: options.block_bytes.unwrap_or(deflate::BLOCK_BYTES),
             lock,
             signer,
+            orders,
             secrets,
-            gpg: match &options.keyring {
-                Keyring::GnuPg { home, program } => Some(Gpg {
-                    program: program.clone(),
-                    home: home.clone(),
-                }),
-                Keyring::Certificates(_) => None,
-            },
+            gpg,
             required_signer,
             can_read_back,
             ahead: Permits::new(AHEAD),
@@ -216,16 +235,19 @@ impl Seal for Sealer {
             Form::Plain => Box::new(PlainWriter::new(out)),
             Form::Gzip => Box::new(GzipWriter::new(&self.pool, self.block_bytes, out)?),
             Form::Gpg => {
+                let deflate = self
+                    .pool
+                    .compresses()
+                    .then_some((&self.pool, self.block_bytes));
+                if let Some(orders) = &self.orders {
+                    return Ok(Box::new(GpgWriter::start(orders, deflate, out)?));
+                }
                 let Some(lock) = &self.lock else {
                     return Err(Error::new(
                         ErrorKind::Usage,
                         "an encrypted file is to be written without any key",
                     ));
                 };
-                let deflate = self
-                    .pool
-                    .compresses()
-                    .then_some((&self.pool, self.block_bytes));
                 Box::new(MessageWriter::start(
                     lock,
                     self.signer.as_ref(),

@@ -1,5 +1,6 @@
 //! Every form against the programs that must understand it: gpg, gzip, python.
 
+mod by_gpg;
 mod foreign;
 mod keys;
 mod roundtrip;

@@ -28,7 +28,8 @@ pub struct StorageOptions {
     /// Settings of the service by name; a name the service does not know is an error.
     ///
     /// s3, gs and b2: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`,
-    /// `kms-key`. azure: `endpoint`. ftp: `ca-file`, `data-connection`. sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
+    /// `kms-key`. azure: `endpoint`. These four: `part-mb`, `parts-at-once`. webdav: `headers`. ftp: `data-connection`. All these: `ca-file`, `ca-folder`, `check-certificate`.
+    /// sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
     pub settings: BTreeMap<String, String>,
     /// The environment the services may look at: credentials, and what `ssh` inherits.
     pub environment: Environment,

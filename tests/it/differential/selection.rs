@@ -18,8 +18,8 @@ use std::fs::File;
 use std::path::Path;
 
 /// Trees in an ordinary run, and lists of options for each.
-const TREES: u64 = 800;
-const LISTS: usize = 6;
+const TREES: u64 = 2000;
+const LISTS: usize = 3;
 
 /// What is selected, in order, or duplicity's exit code.
 type Outcome = Result<Vec<Vec<u8>>, String>;

@@ -1,12 +1,16 @@
 //! duplicity's door held against real duplicities: options, actions, output, exit codes, and real duply on top of it.
 
 mod duply;
+mod gpg;
+mod manual;
 mod options;
 mod output;
 mod prompts;
 mod purpose;
 mod rdiffdir;
 mod replicate;
+mod scripts;
+mod services;
 
 use crate::support::programs::Program;
 use crate::support::scratch::Scratch;

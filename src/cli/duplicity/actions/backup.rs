@@ -159,6 +159,7 @@ impl Session<'_> {
             allow_empty: true,
             allow_empty_target: true,
             or_full: args.action != Action::Incremental,
+            list_files: args.switch("files-changed", true),
             fingerprint: format!("{selection:?}"),
             ..BackupOptions::default()
         })
@@ -181,7 +182,7 @@ impl Session<'_> {
             return Ok(Mode::Full);
         };
         if let Some(age) = args.value("full-if-older-than")
-            && chain.start() < time(age, self.cx.now)?
+            && chain.start() < time(args, age, self.cx.now)?
         {
             log.notice("Last full backup is too old, forcing full backup");
             return Ok(Mode::Full);

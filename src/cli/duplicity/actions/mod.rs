@@ -89,7 +89,7 @@ pub fn run(args: &Args, world: &World, log: &Log) -> Result<Done> {
         Action::List => session.list(),
         Action::Status => session.status(),
         Action::Cleanup => session.cleanup(),
-        Action::RemoveOlderThan => session.remove_older_than(time(word(0), world.now)?),
+        Action::RemoveOlderThan => session.remove_older_than(time(args, word(0), world.now)?),
         Action::RemoveAllButNFull => session.remove_all_but(count(word(0))?),
         Action::RemoveAllIncOfButNFull => session.remove_incrementals_of_all_but(count(word(0))?),
         Action::Replicate => session.replicate(word(0), &temp),
@@ -111,7 +111,7 @@ fn check_words<'a>(args: &Args, word: &dyn Fn(usize) -> &'a OsStr) -> Result<()>
                 .map_err(|e| Fault::usage(Error::io("find the source", source, e).to_string()))?;
         }
         Action::RemoveOlderThan => {
-            time(word(0), Timestamp(0))?;
+            time(args, word(0), Timestamp(0))?;
         }
         Action::RemoveAllButNFull | Action::RemoveAllIncOfButNFull => {
             count(word(0))?;
@@ -120,7 +120,7 @@ fn check_words<'a>(args: &Args, word: &dyn Fn(usize) -> &'a OsStr) -> Result<()>
     }
     for name in ["time", "full-if-older-than", "exclude-older-than"] {
         for value in args.values(name) {
-            time(value, Timestamp(0))?;
+            time(args, value, Timestamp(0))?;
         }
     }
     Ok(())
@@ -144,7 +144,7 @@ impl Session<'_> {
     fn at(&self) -> Result<Option<Timestamp>> {
         self.args
             .value("time")
-            .map(|t| time(t, self.cx.now))
+            .map(|t| time(self.args, t, self.cx.now))
             .transpose()
     }
 

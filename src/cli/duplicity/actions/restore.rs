@@ -1,13 +1,14 @@
 //! `restore` and `verify`.
 
 use super::{Done, Session};
-use crate::cli::duplicity::fault::{Fault, Result};
+use crate::cli::duplicity::fault::{Fault, Result, UNSIGNED};
 use crate::cli::duplicity::output::Printer;
 use crate::cli::duplicity::session;
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::ops::verify::VerifyOptions;
 use crate::engine::path::PathIndex;
+use crate::engine::seal::Form;
 use crate::engine::select::{Rule, Selection};
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{Existing, Renames, WriteOptions};
@@ -42,6 +43,7 @@ impl Session<'_> {
             return self.volumes_needed(&collection, time, &path);
         }
         let select = self.chosen(&path)?;
+        self.prove_signer(&collection, time)?;
         let default = WriteOptions::default();
         let options = RestoreOptions {
             time,
@@ -64,6 +66,26 @@ impl Session<'_> {
             .restore_chosen(destination, &options, &select, &self.cx)?;
         let failed = renames.apply(destination, &self.cx)?;
         Ok(Done::with(stats.problems + failed))
+    }
+
+    /// With a sign key: refuses what is not signed by it before anything of it is written. Manifests have the hashes of
+    /// volumes, which are checked as they come.
+    fn prove_signer(&self, collection: &Collection, time: Option<Timestamp>) -> Result<()> {
+        let signs = ["sign-key", "encrypt-sign-key"];
+        if !signs.iter().any(|name| self.args.has(name)) || !self.args.switch("encryption", true) {
+            return Ok(());
+        }
+        for set in self.sets_at(collection, time)? {
+            if let Some(bare) = set.files().find(|f| f.parsed.form != Form::Gpg) {
+                let text = format!(
+                    "{} is not signed, though a signature is required",
+                    bare.name
+                );
+                return Err(Fault::new(UNSIGNED, text));
+            }
+            self.engine.prove_manifest(set, &self.cx)?;
+        }
+        Ok(())
     }
 
     /// What the selection options choose of the archive.

@@ -53,7 +53,7 @@ const fn azure(name: &'static str) -> Flag {
         name,
         V,
         Ignored(
-            "has no effect: blobs go to the account's tier, in parts cut by the size of the file",
+            "has no effect: blobs go to the account's own tier, in blocks of --azure-max-block-size",
         ),
     )
 }
@@ -85,7 +85,6 @@ const fn old_boto(name: &'static str, arity: Arity) -> Flag {
     )
 }
 
-const TLS: Effect = Refused("is not built: add the certificate to the system's store");
 const STDIN: Effect =
     Renamed("is old: write --include-filelist /dev/stdin or --exclude-filelist /dev/stdin");
 const TESTS: Effect = Ignored("is for tests of duplicity and has no effect");
@@ -140,8 +139,8 @@ pub const TABLE: &[Flag] = &[
     row(Logging, "print-statistics", F, Honored),
     row(Logging, "no-print-statistics", F, Honored),
     row(Logging, "jsonstat", F, Honored),
-    row(Logging, "files-changed", F, Always("manifests list changed files")),
-    row(Logging, "no-files-changed", F, Ignored("has no effect: manifests always list changed files")),
+    row(Logging, "files-changed", F, Honored),
+    row(Logging, "no-files-changed", F, Honored),
 
     row(Backup, "allow-source-mismatch", F, Honored),
     row(Backup, "volsize", V, Honored),
@@ -229,9 +228,9 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "ftp-passive", F, Always("data connections of ftp are passive")),
     row(Storage, "ftp-regular", F, Honored),
     row(Storage, "ssl-cacert-file", V, Honored),
-    row(Storage, "ssl-cacert-path", V, TLS),
-    row(Storage, "ssl-no-check-certificate", F, Refused("is not built: certificates are always checked; add yours to the system's store")),
-    row(Storage, "webdav-headers", V, Ignored("has no effect: headers of one's own cannot be added")),
+    row(Storage, "ssl-cacert-path", V, Honored),
+    row(Storage, "ssl-no-check-certificate", F, Honored),
+    row(Storage, "webdav-headers", V, Honored),
     row(Storage, "imap-full-address", Either, Ignored("is for imap://, which is not built")),
     row(Storage, "imap-mailbox", V, Ignored("is for imap://, which is not built")),
     par2("par2-options"),

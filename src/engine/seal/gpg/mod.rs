@@ -4,10 +4,12 @@
 //! never in the arguments; words are taken from the status lines, which no locale changes.
 
 mod decrypt;
+mod encrypt;
 mod process;
 mod sign;
 
 pub(super) use decrypt::{Signer, decrypt};
+pub(super) use encrypt::{GpgWriter, Orders};
 pub(super) use sign::DetachedSigner;
 
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -24,6 +26,8 @@ pub(super) struct Gpg {
     pub program: PathBuf,
     /// Its home directory, if not the usual one.
     pub home: Option<PathBuf>,
+    /// Further options, of the user's.
+    pub options: Vec<String>,
 }
 
 impl Gpg {

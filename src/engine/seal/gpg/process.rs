@@ -99,6 +99,7 @@ impl Process {
                 .arg("--pinentry-mode=loopback");
         }
         command
+            .args(&gpg.options)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -7,7 +7,8 @@
 use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, taken};
+use super::super::{Location, Object, Storage, StorageOptions, taken};
+use super::http;
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -21,11 +22,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// Length of a part of a large object; S3 wants at least 5 MiB.
+/// Length of a part of a large object, unless the settings name another.
 const PART: u64 = 8 << 20;
 
-/// Parts in flight per upload.
+/// Least length of a part; S3 takes none shorter.
+const MIN_PART: u64 = 5 << 20;
+
+/// Parts in flight per upload, unless the settings name another number.
 const PARTS_AT_ONCE: usize = 4;
+
+/// Settings of services that take objects in parts.
+pub(super) const PART_SETTINGS: [&str; 2] = ["part-mb", "parts-at-once"];
 
 /// Parts an object may have.
 // Source: S3 allows 10,000; some stores that speak its protocol allow fewer.
@@ -50,6 +57,10 @@ pub(super) struct CloudStorage {
     renames: bool,
     /// Whether names keep their backslashes.
     backslashes: bool,
+    /// Length of a part.
+    part: u64,
+    /// Parts in flight.
+    parts_at_once: usize,
     /// Whether the place is known to exist.
     made: AtomicBool,
     explain: Explain,
@@ -76,15 +87,19 @@ struct Classed {
 /// An operator of a service, with what it needs to run here.
 pub(super) fn operator(
     service: impl Builder,
+    options: &StorageOptions,
     explain: impl Fn(opendal::Error) -> Error,
 ) -> Result<Operator> {
     // Gives opendal its HTTP client; repeated calls do nothing.
     opendal::install_default();
     let runtime = runtime::get()?;
     let operator = Operator::new(service).map_err(explain)?;
-    let context = operator
+    let mut context = operator
         .base_context()
         .with_executor(Executor::with(Parts(runtime)));
+    if let Some(transport) = http::transport(options)? {
+        context = context.with_http_transport(transport);
+    }
     Ok(operator.with_context(context))
 }
 
@@ -100,6 +115,8 @@ impl CloudStorage {
             classed: None,
             renames: false,
             backslashes: true,
+            part: PART,
+            parts_at_once: PARTS_AT_ONCE,
             made: AtomicBool::new(false),
             explain,
             location,
@@ -116,6 +133,29 @@ impl CloudStorage {
             }),
             ..self
         }
+    }
+
+    /// Cuts large objects as the settings say.
+    ///
+    /// # Errors
+    /// `Usage` for what is no number above zero.
+    pub(super) fn with_parts(mut self, options: &StorageOptions) -> Result<Self> {
+        let number = |name: &str| {
+            let parse = |text: &str| text.parse::<u64>().ok().filter(|n| (1..=5000).contains(n));
+            let wrong = || {
+                let text = format!("the option `{name}` wants a whole number from 1 to 5000");
+                Error::new(ErrorKind::Usage, text)
+            };
+            let given = options.setting(name);
+            given.map(|text| parse(text).ok_or_else(wrong)).transpose()
+        };
+        if let Some(mb) = number("part-mb")? {
+            self.part = MIN_PART.max(mb << 20);
+        }
+        if let Some(parts) = number("parts-at-once")? {
+            self.parts_at_once = usize::try_from(parts).unwrap_or(PARTS_AT_ONCE);
+        }
+        Ok(self)
     }
 
     /// Puts under a temp name first.
@@ -219,17 +259,17 @@ impl CloudStorage {
     ) -> Result<()> {
         let mut upload = self.transfer.upload(from)?;
         let bytes = upload.len();
-        if bytes <= PART {
+        if bytes <= self.part {
             return self.put_whole(operator, name, from, presence).await;
         }
-        let part = PART.max(bytes.div_ceil(MAX_PARTS));
+        let part = self.part.max(bytes.div_ceil(MAX_PARTS));
         let part_bytes = usize::try_from(part).map_err(|_| too_large(name))?;
         // A part can only be handed over when an earlier one is through.
-        let in_flight = part * (PARTS_AT_ONCE as u64 + 1);
+        let in_flight = part * (self.parts_at_once as u64 + 1);
         let writer = operator
             .writer_with(name)
             .chunk(part_bytes)
-            .concurrent(PARTS_AT_ONCE)
+            .concurrent(self.parts_at_once)
             .if_not_exists(presence == Presence::Refused);
         let mut writer = self.answer(async { writer.await }).await?;
         let outcome = async {

@@ -6,6 +6,8 @@ mod azure;
 mod cloud;
 #[cfg(feature = "ftp")]
 mod ftp;
+#[cfg(feature = "cloud")]
+mod http;
 mod local;
 mod program;
 mod rclone;
@@ -13,6 +15,8 @@ mod rsync;
 #[cfg(feature = "cloud")]
 mod s3;
 mod sftp;
+#[cfg(any(feature = "cloud", feature = "ftp"))]
+mod tls;
 #[cfg(feature = "cloud")]
 mod webdav;
 

@@ -6,7 +6,8 @@
 
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::cloud::{CloudStorage, PART_SETTINGS, answer_of, kind_of, operator};
+use super::tls;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use opendal::services::S3;
@@ -123,7 +124,10 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only(place.service, SETTINGS)?;
+    options.allow_only(
+        place.service,
+        &[SETTINGS, &PART_SETTINGS, &tls::SETTINGS].concat(),
+    )?;
     let (service, credentials) = (place.service, place.credentials);
     let explain = {
         let bucket = place.bucket.to_string();
@@ -134,7 +138,7 @@ pub(super) fn open(
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator(service, &explain)
+        operator(service, options, &explain)
     };
     let class = options
         .setting("storage-class")
@@ -144,6 +148,7 @@ pub(super) fn open(
         .map(|class| build(Some(&class.to_ascii_uppercase())))
         .transpose()?;
     let storage = CloudStorage::new(standard, location, transfer, Box::new(explain));
+    let storage = storage.with_parts(options)?;
     Ok(match classed {
         Some(classed) => storage.with_class(classed, options.standard_names),
         None => storage,

@@ -1,13 +1,14 @@
 //! Collections of a WebDAV server, through opendal, over HTTP or HTTPS.
 //!
 //! An upload is one request, held in memory; servers show it while it is under way, so it gets its name by a MOVE when
-//! it is whole. Missing collections are made. Basic authorization only; HTTPS trusts what the system trusts.
+//! it is whole. Missing collections are made. Basic authorization only.
 
 use super::super::StorageOptions;
 use super::super::options::first_password;
 use super::super::transfer::Transfer;
 use super::super::url::TargetUrl;
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::tls;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use opendal::services::Webdav;
@@ -35,7 +36,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only("webdav", &[])?;
+    options.allow_only("webdav", &[&["headers"][..], &tls::SETTINGS].concat())?;
     let protocol = if place.secure { "https" } else { "http" };
     let host = if place.host.contains(':') {
         format!("[{}]", place.host)
@@ -51,7 +52,7 @@ pub(super) fn open(
         let password = password.as_ref().map_or(Ok(""), text)?;
         service = service.username(user).password(password);
     }
-    let operator = operator(service, explain)?;
+    let operator = operator(service, options, explain)?;
     let storage = CloudStorage::new(operator, url.location(), transfer, Box::new(explain));
     Ok(storage.with_renames())
 }

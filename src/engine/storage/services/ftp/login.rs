@@ -1,5 +1,6 @@
 //! Getting to a server: address, encryption, name and password.
 
+use super::super::tls::{SETTINGS, Trust};
 use super::tls::Tls;
 use super::trouble::{answer, explain};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -8,7 +9,6 @@ use crate::engine::storage::StorageOptions;
 use crate::engine::storage::options::first_password;
 use crate::engine::storage::transfer::Transfer;
 use crate::engine::storage::url::{FtpSecurity, TargetUrl};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use suppaftp::tokio::{AsyncRustlsConnector, AsyncRustlsFtpStream};
@@ -61,7 +61,7 @@ impl Login {
         url: &TargetUrl,
         options: &StorageOptions,
     ) -> Result<Self> {
-        options.allow_only("ftp", &["ca-file", "data-connection"])?;
+        options.allow_only("ftp", &[&["data-connection"][..], &SETTINGS].concat())?;
         let active = match options.setting("data-connection") {
             None | Some("passive") => false,
             Some("active") => true,
@@ -83,11 +83,11 @@ impl Login {
             let text = "user and password for ftp must be lines of UTF-8";
             return Err(Error::new(ErrorKind::Usage, text));
         }
-        let ca_file = options.setting("ca-file").map(Path::new);
+        let tls = || Tls::new(&Trust::of(options)?);
         let (tls, standard_port) = match place.security {
             FtpSecurity::None => (None, 21),
-            FtpSecurity::Explicit => (Some(Tls::new(ca_file)?), 21),
-            FtpSecurity::Implicit => (Some(Tls::new(ca_file)?), IMPLICIT_PORT),
+            FtpSecurity::Explicit => (Some(tls()?), 21),
+            FtpSecurity::Implicit => (Some(tls()?), IMPLICIT_PORT),
         };
         Ok(Self {
             host: place.host.to_string(),

@@ -1,0 +1,184 @@
+//! Options and variables for the services: each goes to the service it is for, and is no mistake beside another.
+
+use super::args::Args;
+use super::boto;
+use super::fault::Result;
+use super::log::Log;
+use super::prompt;
+use super::session::World;
+use super::tls;
+use crate::engine::storage::{Place, StorageOptions, TargetUrl};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+/// How to reach a target.
+///
+/// # Errors
+/// A value that cannot be meant; nobody answers a question for a password.
+pub fn storage_options(
+    args: &Args,
+    url: &TargetUrl,
+    world: &World,
+    log: &Log,
+) -> Result<StorageOptions> {
+    let mut options = StorageOptions {
+        environment: world.environment.clone(),
+        askpass: world.program.clone(),
+        cancel: world.cancel.clone(),
+        // What every run reads must not go to an archive class.
+        standard_names: |name| !name.contains(".difftar") && !name.contains(".dt"),
+        password: ["BACKEND_PASSWORD", "FTP_PASSWORD"]
+            .iter()
+            .find_map(|n| world.secret(n)),
+        ..StorageOptions::default()
+    };
+    if url.password().is_none()
+        && let Some(who) = login(args, url)
+    {
+        match &options.password {
+            None => {
+                let question = format!("Password for '{who}':");
+                options.password = Some(prompt::password(&question)?);
+            }
+            Some(_) if world.var("BACKEND_PASSWORD").is_none() => {
+                log.warn("FTP_PASSWORD is the old name of BACKEND_PASSWORD");
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(n) = args.number::<u32>("num-retries")? {
+        options.attempts = n.max(1);
+    }
+    if let Some(seconds) = args.number("backend-retry-delay")? {
+        options.backoff = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = args.number("timeout")? {
+        options.timeout = Duration::from_secs(seconds);
+    }
+    let mut set = |key: &str, value: &str| {
+        options.settings.insert(key.into(), value.into());
+    };
+    // Options of one service are no mistake beside a target of another: wrappers give all of them always.
+    match url.place() {
+        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => {
+            for (flag, setting) in [
+                ("s3-endpoint-url", "endpoint"),
+                ("s3-region-name", "region"),
+                ("s3-kms-key-id", "kms-key"),
+                ("s3-multipart-chunk-size", "part-mb"),
+                ("s3-multipart-max-procs", "parts-at-once"),
+            ] {
+                if let Some(value) = args.text(flag)? {
+                    set(setting, value);
+                }
+            }
+            for (flag, class) in CLASSES {
+                if args.has(flag) {
+                    set("storage-class", class);
+                }
+            }
+            if args.has("s3-use-server-side-kms-encryption") {
+                set("encryption", "kms");
+            } else if args.has("s3-use-server-side-encryption") {
+                set("encryption", "s3");
+            }
+        }
+        Place::Azure { .. } => {
+            if let Some(bytes) = args.number::<u64>("azure-max-block-size")? {
+                set("part-mb", &bytes.div_ceil(1 << 20).max(1).to_string());
+            }
+            if let Some(connections) = args.text("azure-max-connections")? {
+                set("parts-at-once", connections);
+            }
+        }
+        Place::Sftp { .. } => {
+            let ssh: Vec<&str> = args
+                .values("ssh-options")
+                .filter_map(OsStr::to_str)
+                .collect();
+            if !ssh.is_empty() {
+                set("ssh-options", &ssh.join(" "));
+            }
+        }
+        Place::Ftp { .. } if args.has("ftp-regular") && !args.has("ftp-passive") => {
+            set("data-connection", "active");
+        }
+        Place::WebDav { .. } => {
+            if let Some(text) = args.text("webdav-headers")? {
+                set("headers", &tls::headers(text)?);
+            }
+        }
+        Place::Rsync { daemon, .. } => {
+            let words = |flag: &str| {
+                let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
+                words.join(" ")
+            };
+            if !daemon {
+                set("ssh-options", &words("ssh-options"));
+            }
+            set("rsync-options", &words("rsync-options"));
+        }
+        _ => {}
+    }
+    boto::credentials(url.place(), world, &mut options);
+    let is_amazon = matches!(url.place(), Place::S3 { .. });
+    if is_amazon && args.has("s3-unencrypted-connection") {
+        in_the_clear(world, log, &mut options.settings);
+    }
+    tls::trust(args, url, world, log, &mut options)?;
+    Ok(options)
+}
+
+/// Who logs in with a password at a target, if anybody must.
+// COMPAT(dup all): ssh has keys, and asks for a password only if it is told to.
+fn login(args: &Args, url: &TargetUrl) -> Option<String> {
+    let at = |user: &str, host: &str| Some(format!("{user}@{host}"));
+    match url.place() {
+        Place::WebDav {
+            user: Some(user),
+            host,
+            ..
+        }
+        | Place::Ftp {
+            user: Some(user),
+            host,
+            ..
+        } => at(user, host),
+        Place::Sftp { user, host, .. } if args.has("ssh-askpass") => {
+            at(user.as_deref().unwrap_or_default(), host)
+        }
+        Place::B2 {
+            key_id: Some(id),
+            bucket,
+            ..
+        } => at(id, bucket),
+        _ => None,
+    }
+}
+
+/// Storage classes by option.
+const CLASSES: &[(&str, &str)] = &[
+    ("s3-use-rrs", "REDUCED_REDUNDANCY"),
+    ("s3-use-ia", "STANDARD_IA"),
+    ("s3-use-onezone-ia", "ONEZONE_IA"),
+    ("s3-use-glacier", "GLACIER"),
+    ("s3-use-glacier-ir", "GLACIER_IR"),
+    ("s3-use-deep-archive", "DEEP_ARCHIVE"),
+];
+
+/// Amazon without TLS. A server of one's own has the scheme of its endpoint.
+fn in_the_clear(world: &World, log: &Log, settings: &mut BTreeMap<String, String>) {
+    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    if settings.contains_key("endpoint") || variables.iter().any(|n| world.var(n).is_some()) {
+        return;
+    }
+    log.warn("--s3-unencrypted-connection: everybody on the way to Amazon can read and change what is sent");
+    let region = settings.get("region").map(String::as_str);
+    let region = region
+        .or_else(|| world.var("AWS_REGION"))
+        .or_else(|| world.var("AWS_DEFAULT_REGION"))
+        .unwrap_or("us-east-1");
+    let endpoint = format!("http://s3.{region}.amazonaws.com");
+    settings.insert("endpoint".into(), endpoint);
+}

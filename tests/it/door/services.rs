@@ -1,0 +1,248 @@
+//! Options and variables for services, at real servers: whom to trust, what to send besides, which password.
+
+use super::{Bench, Called, listing};
+use crate::servers::{Dav, Ftpd, S3};
+use crate::support::programs::Program;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+
+const PASSWORD: (&str, &str) = ("BACKEND_PASSWORD", "p@ss:w");
+
+fn dupr(bench: &Bench, words: &[&str], env: &[(&str, &str)]) -> Called {
+    let more = ["--no-encryption", "--num-retries", "1"];
+    let words = [words, &more].concat();
+    bench
+        .call(Program::Dupr, "cache", &words, "", env)
+        .expect("dupr")
+}
+
+/// A certificate is trusted if it is named, lies in a folder that is named or where duplicity looks, or if nobody is to look.
+fn trust(url: &str, certificate: &std::path::Path) {
+    let bench = Bench::new("trust");
+    let nobody = ("SSL_CERT_FILE", "/dev/null");
+    let home = bench.path("home");
+    fs::create_dir_all(home.join(".duplicity")).expect("home");
+    fs::create_dir_all(bench.path("certs")).expect("folder");
+    fs::write(bench.path("certs/list.txt"), "not a certificate\n").expect("file");
+    fs::copy(certificate, bench.path("certs/ours.pem")).expect("certificate");
+    let at_home = home.display().to_string();
+    let env = [PASSWORD, nobody, ("HOME", at_home.as_str())];
+    let status =
+        |words: &[&str]| dupr(&bench, &[&["collection-status", url], words].concat(), &env);
+    let stranger = status(&[]);
+    assert!((50..=51).contains(&stranger.code), "{}", stranger.err);
+
+    let (file, folder) = (certificate.display().to_string(), bench.path("certs"));
+    let folder = folder.display().to_string();
+    for words in [
+        &["--ssl-cacert-file", file.as_str()][..],
+        &["--ssl-cacert-path", folder.as_str()],
+        &["--ssl-cacert-file", &file, "--ssl-cacert-path", &folder],
+        &["--ssl-no-check-certificate"],
+    ] {
+        let called = status(words);
+        assert_eq!(called.code, 0, "{words:?}: {}", called.err);
+        let warned = called
+            .out
+            .contains("--ssl-no-check-certificate: nobody checks");
+        assert_eq!(warned, words[0].contains("no-check"), "{}", called.out);
+    }
+    for words in [
+        &["--ssl-cacert-file", "/nowhere.pem"][..],
+        &["--ssl-cacert-path", &at_home],
+    ] {
+        assert_ne!(status(words).code, 0, "{words:?}");
+    }
+    for place in [".duplicity/cacert.pem", "duplicity_cacert.pem"] {
+        fs::copy(certificate, home.join(place)).expect("certificate");
+        let called = status(&[]);
+        assert_eq!(called.code, 0, "{place}: {}", called.err);
+        fs::remove_file(home.join(place)).expect("certificate");
+    }
+    // A whole life, through the client that trusts.
+    let words = ["full", "src", url, "--ssl-cacert-file", &file];
+    let made = dupr(&bench, &words, &env);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let words = ["restore", url, "out", "--ssl-cacert-file", &file];
+    assert_eq!(dupr(&bench, &words, &env).code, 0);
+    assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+}
+
+#[test]
+fn webdavs_trusts_as_it_is_told() {
+    let server = Dav::secure();
+    let url = format!("webdavs://ada@127.0.0.1:{}/backup", server.port);
+    trust(&url, &server.certificate());
+}
+
+#[test]
+fn ftps_trusts_as_it_is_told() {
+    let server = Ftpd::explicit();
+    let url = format!("ftpes://ada@127.0.0.1:{}/backup", server.port);
+    trust(&url, &server.certificate());
+}
+
+#[test]
+fn headers_go_with_every_request_to_webdav() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("address").port();
+    let seen = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut lines = Vec::new();
+        for line in BufReader::new(&stream).lines() {
+            let line = line.expect("a request");
+            if line.is_empty() {
+                break;
+            }
+            lines.push(line);
+        }
+        let answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        (&stream).write_all(answer).expect("answer");
+        lines
+    });
+    let bench = Bench::new("headers");
+    let url = format!("webdav://ada@127.0.0.1:{port}/backup");
+    let words = ["st", &url, "--webdav-headers", "X-Tenant,7,X-List,\"a, b\""];
+    let called = dupr(&bench, &words, &[PASSWORD]);
+    assert_eq!(called.code, 51, "{}", called.err);
+    let lines = seen.join().expect("a request");
+    let has = |wanted: &str| lines.iter().any(|line| line.eq_ignore_ascii_case(wanted));
+    assert!(has("x-tenant: 7") && has("x-list: a, b"), "{lines:?}");
+    let words = ["st", &url, "--webdav-headers", "X-Tenant"];
+    assert_eq!(dupr(&bench, &words, &[PASSWORD]).code, 23);
+}
+
+#[test]
+fn the_password_is_that_of_the_url_then_of_the_variables() {
+    let dav = Dav::start();
+    let ftpd = Ftpd::start();
+    for (scheme, port) in [("webdav", dav.port), ("ftp", ftpd.port)] {
+        let bench = Bench::new("password");
+        let at = |user: &str| format!("{scheme}://{user}@127.0.0.1:{port}/backup");
+        let (right, wrong) = ("p@ss:w", "canary");
+        for (user, env, fits) in [
+            ("ada:p%40ss%3Aw", &[("BACKEND_PASSWORD", wrong)][..], true),
+            ("ada:canary", &[("BACKEND_PASSWORD", right)], false),
+            (
+                "ada",
+                &[("BACKEND_PASSWORD", right), ("FTP_PASSWORD", wrong)],
+                true,
+            ),
+            (
+                "ada",
+                &[("BACKEND_PASSWORD", wrong), ("FTP_PASSWORD", right)],
+                false,
+            ),
+            (
+                "ada",
+                &[("BACKEND_PASSWORD", ""), ("FTP_PASSWORD", right)],
+                true,
+            ),
+            ("ada", &[], false),
+        ] {
+            let called = dupr(&bench, &["st", &at(user), "-v9"], env);
+            assert_eq!(called.code == 0, fits, "{user} {env:?}: {}", called.err);
+            let nobody_answers = env.is_empty() && called.code == 30;
+            assert!(
+                fits || called.code == 51 || nobody_answers,
+                "{}",
+                called.code
+            );
+            let said = format!("{}{}", called.out, called.err);
+            assert!(!said.contains(wrong), "{said}");
+            let warned = said.contains("FTP_PASSWORD is the old name");
+            assert_eq!(
+                warned,
+                env == [("BACKEND_PASSWORD", ""), ("FTP_PASSWORD", right)]
+            );
+        }
+        // Asked for, if nothing says it.
+        let words = ["st", &at("ada"), "--no-encryption"];
+        let asked = |answer: &str| bench.call(Program::Dupr, "c", &words, answer, &[]);
+        let called = asked("p@ss:w\n").expect("dupr");
+        assert_eq!(called.code, 0, "{}", called.err);
+        assert!(
+            called.err.contains("Password for 'ada@127.0.0.1':"),
+            "{}",
+            called.err
+        );
+    }
+}
+
+#[test]
+fn objects_are_cut_and_encrypted_as_options_of_s3_say() {
+    let server = S3::moto();
+    let bench = Bench::new("parts");
+    let (endpoint, url) = (server.endpoint(), "s3://bucket/parts");
+    let env = [
+        ("AWS_ACCESS_KEY_ID", server.key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", server.secret.as_str()),
+    ];
+    bench.write("src/large", &"0123456789abcdef".repeat(1 << 20));
+    let words = [
+        "full",
+        "src",
+        url,
+        "--no-compression",
+        "--s3-endpoint-url",
+        &endpoint,
+        "--s3-region-name",
+        "eu-central-1",
+        // Without effect beside an endpoint, which has its own scheme.
+        "--s3-unencrypted-connection",
+        "--s3-multipart-chunk-size",
+        "6",
+        "--s3-multipart-max-procs",
+        "2",
+        "--s3-use-server-side-encryption",
+    ];
+    let called = dupr(&bench, &words, &env);
+    assert_eq!(called.code, 0, "{}", called.err);
+    let log = server.log();
+    let parts = log
+        .lines()
+        .filter(|line| line.contains("partNumber="))
+        .count();
+    assert_eq!(parts, 3, "16 MiB and a little in parts of 6: {log}");
+    let words = ["restore", url, "out", "--s3-endpoint-url", &endpoint];
+    assert_eq!(dupr(&bench, &words, &env).code, 0);
+    assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+    let words = [
+        &words[..1],
+        &[url, "none", "--s3-multipart-chunk-size", "0"],
+    ]
+    .concat();
+    assert_eq!(dupr(&bench, &words, &env).code, 23);
+}
+
+/// Nobody's keys stand in the environment of a cron job; boto's and Amazon's own tools keep them in files.
+#[test]
+fn keys_of_object_stores_come_from_the_files_of_their_tools() {
+    let server = S3::moto();
+    let (id, secret) = (&server.key_id, &server.secret);
+    let endpoint = server.endpoint();
+    for (file, text) in [
+        (
+            ".aws/credentials",
+            format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+        ),
+        (
+            ".boto",
+            format!("[Credentials]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+        ),
+    ] {
+        let bench = Bench::new("aws");
+        let home = bench.path("home");
+        fs::create_dir_all(home.join(".aws")).expect("home");
+        let at_home = home.display().to_string();
+        let status = || {
+            let words = ["st", "s3://bucket/aws", "--s3-endpoint-url", &endpoint];
+            dupr(&bench, &words, &[("HOME", at_home.as_str())])
+        };
+        assert_ne!(status().code, 0);
+        fs::write(home.join(file), text).expect("keys");
+        let called = status();
+        assert_eq!(called.code, 0, "{file}: {}", called.err);
+    }
+}
