@@ -18,6 +18,7 @@ mod golden;
 mod groups;
 mod hooks;
 mod hostile;
+mod instructions;
 mod interop;
 mod kill;
 mod mail;

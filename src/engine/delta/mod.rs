@@ -14,7 +14,7 @@ mod signature;
 
 pub use index::SignatureIndex;
 pub use meter::DeltaMeter;
-pub use patch::patch;
+pub use patch::{Backward, patch, patch_passing};
 pub use search::DeltaReader;
 pub use signature::{SignatureBuilder, block_len};
 

@@ -7,6 +7,7 @@
 
 use super::command::{END, write_copy, write_literal};
 use super::rolling::RollingSum;
+use super::signature::{LANES, full_lanes};
 use super::{DELTA_MAGIC, SignatureIndex};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -19,9 +20,6 @@ const WINDOW_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Most bytes compared at once, if that is more than the blocks MD4 takes side by side.
 const RUN_BYTES_MAX: usize = 256 * 1024;
-
-/// Blocks MD4 takes side by side.
-const LANES: usize = 8;
 
 /// Credit earned by each byte passed, in bytes of MD4. Bounds the worst case to this many times the work.
 const CREDIT_PER_BYTE: u64 = 4;
@@ -95,7 +93,14 @@ impl<R: Read> DeltaReader<R> {
     /// Goes on by one match, one window or the end.
     fn step(&mut self) -> io::Result<()> {
         let block_len = self.index.block_len();
-        if self.filled - self.pos <= block_len && !self.input_ended {
+        // Within a run of matches as many blocks as are compared at once, so that they fill the lanes.
+        let wanted = match self.rolling {
+            None => (self.run * block_len)
+                .min(self.window.len() / 2)
+                .max(block_len),
+            Some(_) => block_len,
+        };
+        if self.filled - self.pos <= wanted && !self.input_ended {
             self.refill()?;
         }
         if self.filled - self.pos < block_len {
@@ -153,7 +158,7 @@ impl<R: Read> DeltaReader<R> {
             self.matched(next, equal * block_len);
         }
         if equal == blocks {
-            self.run = (2 * self.run).min((RUN_BYTES_MAX / block_len).max(LANES));
+            self.run = (2 * self.run).min(full_lanes(RUN_BYTES_MAX / block_len).max(LANES));
             return true;
         }
         self.run = 1;

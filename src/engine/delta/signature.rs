@@ -10,8 +10,9 @@ const BLOCK_UNIT: u64 = 512;
 /// Least bytes hashed at once where blocks are small enough: MD4 is fast only over several blocks side by side.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Most blocks hashed side by side by any machine.
-const LANES: usize = 8;
+/// Most blocks hashed side by side by any machine. Blocks that do not fill the lanes are hashed one by one, each as long
+/// as all of them take together.
+pub(super) const LANES: usize = 8;
 
 /// Most bytes collected to fill the lanes; beyond it blocks are hashed alone.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -42,7 +43,7 @@ impl SignatureBuilder {
     pub fn new(block_len: usize) -> Self {
         let block_len = block_len.clamp(1, super::BLOCK_BYTES_MAX);
         let wanted = BATCH_BYTES.max(LANES * block_len).min(BATCH_BYTES_MAX);
-        let batch = (wanted / block_len).max(1) * block_len;
+        let batch = full_lanes(wanted / block_len).max(1) * block_len;
         let mut signature = Vec::with_capacity(SIGNATURE_HEADER_BYTES);
         signature.extend_from_slice(&SIGNATURE_MAGIC.to_be_bytes());
         signature.extend_from_slice(&(block_len as u32).to_be_bytes());
@@ -89,6 +90,14 @@ impl SignatureBuilder {
             self.signature
                 .extend_from_slice(&sums.serialized()[SIGNATURE_HEADER_BYTES..]);
         }
+    }
+}
+
+/// So many blocks, less those that would not fill the lanes if others do.
+pub(super) fn full_lanes(blocks: usize) -> usize {
+    match blocks {
+        0..LANES => blocks,
+        _ => blocks / LANES * LANES,
     }
 }
 

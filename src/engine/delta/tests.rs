@@ -31,10 +31,24 @@ fn delta(basis: &[u8], new: &[u8], block_len: usize) -> Vec<u8> {
     delta
 }
 
+/// Patches in both ways, which must agree.
 fn patched(basis: &[u8], delta: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
-    let bytes = patch(&mut Cursor::new(basis), delta, &mut out, 1 << 30)?;
-    assert_eq!(bytes, out.len() as u64);
+    let bytes = patch(&mut Cursor::new(basis), delta, &mut out, 1 << 30);
+    match (&bytes, Backward::of(delta, 1 << 20)) {
+        (_, Ok(Some(backward))) => {
+            let mut passed = Vec::new();
+            let again = patch_passing(basis, &backward, delta, &mut passed, 1 << 30);
+            match (&bytes, &again) {
+                (Ok(bytes), Ok(again)) => assert!(bytes == again && passed == out),
+                (Err(_), Err(_)) => {}
+                _ => panic!("{bytes:?}, but {again:?}"),
+            }
+        }
+        (Ok(_), Err(error)) => panic!("{error}"),
+        _ => {}
+    }
+    assert_eq!(bytes?, out.len() as u64);
     Ok(out)
 }
 
@@ -344,6 +358,38 @@ fn bad_deltas_are_refused() {
     );
 }
 
+#[test]
+fn a_delta_that_goes_back_is_applied_to_a_basis_that_passes() {
+    let basis = random(8, 300_000);
+    let copies = [
+        (1000, 200),
+        (200_000, 100_000),
+        (0, 1100),
+        (150_000, 70_000),
+        (149_999, 2),
+        (500, 0),
+        (299_999, 1),
+    ];
+    let mut delta = DELTA_MAGIC.to_be_bytes().to_vec();
+    let mut expected = Vec::new();
+    for (offset, length) in copies {
+        command::write_copy(&mut delta, offset as u64, length as u64);
+        expected.extend_from_slice(&basis[offset..offset + length]);
+    }
+    delta.push(command::END);
+    assert!(patched(&basis, &delta).unwrap() == expected);
+    let most = 1100 + 70_000 + 2 + 1;
+    assert!(Backward::of(&*delta, most).unwrap().is_some());
+    assert_eq!(Backward::of(&*delta, most - 1).unwrap(), None);
+    // Nothing is read behind the last byte needed.
+    let mut input = &basis[..];
+    let copy = b"rs\x02\x36\x45\x05\x03\x00";
+    let backward = Backward::of(&copy[..], 0).unwrap().unwrap();
+    let mut out = Vec::new();
+    patch_passing(&mut input, &backward, &copy[..], &mut out, 3).unwrap();
+    assert_eq!((&out[..], input.len()), (&basis[5..8], basis.len() - 8));
+}
+
 /// Many blocks of one rolling sum, and a content that has that sum everywhere: time must stay linear.
 #[test]
 fn signature_made_to_collide_is_borne() {
@@ -410,6 +456,20 @@ proptest! {
         if let Ok(index) = SignatureIndex::parse(&bytes) {
             DeltaReader::new(Arc::new(index), new.as_slice()).read_to_end(&mut Vec::new()).unwrap();
         }
+    }
+
+    #[test]
+    fn copies_in_any_order_come_out_of_a_basis_that_passes(
+        copies in prop::collection::vec((0u64..5000, 0u64..3000), 0..20),
+    ) {
+        let mut delta = DELTA_MAGIC.to_be_bytes().to_vec();
+        for (offset, length) in copies {
+            command::write_copy(&mut delta, offset, length);
+            command::write_literal(&mut delta, b"between");
+        }
+        delta.push(command::END);
+        // Some of them lie outside.
+        let _ = patched(&random(9, 6000), &delta);
     }
 
     #[test]

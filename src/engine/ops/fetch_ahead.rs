@@ -77,10 +77,10 @@ impl<'e> Fetcher<'e> {
         let index = jobs.iter().enumerate();
         let index = index.map(|(i, job)| ((job.set, job.number), i)).collect();
         let slots = jobs.iter().map(|_| Slot::Waiting).collect();
-        // One volume is needed at once; there is nothing to gain.
         let threads = match jobs.len() {
-            0 | 1 => 0,
-            _ => AHEAD.min(cx.threads.max(1)),
+            // It is needed at once; but while it comes, it may be opened.
+            1 if cx.threads < 2 => 0,
+            jobs => AHEAD.min(cx.threads.max(1)).min(jobs),
         };
         let fetcher = Arc::new(Self {
             engine,
@@ -140,6 +140,14 @@ impl<'e> Fetcher<'e> {
                 Slot::Taken => return Err(missing()),
             }
         }
+    }
+
+    /// Whether asking for a volume now would mean to wait for it.
+    pub(super) fn is_pending(&self, set: usize, number: u32) -> bool {
+        let state = self.lock();
+        let index = self.index.get(&(set, number));
+        let slot = index.and_then(|index| state.slots.get(*index));
+        matches!(slot, Some(Slot::Waiting | Slot::Busy))
     }
 
     /// Forgets volumes that will not be asked for after all.

@@ -11,7 +11,9 @@ use crate::engine::format::manifest::{Manifest, VolumeInfo};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 /// The content of an opened volume.
@@ -120,7 +122,7 @@ impl<'e> Needed<'e> {
         }
     }
 
-    /// Opens a volume, read ahead if it is worth it.
+    /// Opens a volume, read ahead if it is worth it. Its content comes only after its hash was checked.
     ///
     /// # Errors
     /// Those of fetching and unsealing.
@@ -131,17 +133,37 @@ impl<'e> Needed<'e> {
                 format!("volume {number} of the {} is not at the target", set.id),
             ));
         };
+        let open = |content: File| -> Result<Input> {
+            let input = engine.unseal(file, content)?;
+            Ok(match file.size {
+                0..AHEAD_BYTES => input,
+                _ => read_ahead(input, &supply.permits),
+            })
+        };
+        // While its hash is computed, the key is derived and the first buffers are filled. Nothing of them is used before
+        // the hash was found right, and then only if they are of that very file.
+        let primed = if supply.fetcher.is_pending(supply.set, number) {
+            let object = engine.target.storage.open_local(&file.name).ok().flatten();
+            object.and_then(|object| Some((identity(&object.file)?, open(object.file))))
+        } else {
+            None
+        };
         let content = supply.fetcher.take(supply.set, number)?;
-        let input = engine.unseal(file, content)?;
-        Ok(match file.size {
-            0..AHEAD_BYTES => input,
-            _ => read_ahead(input, &supply.permits),
-        })
+        match primed {
+            Some((primed, input)) if identity(&content) == Some(primed) => input,
+            _ => open(content),
+        }
     }
 
     fn info(&self, number: u32) -> Option<&VolumeInfo> {
         self.manifest.as_ref()?.volumes.get(&number)
     }
+}
+
+/// What tells one file from another: device and inode. Objects are replaced, never changed.
+fn identity(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Whether the bounds of the volumes follow each other.

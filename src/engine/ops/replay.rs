@@ -6,7 +6,7 @@ use super::set_stream::{Head, SetStream};
 use crate::engine::ahead::Permits;
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
-use crate::engine::delta::patch;
+use crate::engine::delta::{Backward, Error as DeltaError, patch, patch_passing};
 use crate::engine::entry::{Entry, Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::{DiffKind, SetId};
@@ -15,7 +15,7 @@ use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::collections::BTreeMap;
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::SpooledTempFile;
@@ -74,6 +74,10 @@ impl Engine {
                     permits: permits.clone(),
                     set,
                 });
+            }
+            // While the first volumes come.
+            if strict {
+                streams.iter_mut().for_each(SetStream::check_manifest);
             }
             self.show(&mut streams, visitor, cx)
         });
@@ -246,8 +250,11 @@ fn content(
     let Some((last, middle)) = deltas.split_last() else {
         return streams[base].copy_to(out);
     };
+    let Some((first, middle)) = middle.split_first() else {
+        return apply_first(base, *last, streams, spool_dir, out);
+    };
     let mut basis = spool(spool_dir);
-    streams[base].copy_to(&mut basis)?;
+    apply_first(base, *first, streams, spool_dir, &mut basis)?;
     for delta in middle {
         let mut next = spool(spool_dir);
         apply(&mut basis, &mut streams[*delta], &mut next)?;
@@ -256,22 +263,58 @@ fn content(
     apply(&mut basis, &mut streams[*last], out)
 }
 
+/// Applies a delta to the whole copy. Most go through a file from its beginning to its end and need little of it again:
+/// then the copy need not be spooled.
+fn apply_first(
+    base: usize,
+    delta: usize,
+    streams: &mut [SetStream<'_>],
+    spool_dir: &Path,
+    mut out: &mut dyn Write,
+) -> Result<u64> {
+    let mut changes = spool(spool_dir);
+    streams[delta].copy_to(&mut changes)?;
+    changes.rewind()?;
+    let backward = Backward::of(&mut changes, BASIS_MEMORY as u64).map_err(unfit)?;
+    changes.rewind()?;
+    let Some(backward) = backward else {
+        let mut basis = spool(spool_dir);
+        streams[base].copy_to(&mut basis)?;
+        return apply(&mut basis, &mut changes, out);
+    };
+    let bytes = patch_passing(
+        &mut streams[base],
+        &backward,
+        &mut changes,
+        &mut out,
+        u64::MAX,
+    )
+    .map_err(unfit)?;
+    // What is not needed must be there all the same.
+    streams[base].copy_to(&mut std::io::sink())?;
+    Ok(bytes)
+}
+
 fn spool(dir: &Path) -> SpooledTempFile {
     tempfile::spooled_tempfile_in(BASIS_MEMORY, dir)
 }
 
 fn apply(
     basis: &mut SpooledTempFile,
-    delta: &mut SetStream<'_>,
-    out: &mut dyn Write,
+    delta: &mut dyn Read,
+    mut out: &mut dyn Write,
 ) -> Result<u64> {
     basis.rewind()?;
-    let mut out = out;
-    patch(basis, std::io::BufReader::new(delta), &mut out, u64::MAX).map_err(|e| {
-        Error::new(
+    patch(basis, delta, &mut out, u64::MAX).map_err(unfit)
+}
+
+fn unfit(error: DeltaError) -> Error {
+    match error {
+        DeltaError::Basis(e) | DeltaError::Delta(e) | DeltaError::Output(e) => Error::from(e),
+        error => Error::new(
             ErrorKind::Corrupt,
             "its changes do not fit its older content",
         )
-        .with_source(e)
-    })
+        .with_source(error),
+    }
 }

@@ -106,13 +106,6 @@ impl<'e> SetStream<'e> {
             volumes: 0,
             losses: 0,
         };
-        if strict
-            && let Err(e) = engine.remote_manifest(set, cx)
-            && e.kind() == ErrorKind::Corrupt
-        {
-            stream.losses += 1;
-            cx.monitor.note(Level::Warning, &e.to_string());
-        }
         match engine.manifest_or_copy(set, cx) {
             Ok(manifest) => {
                 stream.needed = Needed::within(wanted, manifest);
@@ -133,6 +126,16 @@ impl<'e> SetStream<'e> {
     /// Which set it is.
     pub fn set(&self) -> SetId {
         self.set.id
+    }
+
+    /// Notes it if the manifest at the target is damaged, though a copy of it served.
+    pub fn check_manifest(&mut self) {
+        if let Err(e) = self.engine.remote_manifest(&self.set, self.cx)
+            && e.kind() == ErrorKind::Corrupt
+        {
+            self.losses += 1;
+            self.cx.monitor.note(Level::Warning, &e.to_string());
+        }
     }
 
     /// The volumes it will ask for.

@@ -16,7 +16,7 @@ use crate::engine::ahead::{Permits, fill, read_ahead};
 use crate::engine::error::{Error, ErrorKind, Result};
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
-use sequoia_openpgp::crypto::SessionKey;
+use sequoia_openpgp::crypto::{S2K, SessionKey};
 use sequoia_openpgp::packet::{PKESK, Packet, SKESK};
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::parse::stream::{
@@ -46,7 +46,12 @@ pub(in crate::engine::seal) struct MessageReader {
     content: Box<dyn Read + Send>,
     trouble: Trouble,
     failed: bool,
+    /// What is proven once all was read.
+    proof: Option<(Arc<Secrets>, PassphraseProof)>,
 }
+
+/// The number of a passphrase, and the derivation that made a message's key of it.
+type PassphraseProof = (usize, S2K);
 
 /// The first error that is not the library's. It takes any error below it for damage, and would hide an outage.
 type Trouble = Arc<Mutex<Option<Error>>>;
@@ -66,14 +71,16 @@ impl MessageReader {
         ahead: &Permits,
     ) -> Result<Self> {
         let trouble = Trouble::default();
+        let mut proof = None;
         let helper = Helper {
-            secrets,
+            secrets: Arc::clone(&secrets),
             signer,
             trouble: Arc::clone(&trouble),
             container: None,
         };
         let content = match survive(|| helper.unlock(head, &seen))? {
-            Some(decryptor) => {
+            Some((decryptor, passphrase)) => {
+                proof = passphrase.map(|passphrase| (secrets, passphrase));
                 seen.drain(..head.bytes);
                 let container = ContainerReader::open(whole(seen, rest), decryptor)?;
                 let container = read_ahead(Box::new(container), ahead);
@@ -86,6 +93,7 @@ impl MessageReader {
                 content,
                 trouble,
                 failed: false,
+                proof,
             }),
             Err(error) => Err(cause(&trouble, error)),
         }
@@ -142,11 +150,18 @@ impl Read for MessageReader {
         if self.failed {
             return Err(Error::new(ErrorKind::Corrupt, "reading goes on after an error").into());
         }
-        survive(|| Ok(self.content.read(data)?)).map_err(|error| {
+        let read = survive(|| Ok(self.content.read(data)?)).map_err(|error| {
             // The library keeps no state that could be asked again.
             self.failed = true;
-            cause(&self.trouble, error).into()
-        })
+            cause(&self.trouble, error)
+        })?;
+        if read == 0
+            && !data.is_empty()
+            && let Some((secrets, (number, s2k))) = self.proof.take()
+        {
+            secrets.was_proven(number, &s2k);
+        }
+        Ok(read)
     }
 }
 
@@ -206,8 +221,12 @@ struct Helper {
 type Try<'a> = dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool + 'a;
 
 impl Helper {
-    /// The session key at work, or `None` if the message is left to the library.
-    fn unlock(&self, head: &Head, seen: &[u8]) -> Result<Option<container::Decryptor>> {
+    /// The session key at work, and which passphrase it was made of, if so; `None` if the message is left to the library.
+    fn unlock(
+        &self,
+        head: &Head,
+        seen: &[u8],
+    ) -> Result<Option<(container::Decryptor, Option<PassphraseProof>)>> {
         let Some((keys, container)) = seen.split_at_checked(head.bytes) else {
             return Ok(None);
         };
@@ -227,7 +246,7 @@ impl Helper {
             }
         }
         let mut found = None;
-        self.find_key(&pkesks, &skesks, None, &mut |cipher, key| {
+        let passphrase = self.find_key(&pkesks, &skesks, None, &mut |cipher, key| {
             let Some(cipher) = cipher.filter(|cipher| container::Decryptor::is_ours(*cipher))
             else {
                 // May be right: the library can tell.
@@ -240,28 +259,28 @@ impl Helper {
             }
             fits
         })?;
-        Ok(found)
+        Ok(found.map(|decryptor| (decryptor, passphrase)))
     }
 
-    /// Tries all keys and passphrases until one fits.
+    /// Tries all keys and passphrases until one fits. Returns the passphrase if its derivation is the session key.
     fn find_key(
         &self,
         pkesks: &[PKESK],
         skesks: &[SKESK],
         cipher: Option<SymmetricAlgorithm>,
         fits: &mut Try,
-    ) -> Result<()> {
+    ) -> Result<Option<PassphraseProof>> {
         if pkesks
             .iter()
             .any(|packet| self.try_keys(packet, cipher, fits))
         {
-            return Ok(());
+            return Ok(None);
         }
         for (number, passphrase) in self.secrets.passphrases() {
             for packet in skesks {
                 if self.try_passphrase(packet, number, passphrase.expose(), fits)? {
                     self.secrets.was_good(number);
-                    return Ok(());
+                    return Ok(derivation(packet).map(|s2k| (number, s2k)));
                 }
             }
         }
@@ -316,6 +335,16 @@ impl DecryptionHelper for Helper {
     ) -> openpgp::Result<Option<Cert>> {
         self.find_key(pkesks, skesks, cipher, fits)?;
         Ok(None)
+    }
+}
+
+/// How a passphrase becomes the session key, if no other key is between them.
+fn derivation(packet: &SKESK) -> Option<S2K> {
+    match packet {
+        SKESK::V4(packet) if packet.esk().is_ok_and(|key| key.is_none()) => {
+            Some(packet.s2k().clone())
+        }
+        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Secrets at work: keys derived from passphrases, and secret keys unlocked by them.
 //!
-//! Deriving a key from a passphrase is made slow on purpose (40 to 250 ms), so it is done once per seal for writing and
-//! once per salt for reading.
+//! Deriving a key from a passphrase is made slow on purpose (40 to 250 ms), so it is done once per salt. New messages
+//! take the salt of a message that was opened before with the same passphrase, so that the sets of a chain share one;
+//! docs/decisions.md, "One salt for a chain", tells why that is safe.
 
 use super::checked;
 use super::write::CIPHER;
@@ -28,6 +29,8 @@ pub(in crate::engine::seal) struct Secrets {
     last_good: AtomicUsize,
     keys: Vec<SecretKey>,
     derived: Mutex<Vec<Derived>>,
+    /// A derivation of the kind we make, of a message that was read whole, and the number of its passphrase.
+    proven: Mutex<Option<(usize, S2K)>>,
     unlocked: Mutex<HashMap<Fingerprint, KeyPair>>,
 }
 
@@ -35,7 +38,9 @@ pub(in crate::engine::seal) struct Secrets {
 struct Derived {
     s2k: S2K,
     passphrase: usize,
-    key: SessionKey,
+    size: usize,
+    /// Locked while it is derived, so that who needs the same key waits for it.
+    key: Arc<Mutex<Option<SessionKey>>>,
 }
 
 impl Secrets {
@@ -55,6 +60,7 @@ impl Secrets {
             last_good: AtomicUsize::new(0),
             keys,
             derived: Mutex::default(),
+            proven: Mutex::default(),
             unlocked: Mutex::default(),
         }
     }
@@ -88,10 +94,29 @@ impl Secrets {
     ) -> Result<SessionKey> {
         let size = checked(cipher.key_size(), ErrorKind::Unsupported)?;
         let known = |derived: &&Derived| {
-            derived.passphrase == number && derived.s2k == *s2k && derived.key.len() == size
+            derived.passphrase == number && derived.s2k == *s2k && derived.size == size
         };
-        if let Some(derived) = locked(&self.derived).iter().find(known) {
-            return Ok(derived.key.clone());
+        let mut remembered = locked(&self.derived);
+        let place = match remembered.iter().find(known) {
+            Some(derived) => Arc::clone(&derived.key),
+            None => {
+                if remembered.len() >= REMEMBERED_SALTS {
+                    remembered.remove(0);
+                }
+                let key = Arc::default();
+                remembered.push(Derived {
+                    s2k: s2k.clone(),
+                    passphrase: number,
+                    size,
+                    key: Arc::clone(&key),
+                });
+                key
+            }
+        };
+        drop(remembered);
+        let mut place = locked(&place);
+        if let Some(key) = &*place {
+            return Ok(key.clone());
         }
         let passphrase = self
             .passphrases
@@ -102,16 +127,27 @@ impl Secrets {
             s2k.derive_key(&Password::from(passphrase), size),
             ErrorKind::Unsupported,
         )?;
-        let mut remembered = locked(&self.derived);
-        if remembered.len() >= REMEMBERED_SALTS {
-            remembered.remove(0);
+        Ok(place.insert(key).clone())
+    }
+
+    /// Takes note that a message with this derivation was opened with the passphrase of this number, and was found whole.
+    pub(super) fn was_proven(&self, number: usize, s2k: &S2K) {
+        // Only what is as slow to try as what we would choose ourselves.
+        if let (
+            S2K::Iterated {
+                hash, hash_bytes, ..
+            },
+            S2K::Iterated {
+                hash: own_hash,
+                hash_bytes: own_bytes,
+                ..
+            },
+        ) = (s2k, S2K::default())
+            && *hash == own_hash
+            && *hash_bytes >= own_bytes
+        {
+            *locked(&self.proven) = Some((number, s2k.clone()));
         }
-        remembered.push(Derived {
-            s2k: s2k.clone(),
-            passphrase: number,
-            key: key.clone(),
-        });
-        Ok(key)
     }
 
     /// Secret keys that may belong to the recipient; all of them if it is hidden.
@@ -159,7 +195,8 @@ pub(in crate::engine::seal) fn unlock_with<'a>(
         .and_then(|open| open.into_keypair().ok())
 }
 
-/// The passphrase new messages are encrypted with, and the key derived from it under one random salt.
+/// The passphrase new messages are encrypted with, and the key derived from it under one salt: that of a message read
+/// before, or a random one.
 pub(in crate::engine::seal) struct PassphraseKey {
     secrets: Arc<Secrets>,
     number: usize,
@@ -179,8 +216,13 @@ impl PassphraseKey {
     /// The derivation and its key, the same for all messages of a seal. The first call takes some 40 ms.
     pub(super) fn derived(&self) -> Result<(S2K, SessionKey)> {
         let mut s2k = locked(&self.s2k);
+        let proven = || {
+            let proven = locked(&self.secrets.proven);
+            let proven = proven.as_ref().filter(|(number, _)| *number == self.number);
+            proven.map(|(_, s2k)| s2k.clone())
+        };
         // The library's default: salted and iterated SHA-256 over 65 million bytes, the most the format allows.
-        let s2k = s2k.get_or_insert_with(S2K::default);
+        let s2k = s2k.get_or_insert_with(|| proven().unwrap_or_default());
         Ok((s2k.clone(), self.secrets.derive(self.number, s2k, CIPHER)?))
     }
 }

@@ -180,6 +180,62 @@ fn one_salt_and_fresh_prefixes_within_a_seal() {
 }
 
 #[test]
+fn the_salt_of_a_message_read_whole_is_taken_up() {
+    let salt = |file: &[u8]| file[..15].to_vec();
+    let data = noise(300_000);
+    let first = sealed(&*open(&symmetric("pw")).unwrap(), &data);
+
+    let seal = open(&symmetric("pw")).unwrap();
+    assert!(unseal(&*seal, Form::Gpg, &first).unwrap() == data);
+    let second = sealed(&*seal, &data);
+    assert_eq!(salt(&first), salt(&second));
+    assert_ne!(first[15..60], second[15..60]);
+
+    // Not before all of it was read.
+    let seal = open(&symmetric("pw")).unwrap();
+    let mut reader = seal
+        .unseal(Form::Gpg, Box::new(io::Cursor::new(first.clone())))
+        .unwrap();
+    reader.read_exact(&mut [0; 1000]).unwrap();
+    assert_ne!(salt(&first), salt(&sealed(&*seal, &data)));
+
+    // Not of a damaged one.
+    let seal = open(&symmetric("pw")).unwrap();
+    let mut damaged = first.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    unseal(&*seal, Form::Gpg, &damaged).unwrap_err();
+    assert_ne!(salt(&first), salt(&sealed(&*seal, &data)));
+
+    // Not of one with an older passphrase.
+    let seal = open(&SealOptions {
+        further_passphrases: vec![secret("pw")],
+        ..symmetric("new")
+    })
+    .unwrap();
+    assert!(unseal(&*seal, Form::Gpg, &first).unwrap() == data);
+    assert_ne!(salt(&first), salt(&sealed(&*seal, &data)));
+}
+
+#[test]
+fn a_quick_derivation_is_not_taken_up() {
+    let home = Home::new();
+    let arguments = ["--passphrase", "pw", "--s2k-digest-algo", "SHA256"];
+    let message = |count: &str| {
+        let count = ["--s2k-count", count, "--cipher-algo", "AES256", "-c"];
+        home.ok(&[&arguments[..], &count[..]].concat(), b"content")
+    };
+    for (count, taken) in [("65536", false), ("65011712", true)] {
+        let seal = open(&symmetric("pw")).unwrap();
+        let theirs = message(count);
+        assert_eq!(unseal(&*seal, Form::Gpg, &theirs).unwrap(), b"content");
+        let ours = sealed(&*seal, b"content");
+        // Cipher, kind, hash, salt and count; the packets' headers may differ.
+        let kept = theirs.windows(12).any(|w| w == &ours[3..15]);
+        assert_eq!(kept, taken, "{count}");
+    }
+}
+
+#[test]
 fn wrong_passphrase_is_told_with_a_hint() {
     let file = sealed(&*open(&symmetric("right")).unwrap(), &mixed(100_000));
     let error = unseal(&*open(&symmetric("wrong")).unwrap(), Form::Gpg, &file).unwrap_err();
