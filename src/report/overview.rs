@@ -63,6 +63,8 @@ pub struct Overview {
     pub next_due: Option<Timestamp>,
     /// A planned start that no run has answered.
     pub missed: Option<Timestamp>,
+    /// The run that is under way, in its own words.
+    pub running: Option<String>,
     /// Why it is stale; what the last run did or why it failed, or why the profile is broken.
     pub note: String,
     /// Reports that could not be delivered so far, oldest first.
@@ -70,8 +72,10 @@ pub struct Overview {
 }
 
 /// What the profile says about being on time.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Expectation {
+    /// The run that is under way, in its own words. It may be the one that is due.
+    pub running: Option<String>,
     /// Seconds after which the last good backup is too old.
     pub stale_after: Option<i64>,
     /// When the schedule wants the next run.
@@ -89,11 +93,12 @@ const GRACE: i64 = 6 * 3600;
 
 impl Expectation {
     /// What a profile says about being on time, and how it was answered. `since` is when its schedule was put into
-    /// effect.
+    /// effect, `running` the run that is under way.
     pub fn of(
         profile: &Profile,
         past: &[Outcome],
         since: Option<Timestamp>,
+        running: Option<String>,
         now: Timestamp,
     ) -> Self {
         let schedule = profile.schedule.as_ref();
@@ -101,6 +106,7 @@ impl Expectation {
             GRACE.saturating_add(i64::try_from(s.jitter.as_secs()).unwrap_or(i64::MAX))
         };
         Self {
+            running,
             stale_after: profile.stale_after.as_ref().map(|a| a.as_secs()),
             next_due: schedule.and_then(|s| s.next_after(now)),
             // A disk that may be absent misses runs; only its age counts.
@@ -112,8 +118,11 @@ impl Expectation {
         }
     }
 
-    /// A planned start that should have come to its end by now and that no run has answered.
+    /// A planned start that should have come to its end by now and that no run has answered, nor is about to.
     pub fn missed(&self) -> Option<Timestamp> {
+        if self.running.is_some() {
+            return None;
+        }
         let last = self.answered.max(self.since);
         self.last_due.filter(|due| last.is_none_or(|t| t < *due))
     }
@@ -136,6 +145,8 @@ impl Overview {
         let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
         let age = |t: Timestamp| now.as_secs() - t.as_secs();
         let missed = expected.missed();
+        let running = expected.running.as_deref().map(format::safe);
+        let now_running = running.as_ref().map(|who| format!("running: {who}"));
         let too_old = expected.stale_after.filter(|limit| match last_good {
             Some(good) => age(good) > *limit,
             // Never a set: too old from the first planned day on, or from the first run.
@@ -177,12 +188,18 @@ impl Overview {
             chain_bytes: chain().map(|(_, stats)| stats.stored_bytes).sum(),
             next_due: expected.next_due,
             missed,
+            running,
             note: [
-                why_stale,
-                last.map(|o| format!("{}: {}", status_word(o.verdict), headline(o))),
+                now_running
+                    .into_iter()
+                    .chain(why_stale)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                last.map(|o| format!("{}: {}", status_word(o.verdict), headline(o)))
+                    .unwrap_or_default(),
             ]
             .into_iter()
-            .flatten()
+            .filter(|part| !part.is_empty())
             .collect::<Vec<_>>()
             .join("; last run "),
             undelivered: Vec::new(),
@@ -257,8 +274,21 @@ mod tests {
             ..Expectation::default()
         };
         assert_eq!(
-            Overview::new("home", &past, missed, now).standing,
+            Overview::new("home", &past, missed.clone(), now).standing,
             Standing::Stale
+        );
+        // It may be just that run.
+        let running = Expectation {
+            running: Some("dupr home backup\nsince then".into()),
+            ..missed.clone()
+        };
+        let view = Overview::new("home", &past, running, now);
+        assert_eq!((view.standing, view.missed), (Standing::Ok, None));
+        assert!(
+            view.note.starts_with("running: dupr home backup")
+                && view.note.contains("; last run ok"),
+            "{}",
+            view.note
         );
         assert_eq!(
             Overview::new("home", &[], missed, now).standing,
@@ -281,7 +311,7 @@ mod tests {
         run.batch = "backup".into();
         let view = |past: &[Outcome], since, hours: i64| {
             let now = night(0, Verdict::Success).started.plus(hours * 3600 + 1);
-            let expected = Expectation::of(&profile, past, since, now);
+            let expected = Expectation::of(&profile, past, since, None, now);
             Overview::new("home", past, expected, now)
         };
         // Every hour a run is due; it may take six.

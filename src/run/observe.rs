@@ -2,6 +2,7 @@
 
 use super::history::PastRuns;
 use super::outcome::{StepOutcome, StepStatus};
+use crate::engine::archive::holder;
 use crate::engine::context::Context;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::monitor::Level;
@@ -11,6 +12,7 @@ use crate::engine::time::Timestamp;
 use crate::plan::render::title;
 use crate::plan::state::{CheckTimes, Damage, Partial, State, TargetState};
 use crate::plan::{Action, CheckKind, Step};
+use crate::profile::Profile;
 
 /// Looks at the target and the archive dir. Changes nothing but local copies.
 ///
@@ -58,6 +60,11 @@ pub fn observe(engine: &Engine, past: &PastRuns, cx: &Context<'_>) -> Result<Sta
         unreadable_basis,
         checks: check_times(past),
     })
+}
+
+/// The run that is under way, of dupr or duplicity, in its own words.
+pub fn under_way(profile: &Profile) -> Option<String> {
+    holder(&profile.backup.archive_dir)
 }
 
 /// When each check last succeeded, as history tells.

@@ -118,3 +118,43 @@ fn without_reports_cron_mails_what_is_printed_once() {
     );
     home.expect(2, &["watch", "nobody"]);
 }
+
+/// A first backup may take days. As long as it runs nobody is told that it did not.
+#[test]
+fn a_backup_that_is_under_way_is_not_missed() {
+    let home = Home::new("watch-running");
+    let go = home.path().join("go");
+    let wait = home.script(
+        "wait",
+        &format!("while [ ! -e {} ]; do sleep 0.05; done", go.display()),
+    );
+    let program = home.script("sendmail", &keep(&home));
+    home.profile(
+        "home",
+        &format!(
+            "[schedule]\ncron = \"0 0 1 1 *\"\n[report.email]\nto = \"ada@example.org\"\nfrom = \"dupr@example.org\"\n\
+             sendmail = {program:?}\n[[hook]]\non = \"before\"\nexec = [{wait:?}]\n"
+        ),
+    );
+    home.expect(6, &["status", "--exit-code"]);
+    let mut run = home
+        .command(&["home", "backup", "-q"])
+        .spawn()
+        .expect("dupr");
+    let lock = home.path().join(".cache/dupr/home/lockfile");
+    while !fs::read_to_string(&lock).is_ok_and(|text| text.contains("since")) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let status = home.expect(6, &["status", "--exit-code"]).stdout;
+    assert!(
+        status.contains("never ran") && status.contains("running: dupr home backup since "),
+        "{status}"
+    );
+    home.expect(0, &["watch", "-q"]);
+    assert_eq!(taken(&home.path().join("mail")), "");
+    home.expect(11, &["home", "backup", "--no-lock-wait"]);
+    fs::write(&go, "").expect("go");
+    assert!(run.wait().expect("wait").success());
+    let status = home.expect(0, &["status", "--exit-code"]).stdout;
+    assert!(!status.contains("running"), "{status}");
+}

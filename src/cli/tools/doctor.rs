@@ -11,6 +11,7 @@ use crate::engine::monitor::Silent;
 use crate::profile::Profile;
 use crate::report::format;
 use crate::report::overview::Expectation;
+use crate::run::observe::under_way;
 use crate::run::open;
 use crate::run::{History, Memory, require};
 use serde_json::json;
@@ -223,7 +224,8 @@ fn history(profile: &Profile, session: &Session) -> Line {
         Ok(past) => {
             let last = past.runs.last();
             let since = Memory::of(&session.world.state_dir, profile.base_name()).scheduled_since;
-            let missed = Expectation::of(profile, &past.runs, since, now).missed();
+            let missed =
+                Expectation::of(profile, &past.runs, since, under_way(profile), now).missed();
             match last {
                 _ if missed.is_some() => {
                     let due = missed.unwrap_or(now);

@@ -10,6 +10,7 @@ use crate::profile::Profile;
 use crate::report::format;
 use crate::report::notify::Store;
 use crate::report::overview::{Expectation, Overview, Standing};
+use crate::run::observe::under_way;
 use crate::run::{History, Memory};
 use serde_json::json;
 
@@ -59,7 +60,7 @@ fn view(profile: &Profile, session: &Session, now: Timestamp) -> Overview {
     match History::of(state, &profile.name).read() {
         Ok(past) => {
             let since = Memory::of(state, profile.base_name()).scheduled_since;
-            let expected = Expectation::of(profile, &past.runs, since, now);
+            let expected = Expectation::of(profile, &past.runs, since, under_way(profile), now);
             Overview::new(&profile.name, &past.runs, expected, now).with_undelivered(undelivered)
         }
         Err(e) => Overview::broken(&profile.name, &e.to_string()),

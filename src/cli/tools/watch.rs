@@ -10,6 +10,7 @@ use crate::profile::Profile;
 use crate::report::notify::{Delivery, Desk, Store};
 use crate::report::overview::{Expectation, Overview, Standing};
 use crate::report::stale::{self, News};
+use crate::run::observe::under_way;
 use crate::run::{History, Memory};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ fn look(profile: &Profile, session: &Session) -> Result<(u8, Value)> {
     let past = History::of(state_dir, &profile.name).read()?.runs;
     let mut memory = Memory::of(state_dir, &profile.name);
     let since = Memory::of(state_dir, profile.base_name()).scheduled_since;
-    let expected = Expectation::of(profile, &past, since, now);
+    let expected = Expectation::of(profile, &past, since, under_way(profile), now);
     let view = Overview::new(&profile.name, &past, expected, now);
     let news = stale::news(view.standing, memory.stale_told, now);
     let stale = stale::outcome(profile, &view, &session.world.host, now);

@@ -5,6 +5,7 @@
 
 use crate::engine::error::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -58,20 +59,9 @@ impl Lock {
                 }
                 Err(e) if e == rustix::io::Errno::AGAIN || e == rustix::io::Errno::ACCESS => {
                     if started.elapsed() >= wait || stop() {
-                        let mut who = String::new();
-                        let _ = file.take(200).read_to_string(&mut who);
-                        let who = if who.is_empty() {
-                            "another run".to_string()
-                        } else {
-                            who
-                        };
                         return Err(Error::new(
                             ErrorKind::Locked,
-                            format!(
-                                "{} is locked by {}",
-                                dir.display(),
-                                who.trim_end().replace('\n', " ")
-                            ),
+                            format!("{} is locked by {}", dir.display(), words_of(file)),
                         )
                         .with_hint(
                             "wait for it to end, or let this run wait with [run] lock-wait",
@@ -82,6 +72,24 @@ impl Lock {
             }
             std::thread::sleep(Duration::from_millis(200).min(wait));
         }
+    }
+}
+
+/// Who holds the lock of the archive dir at `dir`, in that run's own words. `None` if nobody does, if it cannot be told, or
+/// if it is this process, whose locks this ends: for those who only look.
+pub fn holder(dir: &Path) -> Option<String> {
+    let file = File::open(dir.join("lockfile")).ok()?;
+    fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;
+    Some(words_of(file))
+}
+
+/// What the holder of a lock wrote into it.
+fn words_of(file: File) -> String {
+    let mut who = String::new();
+    let _ = file.take(200).read_to_string(&mut who);
+    match who.trim_end() {
+        "" => "another run".to_owned(),
+        who => who.replace('\n', " "),
     }
 }
 

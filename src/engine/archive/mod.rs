@@ -14,7 +14,7 @@ mod spool;
 pub use dir::ArchiveDir;
 pub use durable::{install, sync_dir};
 pub use journal::{Checkpoint, Journal, JournalHead};
-pub use lock::Lock;
+pub use lock::{Lock, holder};
 pub use part_manifest::PartManifest;
 pub use record::{SetRecord, hash_of, hex};
 pub use spool::Spool;
