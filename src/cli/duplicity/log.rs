@@ -65,6 +65,8 @@ pub mod code {
     pub const LISTED: i32 = 10;
     /// Progress of a backup.
     pub const UPLOAD: i32 = 16;
+    /// Warning: volumes are missing.
+    pub const INCOMPLETE: i32 = 5;
     /// Warning: an entry could not be looked at.
     pub const NO_STAT: i32 = 9;
     /// Warning: an entry could not be read.
@@ -210,6 +212,11 @@ impl Log {
     /// A warning.
     pub fn warn(&self, text: &str) {
         self.say(Weight::Warning, text);
+    }
+
+    /// A warning with a number of its own.
+    pub fn warn_as(&self, code: i32, text: &str) {
+        self.record(Weight::Warning, code, "", text.as_bytes(), false);
     }
 
     /// A message that is shown whatever the verbosity.

@@ -442,3 +442,51 @@ fn a_restore_takes_selection_as_duplicity_does() {
         assert_eq!(restored(Program::Dupr, "ours"), real, "{rules:?}");
     }
 }
+
+/// Front ends such as Déjà Dup clean up when one of these numbers comes.
+#[test]
+fn leftovers_are_told_with_the_numbers_of_duplicity() {
+    let Some(bench) = collection() else { return };
+    let url = bench.url("w");
+    for (harm, warned) in [
+        ("nothing", false),
+        // The chains of `collection`: which of their files is gone.
+        ("duplicity-full.20231114T221320Z", true),
+        ("duplicity-full-signatures.20231114T221320Z", true),
+        ("duplicity-full.2023", true),
+        ("duplicity-inc.2023", true),
+        ("duplicity-full", true),
+    ] {
+        let codes = |program| {
+            bench.copy("t", "w");
+            bench.copy("cache", "cache-w");
+            // duplicity believes its archive dir more than the target.
+            for dir in ["w", "cache-w/x"] {
+                for name in bench
+                    .names(dir)
+                    .iter()
+                    .filter(|name| name.starts_with(harm))
+                {
+                    std::fs::remove_file(bench.path(dir).join(name)).expect("it is there");
+                }
+            }
+            let _ = std::fs::remove_file(bench.path("log"));
+            let words = ["collection-status", &url, "--log-file", "log"];
+            let called = bench.plain(program, "cache-w", &words)?;
+            assert_eq!(called.code, 0, "{}", called.err);
+            let log = std::fs::read_to_string(bench.path("log")).expect("a log");
+            let mut codes: Vec<String> = log
+                .lines()
+                .filter(|line| ["WARNING 2", "WARNING 4", "WARNING 6"].contains(line))
+                .map(str::to_owned)
+                .collect();
+            codes.sort();
+            // duplicity tells of its copies, too.
+            codes.dedup();
+            Some(codes)
+        };
+        let ours = codes(Program::Dupr).expect("dupr");
+        assert_eq!(ours.is_empty(), !warned, "{harm}: {ours:?}");
+        assert_eq!(Some(ours), codes(Program::Duplicity3), "{harm}");
+    }
+}

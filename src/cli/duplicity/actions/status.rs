@@ -52,8 +52,8 @@ impl Session<'_> {
             match self.engine.damage_of(chain, &self.cx) {
                 Ok(damage) => {
                     for found in damage {
-                        self.log
-                            .warn(&format!("Damaged: {}: {}", found.set, found.reason));
+                        let text = format!("Damaged: {}: {}", found.set, found.reason);
+                        self.log.warn_as(code::INCOMPLETE, &text);
                     }
                 }
                 Err(e) => self.inform(&format!("Volumes were not counted: {e}")),

@@ -31,7 +31,8 @@ pub fn status(collection: &Collection, archive_dir: &str) -> String {
         }
         None => text.push_str("No backup chains with active signatures found\n"),
     }
-    if collection.orphans.is_empty() && collection.incomplete.is_empty() {
+    let incomplete = incomplete(collection).count();
+    if collection.orphans.is_empty() && incomplete == 0 {
         text.push_str("No orphaned or incomplete backup sets found.");
     } else {
         let _ = write!(
@@ -39,10 +40,16 @@ pub fn status(collection: &Collection, archive_dir: &str) -> String {
             "Also found {} backup set(s) not part of any chain,\nand {} incomplete backup set(s).\n\
              These may be deleted by running duplicity with the \"cleanup\" command.",
             collection.orphans.len(),
-            collection.incomplete.len()
+            incomplete
         );
     }
     text
+}
+
+/// Sets without a manifest. What is left of one but signatures is no set any more.
+fn incomplete(collection: &Collection) -> impl Iterator<Item = &BackupSet> {
+    let sets = collection.incomplete.iter();
+    sets.filter(|set| set.manifest.is_some() || !set.volumes.is_empty())
 }
 
 fn chain_status(text: &mut String, chain: &BackupChain) {
@@ -87,9 +94,10 @@ pub fn record(collection: &Collection, archive_dir: &str) -> String {
             set_record(&mut text, set);
         }
     }
+    let orphans: Vec<&BackupSet> = collection.orphans.iter().collect();
     for (word, sets) in [
-        ("orphaned-sets-num", &collection.orphans),
-        ("incomplete-sets-num", &collection.incomplete),
+        ("orphaned-sets-num", orphans),
+        ("incomplete-sets-num", incomplete(collection).collect()),
     ] {
         let _ = write!(text, "\n{word} {}", sets.len());
         for set in sets {
