@@ -82,6 +82,8 @@ fn every_action_says_what_duplicity_says() {
         &["verify", url, "src"],
         &["verify", "--compare-data", "-t", "1700110000", url, "src"],
         &["verify", "--compare-data", "-t", "1700000000", url, "src"],
+        &["verify", "--compare-data", url, "src", "-r", "dir"],
+        &["collection-status", url, "--show-changes-in-set", "2"],
         &["restore", url, "out"],
         &["restore", url, "out", "--dry-run"],
         &["restore", url, "out", "-r", "dir", "--dry-run"],

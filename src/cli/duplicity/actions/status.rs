@@ -77,9 +77,10 @@ impl Session<'_> {
         Ok(Done::Well)
     }
 
-    /// Changes of the set that is `number` before the newest; -1 means all, as JSON.
+    /// Changes of the set of the newest chain that is `number` before its newest; -1 means all, as JSON.
     fn changes_in(&self, collection: &Collection, number: i64) -> Result<Done> {
-        let mut sets: Vec<&BackupSet> = collection.sets().collect();
+        let chain = collection.latest_chain().into_iter();
+        let mut sets: Vec<&BackupSet> = chain.flat_map(|c| c.sets()).collect();
         sets.sort_by_key(|set| std::cmp::Reverse(set.id.time()));
         let json = self.args.has("jsonstat");
         let chosen = match usize::try_from(number) {

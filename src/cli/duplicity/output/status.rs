@@ -1,7 +1,9 @@
 //! Chains and sets, and what changed in them.
 
+use crate::cli::duplicity::log::raw;
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::format::manifest::{FileChange, FileWord};
+use crate::engine::format::quote::quote;
 use crate::engine::path::PathIndex;
 use std::fmt::Write as _;
 
@@ -154,10 +156,13 @@ pub fn history(path: &PathIndex, found: &[(&BackupSet, FileWord)]) -> String {
 
 /// The files that changed in one set.
 pub fn changes(set: &BackupSet, changes: &[FileChange]) -> String {
-    let width = changes
+    // COMPAT(dup 3): paths as manifests quote them.
+    let shown: Vec<String> = changes
         .iter()
-        .map(|c| c.path.to_string().chars().count())
-        .fold(5, usize::max);
+        .map(|c| String::from_utf8_lossy(&quote(raw(&c.path))).into_owned())
+        .collect();
+    // The widest in bytes makes the column, in characters.
+    let width = shown.iter().map(String::len).fold(5, usize::max);
     let mut text = format!(
         "-------------------------\n Backup set time: {}\nTotal number of changes: {}\n{:<width$}  {:>20}\n",
         set.id.time().to_asctime(),
@@ -165,8 +170,7 @@ pub fn changes(set: &BackupSet, changes: &[FileChange]) -> String {
         "File:",
         "Type of file change:"
     );
-    for change in changes {
-        let path = change.path.to_string();
+    for (change, path) in changes.iter().zip(&shown) {
         let _ = writeln!(text, "{path:<width$}  {:>20}", change.word.as_str());
     }
     text.push_str("-------------------------");
