@@ -1,10 +1,14 @@
 //! Why an action failed, with duplicity's number for it: its exit code and the code in the machine log.
 
+use super::log::quoted;
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::select;
 
 /// Exit code of a wrong command line.
 pub const USAGE: i32 = 23;
+
+/// Exit code if a volume is not what its manifest says.
+pub const DAMAGED: i32 = 21;
 
 /// Exit code if a file lacks the signature that was asked for.
 pub const UNSIGNED: i32 = 22;
@@ -17,6 +21,11 @@ pub fn lacks_signature(text: &str) -> bool {
     text.contains("no good signature of") || text.contains("not signed, though a signature")
 }
 
+/// Whether a text of the engine tells of a file that is not what its manifest says.
+pub fn is_damaged(text: &str) -> bool {
+    text.contains("its hash is ") && text.contains("the manifest says")
+}
+
 /// Why an action failed.
 #[derive(Debug)]
 pub struct Fault {
@@ -26,6 +35,8 @@ pub struct Fault {
     pub text: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// What stands behind the number in the machine log.
+    pub extra: String,
 }
 
 /// Result of the door.
@@ -38,6 +49,7 @@ impl Fault {
             code,
             text: text.into(),
             hint: None,
+            extra: String::new(),
         }
     }
 
@@ -63,6 +75,7 @@ impl From<Error> for Fault {
                 hint.replace("`list`", "list-current-files")
                     .replace("--allow-new-key", "another --name and target")
             }),
+            extra: extra(&error),
         }
     }
 }
@@ -114,6 +127,27 @@ fn number(error: &Error) -> i32 {
     }
 }
 
+/// What front ends read behind the number: the names of duplicity's exceptions, and this and the other host or source.
+// COMPAT(dup 3): Déjà Dup tells its user by these.
+fn extra(error: &Error) -> String {
+    match number(error) {
+        3 | 42 => this_and_other(&error.to_string()).unwrap_or_default(),
+        30 if error.kind() == ErrorKind::NoBackup => "CollectionsError".into(),
+        BY_GPG => "GPGError".into(),
+        50..=55 => "BackendException".into(),
+        _ => String::new(),
+    }
+}
+
+/// The two names in `… are of host "other", this is "this"`, as the machine log quotes them.
+fn this_and_other(text: &str) -> Option<String> {
+    let (before, this) = text.rsplit_once(", this is ")?;
+    let of = |what: &str| before.rsplit_once(what).map(|(_, other)| other);
+    let other = of(" of host ").or_else(|| of(" of source "))?;
+    let quote = |name: &str| quoted(name.trim_matches('"').as_bytes());
+    Some(format!("{} {}", quote(this), quote(other)))
+}
+
 /// Whether a text of the engine tells of a file that is not at the target as it was sent.
 fn failed_upload(text: &str) -> bool {
     text.contains("is not at the target after its upload")
@@ -147,6 +181,11 @@ mod tests {
             ),
             56
         );
+        let mismatch = Error::new(
+            ErrorKind::Mismatch,
+            "the backups at file:///t are of source \"src\", this is \"src/dir\"",
+        );
+        assert_eq!(Fault::from(mismatch).extra, "'src/dir' 'src'");
         assert_eq!(Fault::from(select::Error::Globbing("a//b".into())).code, 15);
         assert_eq!(Fault::from(select::Error::EmptyFilesFrom).code, 73);
         assert_eq!(Fault::from(select::Error::EmptyPattern).code, 23);

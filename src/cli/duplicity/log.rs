@@ -3,7 +3,7 @@
 //! Both see the same messages under the same verbosity. The machine log is duplicity's: a line with level and code,
 //! the text with `. ` before each line, an empty line. Front ends such as Déjà Dup live on it.
 
-use super::fault::lacks_signature;
+use super::fault::{DAMAGED, UNSIGNED, is_damaged, lacks_signature};
 use super::output::progress::{Moment, bar};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
@@ -65,6 +65,8 @@ pub mod code {
     pub const LISTED: i32 = 10;
     /// Progress of a backup.
     pub const UPLOAD: i32 = 16;
+    /// Warning: volumes are missing.
+    pub const INCOMPLETE: i32 = 5;
     /// Warning: an entry could not be looked at.
     pub const NO_STAT: i32 = 9;
     /// Warning: an entry could not be read.
@@ -109,6 +111,8 @@ pub struct Log {
     destination: Option<PathBuf>,
     /// Whether something lacked the signature that was asked for.
     unsigned: AtomicBool,
+    /// Whether a volume was not what its manifest says.
+    damaged: AtomicBool,
     read: AtomicU64,
     volumes: AtomicU64,
     stamp: fn() -> String,
@@ -130,6 +134,7 @@ impl Log {
             source: None,
             destination: None,
             unsigned: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             read: AtomicU64::new(0),
             volumes: AtomicU64::new(0),
             stamp,
@@ -212,14 +217,19 @@ impl Log {
         self.say(Weight::Warning, text);
     }
 
+    /// A warning with a number of its own.
+    pub fn warn_as(&self, code: i32, text: &str) {
+        self.record(Weight::Warning, code, "", text.as_bytes(), false);
+    }
+
     /// A message that is shown whatever the verbosity.
     pub fn insist(&self, weight: Weight, code: i32, extra: &str, text: &[u8]) {
         self.record(weight, code, extra, text, true);
     }
 
-    /// A fatal error; `code` is the exit code.
-    pub fn fail(&self, code: i32, text: &str) {
-        self.record(Weight::Error, code, "", text.as_bytes(), true);
+    /// A fatal error; `code` is the exit code, `extra` what front ends read behind it.
+    pub fn fail(&self, code: i32, extra: &str, text: &str) {
+        self.record(Weight::Error, code, extra, text.as_bytes(), true);
     }
 
     /// One line of many that belong together; [`flush`](Self::flush) after them.
@@ -241,14 +251,27 @@ impl Log {
         let _ = held(&self.out).flush();
     }
 
-    /// Whether something lacked the signature that was asked for: then nothing else that was lost counts.
-    pub fn saw_no_signature(&self) -> bool {
-        self.unsigned.load(Ordering::Relaxed)
+    /// The exit code of a run that lost data, and why. If a signature was asked for and is missing, nothing else counts.
+    pub fn losses(&self) -> (i32, &'static str) {
+        let saw = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        if saw(&self.unsigned) {
+            (UNSIGNED, "files lack the signature that was asked for")
+        } else if saw(&self.damaged) {
+            (
+                DAMAGED,
+                "volumes are damaged, and what they held is left out",
+            )
+        } else {
+            (1, "not everything was there to be read")
+        }
     }
 
-    fn note_signature(&self, text: &str) {
+    fn note_cause(&self, text: &str) {
         if lacks_signature(text) {
             self.unsigned.store(true, Ordering::Relaxed);
+        }
+        if is_damaged(text) {
+            self.damaged.store(true, Ordering::Relaxed);
         }
     }
 
@@ -401,7 +424,7 @@ pub fn raw(path: &PathIndex) -> &[u8] {
 
 impl Monitor for Log {
     fn problem(&self, problem: Problem) {
-        self.note_signature(&problem.reason);
+        self.note_cause(&problem.reason);
         let code = match problem.kind {
             ProblemKind::Vanished => code::NO_STAT,
             ProblemKind::Unreadable => code::NO_READ,
@@ -417,7 +440,7 @@ impl Monitor for Log {
     }
 
     fn note(&self, level: Level, text: &str) {
-        self.note_signature(text);
+        self.note_cause(text);
         let weight = match level {
             Level::Warning => Weight::Warning,
             Level::Notice => Weight::Notice,

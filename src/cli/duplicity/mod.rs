@@ -50,19 +50,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
         Err(fault) => return complain(&fault),
     };
     match start(&args, &mut world, &log) {
-        Ok(Done::Losses) if log.saw_no_signature() => {
-            let text = "files lack the signature that was asked for";
-            log.fail(fault::UNSIGNED, text);
-            fault::UNSIGNED
+        Ok(Done::Losses) => {
+            let (code, text) = log.losses();
+            log.fail(code, "", text);
+            code
         }
-        Ok(Done::Losses) => 1,
         Ok(done) => {
             log.notice("Duplicity backup complete.");
             i32::from(done == Done::Differences)
         }
         Err(fault) => {
             let hint = fault.hint.map(|h| format!("\n({h})")).unwrap_or_default();
-            log.fail(fault.code, &format!("{}{hint}", fault.text));
+            log.fail(fault.code, &fault.extra, &format!("{}{hint}", fault.text));
             fault.code
         }
     }

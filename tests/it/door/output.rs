@@ -82,6 +82,8 @@ fn every_action_says_what_duplicity_says() {
         &["verify", url, "src"],
         &["verify", "--compare-data", "-t", "1700110000", url, "src"],
         &["verify", "--compare-data", "-t", "1700000000", url, "src"],
+        &["verify", "--compare-data", url, "src", "-r", "dir"],
+        &["collection-status", url, "--show-changes-in-set", "2"],
         &["restore", url, "out"],
         &["restore", url, "out", "--dry-run"],
         &["restore", url, "out", "-r", "dir", "--dry-run"],
@@ -440,5 +442,115 @@ fn a_restore_takes_selection_as_duplicity_does() {
         };
         let real = restored(Program::Duplicity3, "real");
         assert_eq!(restored(Program::Dupr, "ours"), real, "{rules:?}");
+    }
+}
+
+/// Front ends such as Déjà Dup clean up when one of these numbers comes.
+#[test]
+fn leftovers_are_told_with_the_numbers_of_duplicity() {
+    let Some(bench) = collection() else { return };
+    let url = bench.url("w");
+    for (harm, warned) in [
+        ("nothing", false),
+        // The chains of `collection`: which of their files is gone.
+        ("duplicity-full.20231114T221320Z", true),
+        ("duplicity-full-signatures.20231114T221320Z", true),
+        ("duplicity-full.2023", true),
+        ("duplicity-inc.2023", true),
+        ("duplicity-full", true),
+    ] {
+        let codes = |program| {
+            bench.copy("t", "w");
+            bench.copy("cache", "cache-w");
+            // duplicity believes its archive dir more than the target.
+            for dir in ["w", "cache-w/x"] {
+                for name in bench
+                    .names(dir)
+                    .iter()
+                    .filter(|name| name.starts_with(harm))
+                {
+                    std::fs::remove_file(bench.path(dir).join(name)).expect("it is there");
+                }
+            }
+            let _ = std::fs::remove_file(bench.path("log"));
+            let words = ["collection-status", &url, "--log-file", "log"];
+            let called = bench.plain(program, "cache-w", &words)?;
+            assert_eq!(called.code, 0, "{}", called.err);
+            let log = std::fs::read_to_string(bench.path("log")).expect("a log");
+            let mut codes: Vec<String> = log
+                .lines()
+                .filter(|line| ["WARNING 2", "WARNING 4", "WARNING 6"].contains(line))
+                .map(str::to_owned)
+                .collect();
+            codes.sort();
+            // duplicity tells of its copies, too.
+            codes.dedup();
+            Some(codes)
+        };
+        let ours = codes(Program::Dupr).expect("dupr");
+        assert_eq!(ours.is_empty(), !warned, "{harm}: {ours:?}");
+        assert_eq!(Some(ours), codes(Program::Duplicity3), "{harm}");
+    }
+}
+
+/// What stands behind the number of an error: Déjà Dup tells its user by it.
+#[test]
+fn errors_are_told_as_front_ends_read_them() {
+    let bench = Bench::new("errors");
+    let url = bench.url("w");
+    let right = [("PASSPHRASE", "right")];
+    let words = ["full", "src", &url, "--current-time", "1700000000"];
+    let Some(made) = bench.call(Program::Duplicity3, "cache", &words, "", &right) else {
+        return;
+    };
+    assert_eq!(made.code, 0, "{}", made.err);
+    bench.copy("w", "t");
+    let none = bench.url("none");
+    for (words, passphrase, harm) in [
+        (&["restore", url.as_str(), "out"][..], "wrong", ""),
+        (&["restore", &url, "out", "-r", "nix"], "right", ""),
+        (&["restore", &none, "out"], "right", ""),
+        (&["restore", &url, "src"], "right", ""),
+        (&["inc", "src", &none], "right", ""),
+        (&["inc", "src/dir", &url], "right", ""),
+        (&["restore", &url, "out"], "right", "vol1"),
+        (
+            &[
+                "collection-status",
+                "webdav://u:p@127.0.0.1:1/x",
+                "--num-retries",
+                "1",
+            ],
+            "right",
+            "",
+        ),
+    ] {
+        let told = |program| {
+            bench.copy("t", "w");
+            bench.copy("cache", "cache-w");
+            for name in bench
+                .names("w")
+                .iter()
+                .filter(|n| !harm.is_empty() && n.contains(harm))
+            {
+                let mut bytes = std::fs::read(bench.path("w").join(name)).expect("a volume");
+                bytes[200] ^= 1;
+                std::fs::write(bench.path("w").join(name), bytes).expect("a volume");
+            }
+            for name in ["out", "none"] {
+                let _ = std::fs::remove_dir_all(bench.path(name));
+            }
+            let _ = std::fs::remove_file(bench.path("log"));
+            let words = [words, &["--log-file", "log"]].concat();
+            let env = [("PASSPHRASE", passphrase)];
+            let called = bench
+                .call(program, "cache-w", &words, "", &env)
+                .expect("a program");
+            let log = std::fs::read_to_string(bench.path("log")).expect("a log");
+            // duplicity tells of some failures twice.
+            let last = log.lines().rfind(|line| line.starts_with("ERROR "));
+            (called.code, last.map(str::to_owned))
+        };
+        assert_eq!(told(Program::Dupr), told(Program::Duplicity3), "{words:?}");
     }
 }

@@ -311,3 +311,44 @@ fn lines_of_a_crontab_save_over_a_proxy_to_rsync() {
         }
     }
 }
+
+/// The same script is stopped between two volumes, and started again by cron: nobody is there to answer.
+#[test]
+fn an_interrupted_backup_goes_on_with_nothing_but_the_agent() {
+    let Some(keyring) = Keyring::new() else {
+        return;
+    };
+    if !preset(&keyring) {
+        return;
+    }
+    let mut shell = Shell::new("agent", Program::Dupr).expect("dupr");
+    let dest = shell.bench.url("t");
+    for (name, value) in [
+        ("GNUPGHOME", keyring.home().to_str().expect("UTF-8")),
+        ("ENC_KEY", &keyring.encrypt),
+        ("SIGN_KEY", &keyring.sign),
+        ("DEST", &dest),
+    ] {
+        shell.set(name, value);
+    }
+    let large: Vec<u8> = crate::support::vault::noise(3_000_000, 7);
+    fs::write(shell.bench.path("src/large"), large).expect("own folder");
+    shell.bench.settle("src");
+    let script = TO_A_REMOTE.replace("--volsize 100", "--volsize 1");
+    let stopped = shell.run(&script.replace("$MORE", "--fail-on-volume 2"));
+    assert_ne!(stopped.code, 0);
+    let before = shell.bench.names("t");
+    assert_eq!(before.len(), 2, "{before:?}");
+    shell.well(&script);
+    let after = shell.bench.names("t");
+    assert!(before.iter().all(|name| after.contains(name)), "{after:?}");
+    assert!(
+        after.iter().any(|name| name.contains("manifest")),
+        "{after:?}"
+    );
+    shell.well(r#"duplicity --use-agent --sign-key "$SIGN_KEY" "$DEST" out"#);
+    assert_eq!(
+        listing(&shell.bench.path("out")),
+        listing(&shell.bench.path("src"))
+    );
+}

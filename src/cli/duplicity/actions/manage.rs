@@ -117,7 +117,7 @@ impl Session<'_> {
             return Ok(Done::Well);
         }
         let ends = times(chains.iter().map(|c| c.end()));
-        if !self.forced() {
+        if !self.args.has("force") {
             self.log.notice(&format!(
                 "Found old backup chain(s) at the following time:\n{ends}\nRerun command with --force option to actually delete."
             ));
@@ -125,6 +125,9 @@ impl Session<'_> {
         }
         self.log
             .notice(&format!("Deleting backup chain(s) at time:\n{ends}"));
+        if self.args.has("dry-run") {
+            return Ok(Done::Well);
+        }
         let doomed: Vec<SetId> = chains.iter().flat_map(|c| sets(c)).collect();
         self.engine.remove(&doomed, &self.cx)?;
         Ok(Done::Well)

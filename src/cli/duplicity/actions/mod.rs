@@ -8,7 +8,7 @@ mod status;
 use super::args::{Action, Args};
 use super::fault::{Fault, Result};
 use super::log::{Log, Weight};
-use super::output::Printer;
+use super::output::{Printer, leftovers};
 use super::session::{self, World, context, time};
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
@@ -172,6 +172,9 @@ impl Session<'_> {
         if looked && syncs && self.args.action != Action::Full && self.in_sync(&collection) {
             self.log
                 .notice("Local and Remote metadata are synchronized, no sync needed.");
+        }
+        for (code, text) in leftovers::warnings(&collection) {
+            self.log.warn_as(code, &text);
         }
         let full = collection
             .latest_chain()

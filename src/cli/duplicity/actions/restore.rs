@@ -5,6 +5,9 @@ use crate::cli::duplicity::fault::{Fault, Result, UNSIGNED};
 use crate::cli::duplicity::output::Printer;
 use crate::cli::duplicity::session;
 use crate::engine::collection::{BackupSet, Collection};
+use crate::engine::entry::Entry;
+use crate::engine::error::Result as EngineResult;
+use crate::engine::ops::output::{Difference, DifferenceKind, Output};
 use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::ops::verify::VerifyOptions;
 use crate::engine::path::PathIndex;
@@ -186,18 +189,38 @@ impl Session<'_> {
             path: self.wanted()?,
             compare: self.args.has("compare-data"),
         };
-        let stats = self
-            .engine
-            .verify(&local, &options, &mut Printer(self.log), &self.cx)?;
+        let mut told = Compared {
+            printer: Printer(self.log),
+            new: 0,
+        };
+        let stats = self.engine.verify(&local, &options, &mut told, &self.cx)?;
         self.log.notice(&format!(
             "Verify complete: {} file(s) compared, {} difference(s) found.",
-            stats.entries, stats.differences
+            stats.entries + told.new,
+            stats.differences
         ));
         Ok(match stats {
             s if s.problems > 0 => Done::Losses,
             s if s.differences > 0 => Done::Differences,
             _ => Done::Well,
         })
+    }
+}
+
+/// Tells differences, and counts the entries that no backup has: duplicity counts both sides.
+struct Compared<'a> {
+    printer: Printer<'a>,
+    new: u64,
+}
+
+impl Output for Compared<'_> {
+    fn entry(&mut self, entry: &Entry) -> EngineResult<()> {
+        self.printer.entry(entry)
+    }
+
+    fn difference(&mut self, difference: &Difference) -> EngineResult<()> {
+        self.new += u64::from(difference.kind == DifferenceKind::New);
+        self.printer.difference(difference)
     }
 }
 

@@ -52,8 +52,8 @@ impl Session<'_> {
             match self.engine.damage_of(chain, &self.cx) {
                 Ok(damage) => {
                     for found in damage {
-                        self.log
-                            .warn(&format!("Damaged: {}: {}", found.set, found.reason));
+                        let text = format!("Damaged: {}: {}", found.set, found.reason);
+                        self.log.warn_as(code::INCOMPLETE, &text);
                     }
                 }
                 Err(e) => self.inform(&format!("Volumes were not counted: {e}")),
@@ -77,9 +77,10 @@ impl Session<'_> {
         Ok(Done::Well)
     }
 
-    /// Changes of the set that is `number` before the newest; -1 means all, as JSON.
+    /// Changes of the set of the newest chain that is `number` before its newest; -1 means all, as JSON.
     fn changes_in(&self, collection: &Collection, number: i64) -> Result<Done> {
-        let mut sets: Vec<&BackupSet> = collection.sets().collect();
+        let chain = collection.latest_chain().into_iter();
+        let mut sets: Vec<&BackupSet> = chain.flat_map(|c| c.sets()).collect();
         sets.sort_by_key(|set| std::cmp::Reverse(set.id.time()));
         let json = self.args.has("jsonstat");
         let chosen = match usize::try_from(number) {

@@ -1,5 +1,6 @@
 //! duplicity's words: statistics, collection status, listings, differences. Parsers written for them keep working.
 
+pub mod leftovers;
 mod printer;
 pub mod progress;
 pub mod statistics;

@@ -1,7 +1,9 @@
 //! Chains and sets, and what changed in them.
 
+use crate::cli::duplicity::log::raw;
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::format::manifest::{FileChange, FileWord};
+use crate::engine::format::quote::quote;
 use crate::engine::path::PathIndex;
 use std::fmt::Write as _;
 
@@ -31,7 +33,8 @@ pub fn status(collection: &Collection, archive_dir: &str) -> String {
         }
         None => text.push_str("No backup chains with active signatures found\n"),
     }
-    if collection.orphans.is_empty() && collection.incomplete.is_empty() {
+    let incomplete = incomplete(collection).count();
+    if collection.orphans.is_empty() && incomplete == 0 {
         text.push_str("No orphaned or incomplete backup sets found.");
     } else {
         let _ = write!(
@@ -39,10 +42,16 @@ pub fn status(collection: &Collection, archive_dir: &str) -> String {
             "Also found {} backup set(s) not part of any chain,\nand {} incomplete backup set(s).\n\
              These may be deleted by running duplicity with the \"cleanup\" command.",
             collection.orphans.len(),
-            collection.incomplete.len()
+            incomplete
         );
     }
     text
+}
+
+/// Sets without a manifest. What is left of one but signatures is no set any more.
+fn incomplete(collection: &Collection) -> impl Iterator<Item = &BackupSet> {
+    let sets = collection.incomplete.iter();
+    sets.filter(|set| set.manifest.is_some() || !set.volumes.is_empty())
 }
 
 fn chain_status(text: &mut String, chain: &BackupChain) {
@@ -87,9 +96,10 @@ pub fn record(collection: &Collection, archive_dir: &str) -> String {
             set_record(&mut text, set);
         }
     }
+    let orphans: Vec<&BackupSet> = collection.orphans.iter().collect();
     for (word, sets) in [
-        ("orphaned-sets-num", &collection.orphans),
-        ("incomplete-sets-num", &collection.incomplete),
+        ("orphaned-sets-num", orphans),
+        ("incomplete-sets-num", incomplete(collection).collect()),
     ] {
         let _ = write!(text, "\n{word} {}", sets.len());
         for set in sets {
@@ -146,10 +156,13 @@ pub fn history(path: &PathIndex, found: &[(&BackupSet, FileWord)]) -> String {
 
 /// The files that changed in one set.
 pub fn changes(set: &BackupSet, changes: &[FileChange]) -> String {
-    let width = changes
+    // COMPAT(dup 3): paths as manifests quote them.
+    let shown: Vec<String> = changes
         .iter()
-        .map(|c| c.path.to_string().chars().count())
-        .fold(5, usize::max);
+        .map(|c| String::from_utf8_lossy(&quote(raw(&c.path))).into_owned())
+        .collect();
+    // The widest in bytes makes the column, in characters.
+    let width = shown.iter().map(String::len).fold(5, usize::max);
     let mut text = format!(
         "-------------------------\n Backup set time: {}\nTotal number of changes: {}\n{:<width$}  {:>20}\n",
         set.id.time().to_asctime(),
@@ -157,8 +170,7 @@ pub fn changes(set: &BackupSet, changes: &[FileChange]) -> String {
         "File:",
         "Type of file change:"
     );
-    for change in changes {
-        let path = change.path.to_string();
+    for (change, path) in changes.iter().zip(&shown) {
         let _ = writeln!(text, "{path:<width$}  {:>20}", change.word.as_str());
     }
     text.push_str("-------------------------");
