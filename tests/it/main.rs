@@ -29,6 +29,7 @@ mod reliability;
 mod reports;
 mod restore_by_hand;
 mod schedule;
+mod storage_combined;
 mod storage_contract;
 mod storage_cycles;
 mod storage_network;

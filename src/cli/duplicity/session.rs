@@ -220,6 +220,14 @@ impl Storage for Remembered {
     fn delete(&self, name: &str) -> crate::engine::error::Result<()> {
         self.inner.delete(name)
     }
+
+    fn distrust(&self, name: &str) {
+        self.inner.distrust(name);
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.inner.notices()
+    }
 }
 
 fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {
@@ -301,6 +309,7 @@ fn storage_options(
     let mut options = StorageOptions {
         environment: world.environment.clone(),
         askpass: world.program.clone(),
+        temp_dir: world.temp_dir(args)?,
         cancel: world.cancel.clone(),
         // What every run reads must not go to an archive class.
         standard_names: |name| !name.contains(".difftar") && !name.contains(".dt"),
@@ -324,62 +333,69 @@ fn storage_options(
     let mut set = |key: &str, value: &str| {
         options.settings.insert(key.into(), value.into());
     };
-    // Options of one service are no mistake beside a target of another: wrappers give all of them always.
-    match url.place() {
-        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => {
-            for (flag, setting) in [
-                ("s3-endpoint-url", "endpoint"),
-                ("s3-region-name", "region"),
-                ("s3-kms-key-id", "kms-key"),
-            ] {
-                if let Some(value) = args.text(flag)? {
-                    set(setting, value);
-                }
-            }
-            for (flag, class) in CLASSES {
-                if args.has(flag) {
-                    set("storage-class", class);
-                }
-            }
-            if args.has("s3-use-server-side-kms-encryption") {
-                set("encryption", "kms");
-            } else if args.has("s3-use-server-side-encryption") {
-                set("encryption", "s3");
+    // Options of one service are no mistake beside a target of another: wrappers give all of them always. What is at the
+    // targets of a list is not known here, so each gets those it knows.
+    let place = url.plain().place();
+    let any = matches!(place, Place::Multi { .. });
+    let words = |flag: &str| {
+        let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
+        words.join(" ")
+    };
+    if any || matches!(url.place(), Place::Par2 { .. }) {
+        for flag in ["par2-redundancy", "par2-volumes"] {
+            set(flag, args.text(flag)?.unwrap_or_default());
+        }
+        set("par2-options", &words("par2-options"));
+    }
+    if any
+        || matches!(
+            place,
+            Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. }
+        )
+    {
+        for (flag, setting) in [
+            ("s3-endpoint-url", "endpoint"),
+            ("s3-region-name", "region"),
+            ("s3-kms-key-id", "kms-key"),
+        ] {
+            if let Some(value) = args.text(flag)? {
+                set(setting, value);
             }
         }
-        Place::Sftp { .. } => {
-            let ssh: Vec<&str> = args
-                .values("ssh-options")
-                .filter_map(OsStr::to_str)
-                .collect();
-            if !ssh.is_empty() {
-                set("ssh-options", &ssh.join(" "));
+        for (flag, class) in CLASSES {
+            if args.has(flag) {
+                set("storage-class", class);
             }
         }
-        Place::Ftp { .. } => {
-            if args.has("ftp-regular") && !args.has("ftp-passive") {
-                set("data-connection", "active");
-            }
-            if let Some(file) = args.text("ssl-cacert-file")? {
-                set("ca-file", file);
-            }
+        if args.has("s3-use-server-side-kms-encryption") {
+            set("encryption", "kms");
+        } else if args.has("s3-use-server-side-encryption") {
+            set("encryption", "s3");
         }
-        Place::WebDav { .. } if args.has("ssl-cacert-file") => {
-            return Err(Fault::usage(
-                "--ssl-cacert-file is not built for webdavs://: add the certificate to the system's store",
-            ));
+    }
+    if any
+        || matches!(
+            place,
+            Place::Sftp { .. } | Place::Rsync { daemon: false, .. }
+        )
+    {
+        set("ssh-options", &words("ssh-options"));
+    }
+    if any || matches!(place, Place::Rsync { .. }) {
+        set("rsync-options", &words("rsync-options"));
+    }
+    if any || matches!(place, Place::Ftp { .. }) {
+        if args.has("ftp-regular") && !args.has("ftp-passive") {
+            set("data-connection", "active");
         }
-        Place::Rsync { daemon, .. } => {
-            let words = |flag: &str| {
-                let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
-                words.join(" ")
-            };
-            if !daemon {
-                set("ssh-options", &words("ssh-options"));
-            }
-            set("rsync-options", &words("rsync-options"));
+        if let Some(file) = args.text("ssl-cacert-file")? {
+            set("ca-file", file);
         }
-        _ => {}
+    }
+    if matches!(place, Place::WebDav { .. }) && args.has("ssl-cacert-file") {
+        return Err(Fault::usage(
+            "--ssl-cacert-file is not built for webdavs://: add the certificate to the system's store",
+        ));
     }
     if world.var("FTP_PASSWORD").is_some() && world.var("BACKEND_PASSWORD").is_none() {
         log.say(

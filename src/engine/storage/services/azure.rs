@@ -3,6 +3,7 @@
 //! A blob appears when its upload is committed, so names are final from the start. The container must exist.
 //! Credentials are a connection string, as the service's pages show it, or account and key.
 
+use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
@@ -21,7 +22,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only("azure", &["endpoint"])?;
+    options.allow_only("azure", settings::AZURE)?;
     let service = credentials(options)?
         .container(container)
         .root(&format!("/{prefix}"));

@@ -1,5 +1,6 @@
 //! Getting to a server: address, encryption, name and password.
 
+use super::super::super::settings;
 use super::tls::Tls;
 use super::trouble::{answer, explain};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -61,7 +62,7 @@ impl Login {
         url: &TargetUrl,
         options: &StorageOptions,
     ) -> Result<Self> {
-        options.allow_only("ftp", &["ca-file", "data-connection"])?;
+        options.allow_only("ftp", settings::FTP)?;
         let active = match options.setting("data-connection") {
             None | Some("passive") => false,
             Some("active") => true,
