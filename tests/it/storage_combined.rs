@@ -528,7 +528,7 @@ fn multi_crosses_with_duplicity() {
 }
 
 #[test]
-fn par2_crosses_with_duplicity_and_both_repair() {
+fn par2_crosses_with_duplicity_and_damage_is_repaired() {
     let bench = Bench::new("par2");
     let cross = Cross {
         bench: &bench,
