@@ -294,7 +294,7 @@ fn absent_folder(profile: &Profile) -> Result<Option<String>> {
         return Ok(None);
     }
     let url = TargetUrl::parse(profile.target.url.expose())?;
-    Ok(match url.place() {
+    Ok(match url.plain().place() {
         Place::Local { dir } if !dir.is_dir() => {
             Some(format!("the folder {} is not there", dir.display()))
         }

@@ -5,6 +5,7 @@ use super::collection::Collection;
 use super::context::Context;
 use super::error::{Error, Result};
 use super::format::names::Naming;
+use super::monitor::Level;
 use super::seal::Seal;
 use super::storage::{Location, Storage};
 use std::path::{Path, PathBuf};
@@ -92,10 +93,18 @@ impl Engine {
     ///
     /// # Errors
     /// The target cannot be listed.
-    pub fn scan(&self, _cx: &Context) -> Result<Collection> {
+    pub fn scan(&self, cx: &Context) -> Result<Collection> {
         let objects = self.target.storage.list().map_err(|e: Error| {
             e.within(format!("cannot list {}", self.target.storage.location()))
         })?;
+        self.tell_notices(cx);
         Ok(Collection::from_listing(&objects, &self.target.naming))
+    }
+
+    /// Passes on what the target has to tell.
+    pub(super) fn tell_notices(&self, cx: &Context) {
+        for notice in self.target.storage.notices() {
+            cx.monitor.note(Level::Warning, &notice);
+        }
     }
 }

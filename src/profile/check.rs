@@ -20,7 +20,6 @@ use std::path::PathBuf;
 pub const NOT_AVAILABLE: &[&str] = &[
     "source.snapshot",
     "source.dump",
-    "target.par2-redundancy",
     "keys.gpg-options",
     "keys.passphrase.keyring",
     "keys.sign-passphrase.keyring",

@@ -189,7 +189,8 @@ pub struct TargetFile {
     pub retries: u32,
     /// How long a transfer may stand still.
     pub timeout: Age,
-    /// Percent of recovery data.
+    /// Percent of each file that its recovery files, made by the program par2, can replace.
+    #[schemars(range(min = 1, max = 100))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub par2_redundancy: Option<u32>,
 }

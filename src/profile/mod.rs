@@ -200,6 +200,8 @@ pub struct Target {
     pub retries: u32,
     /// How long a transfer may stand still.
     pub timeout: Duration,
+    /// Recovery files beside each file, in percent of it.
+    pub par2_redundancy: Option<u32>,
 }
 
 #[cfg(test)]

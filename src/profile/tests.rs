@@ -168,7 +168,6 @@ fn keys_that_do_nothing_yet_are_refused() {
         ),
         ("[target.x]\n", ""),
         ("[source.x]\n", ""),
-        ("[target]\npar2-redundancy = 10\n", ""),
     ] {
         let text = with(more);
         let found = problems(&text).join("\n");

@@ -74,16 +74,22 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
 /// A target that cannot be used, or a password that cannot be read.
 pub fn storage(profile: &Profile, around: &Surroundings<'_>) -> Result<Box<dyn Storage>> {
     let target = &profile.target;
-    let url = TargetUrl::parse(target.url.expose())?;
+    let mut url = TargetUrl::parse(target.url.expose())?;
+    let mut settings = target.options.clone();
+    if let Some(percent) = target.par2_redundancy {
+        url = url.with_recovery_files();
+        settings.insert("par2-redundancy".to_owned(), percent.to_string());
+    }
     let mut options = StorageOptions {
         attempts: target.retries.saturating_add(1),
         timeout: target.timeout,
         upload_rate: target.upload_limit.and_then(NonZeroU64::new),
         download_rate: target.download_limit.and_then(NonZeroU64::new),
-        settings: target.options.clone(),
+        settings,
         environment: around.environment.clone(),
         standard_names: is_read_by_every_run,
         askpass: around.program.map(Path::to_owned),
+        temp_dir: profile.backup.temp_dir.clone(),
         cancel: around.cancel.clone(),
         ..StorageOptions::default()
     };

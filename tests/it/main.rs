@@ -31,6 +31,7 @@ mod reports;
 mod restore_by_hand;
 mod schedule;
 mod schema;
+mod storage_combined;
 mod storage_contract;
 mod storage_cycles;
 mod storage_network;

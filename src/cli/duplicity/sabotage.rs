@@ -158,4 +158,12 @@ impl Storage for Sabotaged {
         self.call(name)?;
         self.inner.delete(name)
     }
+
+    fn distrust(&self, name: &str) {
+        self.inner.distrust(name);
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.inner.notices()
+    }
 }

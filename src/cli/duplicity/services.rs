@@ -25,6 +25,7 @@ pub fn storage_options(
     let mut options = StorageOptions {
         environment: world.environment.clone(),
         askpass: world.program.clone(),
+        temp_dir: world.temp_dir(args)?,
         cancel: world.cancel.clone(),
         // What every run reads must not go to an archive class.
         standard_names: |name| !name.contains(".difftar") && !name.contains(".dt"),
@@ -34,7 +35,7 @@ pub fn storage_options(
         ..StorageOptions::default()
     };
     if url.password().is_none()
-        && let Some(who) = login(args, url)
+        && let Some(who) = login(args, url.plain())
     {
         match &options.password {
             None => {
@@ -59,75 +60,86 @@ pub fn storage_options(
     let mut set = |key: &str, value: &str| {
         options.settings.insert(key.into(), value.into());
     };
-    // Options of one service are no mistake beside a target of another: wrappers give all of them always.
-    match url.place() {
-        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => {
-            for (flag, setting) in [
-                ("s3-endpoint-url", "endpoint"),
-                ("s3-region-name", "region"),
-                ("s3-kms-key-id", "kms-key"),
-                ("s3-multipart-chunk-size", "part-mb"),
-                ("s3-multipart-max-procs", "parts-at-once"),
-            ] {
-                if let Some(value) = args.text(flag)? {
-                    set(setting, value);
-                }
-            }
-            for (flag, class) in CLASSES {
-                if args.has(flag) {
-                    set("storage-class", class);
-                }
-            }
-            if args.has("s3-use-server-side-kms-encryption") {
-                set("encryption", "kms");
-            } else if args.has("s3-use-server-side-encryption") {
-                set("encryption", "s3");
-            }
+    // Options of one service are no mistake beside a target of another: wrappers give all of them always. What is at the
+    // targets of a list is not known here, so each gets those it knows.
+    let place = url.plain().place();
+    let any = matches!(place, Place::Multi { .. });
+    let words = |flag: &str| {
+        let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
+        words.join(" ")
+    };
+    if any || matches!(url.place(), Place::Par2 { .. }) {
+        for flag in ["par2-redundancy", "par2-volumes"] {
+            set(flag, args.text(flag)?.unwrap_or_default());
         }
-        Place::Azure { .. } => {
-            if let Some(bytes) = args.number::<u64>("azure-max-block-size")? {
-                set("part-mb", &bytes.div_ceil(1 << 20).max(1).to_string());
-            }
-            if let Some(connections) = args.text("azure-max-connections")? {
-                set("parts-at-once", connections);
-            }
-        }
-        Place::Sftp { .. } => {
-            let ssh: Vec<&str> = args
-                .values("ssh-options")
-                .filter_map(OsStr::to_str)
-                .collect();
-            if !ssh.is_empty() {
-                set("ssh-options", &ssh.join(" "));
-            }
-        }
-        Place::Ftp { .. } if args.has("ftp-regular") && !args.has("ftp-passive") => {
-            set("data-connection", "active");
-        }
-        Place::WebDav { .. } => {
-            if let Some(text) = args.text("webdav-headers")? {
-                set("headers", &tls::headers(text)?);
-            }
-        }
-        Place::Rsync { daemon, .. } => {
-            let words = |flag: &str| {
-                let words: Vec<&str> = args.values(flag).filter_map(OsStr::to_str).collect();
-                words.join(" ")
-            };
-            if !daemon {
-                set("ssh-options", &words("ssh-options"));
-            }
-            set("rsync-options", &words("rsync-options"));
-        }
-        _ => {}
+        set("par2-options", &words("par2-options"));
     }
-    boto::credentials(url.place(), world, &mut options);
-    let is_amazon = matches!(url.place(), Place::S3 { .. });
+    if any || speaks_s3(place) {
+        for (flag, setting) in [
+            ("s3-endpoint-url", "endpoint"),
+            ("s3-region-name", "region"),
+            ("s3-kms-key-id", "kms-key"),
+            ("s3-multipart-chunk-size", "part-mb"),
+            ("s3-multipart-max-procs", "parts-at-once"),
+        ] {
+            if let Some(value) = args.text(flag)? {
+                set(setting, value);
+            }
+        }
+        for (flag, class) in CLASSES {
+            if args.has(flag) {
+                set("storage-class", class);
+            }
+        }
+        if args.has("s3-use-server-side-kms-encryption") {
+            set("encryption", "kms");
+        } else if args.has("s3-use-server-side-encryption") {
+            set("encryption", "s3");
+        }
+    }
+    if any || matches!(place, Place::Azure { .. }) {
+        if let Some(bytes) = args.number::<u64>("azure-max-block-size")? {
+            set("part-mb", &bytes.div_ceil(1 << 20).max(1).to_string());
+        }
+        if let Some(connections) = args.text("azure-max-connections")? {
+            set("parts-at-once", connections);
+        }
+    }
+    let by_ssh = matches!(
+        place,
+        Place::Sftp { .. } | Place::Rsync { daemon: false, .. }
+    );
+    let ssh = words("ssh-options");
+    if (any || by_ssh) && !ssh.is_empty() {
+        set("ssh-options", &ssh);
+    }
+    if any || matches!(place, Place::Rsync { .. }) {
+        set("rsync-options", &words("rsync-options"));
+    }
+    let is_ftp = any || matches!(place, Place::Ftp { .. });
+    if is_ftp && args.has("ftp-regular") && !args.has("ftp-passive") {
+        set("data-connection", "active");
+    }
+    if (any || matches!(place, Place::WebDav { .. }))
+        && let Some(text) = args.text("webdav-headers")?
+    {
+        set("headers", &tls::headers(text)?);
+    }
+    boto::credentials(place, world, &mut options);
+    let is_amazon = matches!(place, Place::S3 { .. });
     if is_amazon && args.has("s3-unencrypted-connection") {
         in_the_clear(world, log, &mut options.settings);
     }
-    tls::trust(args, url, world, log, &mut options)?;
+    tls::trust(args, place, world, log, &mut options)?;
     Ok(options)
+}
+
+/// Whether a place is reached by the protocol of S3.
+fn speaks_s3(place: &Place) -> bool {
+    matches!(
+        place,
+        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. }
+    )
 }
 
 /// Who logs in with a password at a target, if anybody must.

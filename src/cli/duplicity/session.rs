@@ -221,6 +221,14 @@ impl Storage for Remembered {
     fn delete(&self, name: &str) -> crate::engine::error::Result<()> {
         self.inner.delete(name)
     }
+
+    fn distrust(&self, name: &str) {
+        self.inner.distrust(name);
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.inner.notices()
+    }
 }
 
 fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {

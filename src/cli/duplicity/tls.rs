@@ -4,7 +4,7 @@ use super::args::Args;
 use super::fault::{Fault, Result};
 use super::log::Log;
 use super::session::World;
-use crate::engine::storage::{FtpSecurity, Place, StorageOptions, TargetUrl};
+use crate::engine::storage::{FtpSecurity, Place, StorageOptions};
 use std::path::{Path, PathBuf};
 
 /// Adds whom to trust to the options of a target, if it speaks TLS.
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 /// An option is not UTF-8.
 pub fn trust(
     args: &Args,
-    url: &TargetUrl,
+    place: &Place,
     world: &World,
     log: &Log,
     options: &mut StorageOptions,
 ) -> Result<()> {
     // COMPAT(dup all): for WebDAV and what lftp does, a file at one of three places is taken if none is named.
-    let (speaks_tls, looks_around) = match url.place() {
+    let (speaks_tls, looks_around) = match place {
         Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } | Place::Azure { .. } => {
             (true, false)
         }
@@ -28,6 +28,8 @@ pub fn trust(
             let secure = *security != FtpSecurity::None;
             (secure, secure)
         }
+        // What it is told goes to those of its targets that speak it.
+        Place::Multi { .. } => (true, false),
         _ => (false, false),
     };
     if !speaks_tls {

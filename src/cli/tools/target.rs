@@ -38,6 +38,9 @@ pub fn run(action: &TargetAction, session: &Session) -> u8 {
         }
         TargetAction::Rm { names, .. } => remove(one(&storages)?, names, session),
     });
+    for notice in storages.iter().flat_map(|storage| storage.notices()) {
+        out::complaint(&format!("warning: {}", format::safe(&notice)));
+    }
     done.unwrap_or_else(|e| run::failed(&e))
 }
 
@@ -52,6 +55,7 @@ fn opened(place: &TargetPlace, session: &Session) -> std::result::Result<Storage
             settings,
             environment: session.environment.clone(),
             askpass: session.program.clone(),
+            temp_dir: session.world.temp_dir.clone(),
             cancel: session.cancel.clone(),
             ..StorageOptions::default()
         };

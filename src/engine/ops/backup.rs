@@ -276,7 +276,9 @@ impl Engine {
             uploads: self.uploads,
             is_new,
         };
-        let mut packer = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx)?;
+        let packed = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx);
+        self.tell_notices(cx);
+        let mut packer = packed?;
         packer.stats.source_entries = seen.0.load(Ordering::Relaxed);
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
         packer.end_sigtar()?;

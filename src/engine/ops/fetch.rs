@@ -124,9 +124,16 @@ impl Engine {
                 bytes,
                 hash: found,
             } = content;
+            self.tell_notices(cx);
             cx.monitor.count(Counter::FetchedBytes, bytes);
+            let is_whole = match hash {
+                _ if bytes == file.size => true,
+                // What was repaired on its way has its own length, not that of the listing.
+                Some((_, expected)) => found.eq_ignore_ascii_case(expected),
+                None => bytes > file.size && self.has_length(&file.name, bytes)?,
+            };
             let fault = match hash {
-                _ if bytes != file.size => Some(format!(
+                _ if !is_whole => Some(format!(
                     "{bytes} bytes came, the listing says {}",
                     file.size
                 )),
@@ -144,8 +151,15 @@ impl Engine {
             }
             cx.monitor
                 .note(Level::Info, &format!("{text}; fetching it once more"));
+            self.target.storage.distrust(&file.name);
             attempt += 1;
         }
+    }
+
+    /// Whether the target says by now that a file has so many bytes.
+    fn has_length(&self, name: &str, bytes: u64) -> Result<bool> {
+        let object = self.target.storage.stat(name)?;
+        Ok(object.is_some_and(|object| object.size == bytes))
     }
 
     /// Downloads a file into an unlinked spool file.

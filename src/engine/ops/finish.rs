@@ -140,6 +140,7 @@ impl Engine {
             .storage
             .put(&name, file.path())
             .map_err(|e| e.within(format!("cannot upload {name} to {}", self.location())))?;
+        self.tell_notices(cx);
         let bytes = file
             .as_file()
             .metadata()

@@ -112,6 +112,14 @@ impl<S: Storage> Storage for Checked<S> {
     fn delete(&self, name: &str) -> Result<()> {
         self.inner.delete(name)
     }
+
+    fn distrust(&self, name: &str) {
+        self.inner.distrust(name);
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.inner.notices()
+    }
 }
 
 #[cfg(test)]

@@ -1,27 +1,31 @@
 //! Moves named bytes to and from a target. Knows nothing of volumes, sets or manifests.
 //!
 //! Callers are a handful of threads, so the trait blocks; `async` stays inside this room. Around any service the
-//! same wrappers: [`open`] returns `Checked(Retry(service))`. Rate limits and timeouts are kept inside the services,
+//! same wrappers: [`open`] returns `Checked(Retry(service))`, or services made of such. Rate limits and timeouts are kept inside the services,
 //! which alone see the bytes go.
 
 pub mod askpass;
 mod checked;
 mod helper;
 mod names;
+mod notices;
 mod options;
+mod resuming;
 mod retry;
 mod runtime;
 mod scheme;
 mod services;
+mod settings;
 mod transfer;
 pub mod trial;
 mod url;
 mod words;
 
 pub use helper::version_of;
+pub use notices::Notices;
 pub use options::{Environment, StorageOptions};
 pub use scheme::{Support, schemes};
-pub use url::{FtpSecurity, Place, TargetUrl};
+pub use url::{FtpSecurity, OnFail, Place, Spread, TargetUrl};
 
 use super::error::{Error, ErrorKind, Result};
 use checked::Checked;
@@ -33,15 +37,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use transfer::Transfer;
 
-/// Opens a target. Touches neither network nor disk: trouble with the place itself shows at the first call.
+/// Opens a target. Touches no network, and of the disk only the list of a `multi` target: trouble with the place itself
+/// shows at the first call.
 ///
 /// # Errors
 /// `Usage` for options the service does not have; `Denied` if it needs credentials and has none; `Unsupported` if
-/// this build lacks the service.
+/// this build lacks the service; what is wrong with the list of a `multi` target.
 pub fn open(url: &TargetUrl, options: &StorageOptions) -> Result<Box<dyn Storage>> {
-    let transfer = Arc::new(Transfer::new(options));
-    let service = services::open(url, options, &transfer)?;
-    Ok(wrapped(service, options, transfer))
+    open_sharing(url, options, &Arc::new(Transfer::new(options)))
+}
+
+/// As [`open`], with rate limits that are kept together with those of other targets.
+fn open_sharing(
+    url: &TargetUrl,
+    options: &StorageOptions,
+    transfer: &Arc<Transfer>,
+) -> Result<Box<dyn Storage>> {
+    let service = services::open(url, options, transfer)?;
+    Ok(match url.place() {
+        // What these are made of is wrapped already.
+        Place::Multi { .. } | Place::Par2 { .. } => service,
+        _ => wrapped(service, options, Arc::clone(transfer)),
+    })
 }
 
 /// Puts the wrappers of [`open`] around a service of one's own: failed calls are repeated, uploads are checked.
@@ -143,6 +160,16 @@ pub trait Storage: Send + Sync {
 
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
+
+    /// Says that what was read of an object is damaged: where there are several copies, another is read next.
+    fn distrust(&self, name: &str) {
+        let _ = name;
+    }
+
+    /// What there is to tell since the last call, in lines without secrets; no error, but somebody should know.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Somebody else has put an object of that name.
@@ -183,6 +210,12 @@ macro_rules! pass_on {
             }
             fn delete(&self, name: &str) -> Result<()> {
                 (**self).delete(name)
+            }
+            fn distrust(&self, name: &str) {
+                (**self).distrust(name);
+            }
+            fn notices(&self) -> Vec<String> {
+                (**self).notices()
             }
         }
     )*};

@@ -1,5 +1,6 @@
 //! What opening a target takes besides its URL. All of it is handed down: nothing below reads the environment.
 
+use super::notices::Notices;
 use crate::engine::context::Cancel;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
@@ -30,6 +31,8 @@ pub struct StorageOptions {
     /// s3, gs and b2: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`,
     /// `kms-key`. azure: `endpoint`. These four: `part-mb`, `parts-at-once`. webdav: `headers`. ftp: `data-connection`. All these: `ca-file`, `ca-folder`, `check-certificate`.
     /// sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
+    /// Of `par2+`: `par2-redundancy`, `par2-volumes`, `par2-options`. A `multi` target hands each of its targets what that
+    /// knows.
     pub settings: BTreeMap<String, String>,
     /// The environment the services may look at: credentials, and what `ssh` inherits.
     pub environment: Environment,
@@ -40,6 +43,10 @@ pub struct StorageOptions {
     pub standard_names: fn(&str) -> bool,
     /// Program that answers a password prompt of `ssh`: dupr itself, see [`askpass`](super::askpass).
     pub askpass: Option<PathBuf>,
+    /// Where files of a `par2+` target are while they are checked: room for one for each thread that calls.
+    pub temp_dir: PathBuf,
+    /// What the target has to tell, see [`Storage::notices`](super::Storage::notices).
+    pub notices: Notices,
     /// Checked during pauses and transfers: an urgent request ends them.
     pub cancel: Cancel,
 }
@@ -57,6 +64,8 @@ impl Default for StorageOptions {
             password: None,
             standard_names: |_| false,
             askpass: None,
+            temp_dir: PathBuf::from("/tmp"),
+            notices: Notices::default(),
             cancel: Cancel::new(),
         }
     }

@@ -1,14 +1,14 @@
 //! Tries again what may succeed a little later.
 //!
-//! Uploads start anew from the first byte. A download goes on where the receiver stands: the bytes it already has
-//! are compared by checksum and skipped, so a failure in the middle costs time, not correctness.
+//! Uploads start anew from the first byte. A download goes on where the receiver stands, see `resuming`.
 
 use super::names::random;
 use super::options::StorageOptions;
+use super::resuming::Resuming;
 use super::transfer::Transfer;
 use super::{LocalObject, Location, Object, Storage};
-use crate::engine::error::{Error, ErrorKind, Result};
-use std::io::{self, Write};
+use crate::engine::error::Result;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,29 +74,8 @@ impl<S: Storage> Storage for Retry<S> {
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
-        let mut sink = Resuming {
-            to,
-            written: crc32fast::Hasher::new(),
-            bytes: 0,
-            trouble: None,
-        };
-        self.attempts(|| {
-            let mut again = Skipping {
-                sink: &mut sink,
-                seen: crc32fast::Hasher::new(),
-                position: 0,
-            };
-            let outcome = self.inner.get(name, &mut again);
-            let position = again.position;
-            if let Some(trouble) = sink.trouble.take() {
-                return Err(trouble);
-            }
-            let bytes = outcome?;
-            if position < sink.bytes {
-                return Err(changed(name));
-            }
-            Ok(bytes)
-        })
+        let mut receiver = Resuming::new(to);
+        self.attempts(|| receiver.attempt(name, |again| self.inner.get(name, again)))
     }
 
     fn open_local(&self, name: &str) -> Result<Option<LocalObject>> {
@@ -126,77 +105,22 @@ impl<S: Storage> Storage for Retry<S> {
     fn delete(&self, name: &str) -> Result<()> {
         self.attempts(|| self.inner.delete(name))
     }
-}
 
-fn changed(name: &str) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("{name} changed while it was read"),
-    )
-}
-
-/// What the receiver has got over all attempts.
-struct Resuming<'a> {
-    to: &'a mut dyn Write,
-    written: crc32fast::Hasher,
-    bytes: u64,
-    /// Why the download as a whole must end, whatever the service makes of it.
-    trouble: Option<Error>,
-}
-
-/// One attempt: drops what the receiver has, after comparing it, and passes on the rest.
-struct Skipping<'a, 'b> {
-    sink: &'b mut Resuming<'a>,
-    seen: crc32fast::Hasher,
-    position: u64,
-}
-
-impl Write for Skipping<'_, '_> {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let known = self
-            .sink
-            .bytes
-            .saturating_sub(self.position)
-            .min(piece.len() as u64) as usize;
-        if known > 0 {
-            let known = &piece[..known];
-            self.seen.update(known);
-            self.position += known.len() as u64;
-            if self.position == self.sink.bytes
-                && self.seen.clone().finalize() != self.sink.written.clone().finalize()
-            {
-                self.sink.trouble = Some(Error::new(
-                    ErrorKind::Corrupt,
-                    "the object changed while it was read",
-                ));
-                return Err(io::Error::other("changed"));
-            }
-            return Ok(known.len());
-        }
-        match self.sink.to.write(piece) {
-            Ok(bytes) => {
-                self.sink.written.update(&piece[..bytes]);
-                self.sink.bytes += bytes as u64;
-                self.position += bytes as u64;
-                Ok(bytes)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                self.sink.trouble = Some(Error::from(error));
-                Err(io::Error::other("the receiver failed"))
-            }
-        }
+    fn distrust(&self, name: &str) {
+        self.inner.distrust(name);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.to.flush()
+    fn notices(&self) -> Vec<String> {
+        self.inner.notices()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::error::{Error, ErrorKind};
     use crate::testing::{Fault, FaultyStorage, MemoryStorage, Operation, RecordingStorage};
+    use std::io;
 
     fn retry<S>(inner: S, attempts: u32) -> Retry<S> {
         let options = StorageOptions {

@@ -28,6 +28,10 @@ pub(super) enum Scheme {
         /// Whether HTTPS is spoken.
         secure: bool,
     },
+    /// Several targets, named in a file.
+    Multi,
+    /// Any other, with recovery files made by the program `par2`.
+    Par2,
     /// Whatever the program `rclone` reaches.
     Rclone,
     /// A directory the program `rsync` reaches.
@@ -48,7 +52,9 @@ pub(super) enum Scheme {
     Unknown,
 }
 
-use Scheme::{Azure, B2, Dead, Ftp, Gs, Local, Planned, Rclone, Rsync, S3, Sftp, Unknown, WebDav};
+use Scheme::{
+    Azure, B2, Dead, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Unknown, WebDav,
+};
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
 const RCLONE: &str = "set it up in rclone and use rclone://REMOTE:PATH";
@@ -86,6 +92,8 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["ftps", "lftp+ftps"], Ftp(FtpSecurity::Implicit)),
     (&["rsync"], Rsync),
     (&["rclone"], Rclone),
+    (&["multi"], Multi),
+    (&["par2+"], Par2),
     (
         &["ssh", "fish", "lftp+fish"],
         Planned {
@@ -111,15 +119,9 @@ const TABLE: &[(&[&str], Scheme)] = &[
     ),
     (
         &[
-            "idrived", "imap", "imaps", "multi", "hsi", "tahoe", "xorriso", "slate",
+            "idrived", "imap", "imaps", "hsi", "tahoe", "xorriso", "slate",
         ],
         Planned { instead: ANY },
-    ),
-    (
-        &["par2+"],
-        Planned {
-            instead: "leave out `par2+`; the files stay readable, without recovery data",
-        },
     ),
     (&["gio+"], Planned { instead: MOUNT }),
     (
@@ -233,7 +235,8 @@ impl Scheme {
     /// How this build reaches it.
     fn support(self) -> Support {
         match self {
-            Local => Support::Native,
+            Local | Multi => Support::Native,
+            Par2 => Support::Program("par2"),
             Sftp => Support::Program("ssh"),
             Rsync => Support::Program("rsync"),
             Rclone => Support::Program("rclone"),
@@ -342,15 +345,7 @@ mod tests {
 
     #[test]
     fn refusals_name_a_way_out() {
-        for scheme in [
-            "ad",
-            "cf+hubic",
-            "swift",
-            "gio+sftp",
-            "par2+file",
-            "nonsense",
-            "s3+http",
-        ] {
+        for scheme in ["ad", "cf+hubic", "swift", "gio+sftp", "nonsense", "s3+http"] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains(scheme), "{error}");

@@ -99,6 +99,22 @@ pub enum Place {
         /// Path on the server, starting with `/`, without percent escapes.
         path: String,
     },
+    /// Several targets, named in a file.
+    Multi {
+        /// The file, by its absolute path.
+        list: PathBuf,
+        /// How files are distributed.
+        spread: Spread,
+        /// What an upload that fails at one of them means.
+        on_fail: OnFail,
+        /// Text at the end of each of their URLs.
+        subpath: String,
+    },
+    /// A place where each file has recovery files beside it, made by the program `par2`.
+    Par2 {
+        /// The place.
+        of: Box<TargetUrl>,
+    },
     /// A place the program `rclone` reaches.
     Rclone {
         /// `remote:path`, as rclone writes it.
@@ -130,6 +146,27 @@ pub enum FtpSecurity {
     Implicit,
 }
 
+/// How files are distributed over several targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// Each to one of them, by turns.
+    Stripe,
+    /// Each to all of them.
+    Mirror,
+}
+
+/// What an upload that fails at one of several targets means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFail {
+    /// The others make up for it.
+    Continue,
+    /// The upload has failed.
+    Abort,
+}
+
+/// What stands before the URL of a target that gets recovery files.
+const PAR2: &str = "par2+";
+
 impl TargetUrl {
     /// Reads a URL, or the path of a local directory.
     ///
@@ -149,6 +186,9 @@ impl TargetUrl {
         if let Some(refusal) = Scheme::of(&scheme).refusal(&scheme) {
             return Err(refusal);
         }
+        if scheme.starts_with(PAR2) {
+            return Self::with_par2(text);
+        }
         let parts = Parts::split(&scheme, rest)?;
         let place = parts.place(&scheme)?;
         let password = parts
@@ -160,6 +200,31 @@ impl TargetUrl {
             password,
             place,
         })
+    }
+
+    /// `par2+` before another URL.
+    fn with_par2(text: &str) -> Result<Self> {
+        let of = Self::parse(text.get(PAR2.len()..).unwrap_or_default())?;
+        if matches!(of.place, Place::Par2 { .. }) {
+            return Err(usage("the target has the prefix par2+ twice"));
+        }
+        Ok(Self {
+            original: Secret::new(text),
+            ..of.with_recovery_files()
+        })
+    }
+
+    /// The same target with `par2+`.
+    pub fn with_recovery_files(self) -> Self {
+        if matches!(self.place, Place::Par2 { .. }) {
+            return self;
+        }
+        Self {
+            original: Secret::new([PAR2.as_bytes(), self.original.expose()].concat()),
+            masked: format!("{PAR2}{}", self.masked),
+            password: self.password.clone(),
+            place: Place::Par2 { of: Box::new(self) },
+        }
     }
 
     /// A path without scheme. `host:path` is refused: it is more likely a forgotten scheme than a directory.
@@ -197,6 +262,14 @@ impl TargetUrl {
     /// Where it lies.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The same target without `par2+`.
+    pub fn plain(&self) -> &Self {
+        match &self.place {
+            Place::Par2 { of } => of,
+            _ => self,
+        }
     }
 
     /// The password in the URL, without percent escapes.
@@ -381,6 +454,54 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_targets_have_parameters() {
+        let multi = |text: &str| match TargetUrl::parse(text).expect(text).place().clone() {
+            Place::Multi {
+                list,
+                spread,
+                on_fail,
+                subpath,
+            } => format!("{} {spread:?} {on_fail:?} {subpath}", list.display()),
+            other => panic!("{text}: {other:?}"),
+        };
+        for (url, expected) in [
+            ("multi:///p/c.json", "/p/c.json Stripe Continue "),
+            (
+                "multi:///p/c.json?mode=mirror&onfail=abort&subpath=/a%20b+c",
+                "/p/c.json Mirror Abort /a b c",
+            ),
+            ("multi://rel/c.json?mode=", "/rel/c.json Stripe Continue "),
+            ("multi:////a%20b/c.json#x", "/a b/c.json Stripe Continue "),
+        ] {
+            assert_eq!(multi(url), expected, "{url}");
+        }
+        for bad in [
+            "multi:///c?mode=mirrors",
+            "multi:///c?mode=mirror&mode=mirror",
+            "multi:///c?onfail=retry",
+            "multi:///c?other=x",
+            "multi://",
+            "multi:///?mode=mirror",
+        ] {
+            assert_eq!(kind(bad), ErrorKind::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn par2_stands_before_any_target() {
+        let url = TargetUrl::parse("Par2+sftp://u:se%63ret@h//x").expect("URL");
+        assert_eq!(url.masked(), "par2+sftp://u:*****@h//x");
+        assert_eq!(url.password().map(|p| p.expose()), Some(&b"secret"[..]));
+        assert_eq!(url.original().expose(), b"Par2+sftp://u:se%63ret@h//x");
+        assert!(matches!(url.plain().place(), Place::Sftp { .. }));
+        let same = url.plain().clone().with_recovery_files();
+        assert_eq!(same.place(), url.place());
+        assert_eq!(same.clone().with_recovery_files(), same);
+        assert_eq!(kind("par2+par2+file:///x"), ErrorKind::Usage);
+        assert_eq!(kind("par2+sftp:///x"), ErrorKind::Usage);
+    }
+
+    #[test]
     fn rclone_urls_name_a_remote() {
         for (url, expected) in [
             ("rclone://remote:/dir", "remote:/dir"),
@@ -558,7 +679,13 @@ mod tests {
         ] {
             assert_eq!(kind(url), ErrorKind::Usage, "{url:?}");
         }
-        for url in ["swift://h/x", "ad://x", "par2+file:///x", "abc://x"] {
+        for url in [
+            "swift://h/x",
+            "ad://x",
+            "gio+file:///x",
+            "par2+ad://x",
+            "abc://x",
+        ] {
             assert_eq!(kind(url), ErrorKind::Unsupported, "{url}");
         }
     }

@@ -149,6 +149,16 @@ impl Checker<'_> {
                 None,
             );
         }
+        if file
+            .par2_redundancy
+            .is_some_and(|n| !(1..=100).contains(&n))
+        {
+            self.problem(
+                &format!("{key}.par2-redundancy"),
+                "par2-redundancy goes from 1 to 100 percent",
+                None,
+            );
+        }
         let Some(url) = &file.url else {
             if !self.known_bad(key) {
                 self.problem(
@@ -194,6 +204,7 @@ impl Checker<'_> {
             connections: file.connections,
             retries: file.retries,
             timeout: file.timeout.duration(),
+            par2_redundancy: file.par2_redundancy,
         })
     }
 

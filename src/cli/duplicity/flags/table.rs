@@ -58,15 +58,6 @@ const fn azure(name: &'static str) -> Flag {
     )
 }
 
-const fn par2(name: &'static str) -> Flag {
-    row(
-        Storage,
-        name,
-        V,
-        Ignored("is for par2+ URLs, which are not built"),
-    )
-}
-
 const fn swift(name: &'static str) -> Flag {
     row(
         Storage,
@@ -233,9 +224,9 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "webdav-headers", V, Honored),
     row(Storage, "imap-full-address", Either, Ignored("is for imap://, which is not built")),
     row(Storage, "imap-mailbox", V, Ignored("is for imap://, which is not built")),
-    par2("par2-options"),
-    par2("par2-redundancy"),
-    par2("par2-volumes"),
+    row(Storage, "par2-options", V, Honored),
+    row(Storage, "par2-redundancy", V, Honored),
+    row(Storage, "par2-volumes", V, Honored),
     azure("azure-blob-tier"),
     azure("azure-max-single-put-size"),
     azure("azure-max-block-size"),

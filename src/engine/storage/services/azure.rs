@@ -3,10 +3,10 @@
 //! A blob appears when its upload is committed, so names are final from the start. The container must exist.
 //! Credentials are a connection string, as the service's pages show it, or account and key.
 
+use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, PART_SETTINGS, answer_of, kind_of, operator};
-use super::tls;
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use crate::engine::error::{Error, ErrorKind, Result};
 use opendal::services::Azblob;
 use std::sync::Arc;
@@ -22,10 +22,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only(
-        "azure",
-        &[&["endpoint"][..], &PART_SETTINGS, &tls::SETTINGS].concat(),
-    )?;
+    options.allow_only("azure", settings::AZURE)?;
     let service = credentials(options)?
         .container(container)
         .root(&format!("/{prefix}"));

@@ -31,9 +31,6 @@ const MIN_PART: u64 = 5 << 20;
 /// Parts in flight per upload, unless the settings name another number.
 const PARTS_AT_ONCE: usize = 4;
 
-/// Settings of services that take objects in parts.
-pub(super) const PART_SETTINGS: [&str; 2] = ["part-mb", "parts-at-once"];
-
 /// Parts an object may have.
 // Source: S3 allows 10,000; some stores that speak its protocol allow fewer.
 const MAX_PARTS: u64 = 1000;

@@ -1,4 +1,4 @@
-//! The registry of services: one file each, chosen by the place a URL names.
+//! The registry of services: one file each, chosen by the place a URL names. `multi` and `par2` are made of others.
 
 #[cfg(feature = "cloud")]
 mod azure;
@@ -9,6 +9,8 @@ mod ftp;
 #[cfg(feature = "cloud")]
 mod http;
 mod local;
+mod multi;
+mod par2;
 mod program;
 mod rclone;
 mod rsync;
@@ -26,7 +28,7 @@ use super::{Storage, StorageOptions};
 use crate::engine::error::Result;
 use std::sync::Arc;
 
-/// The service for a URL, without wrappers.
+/// The service for a URL, without wrappers; those that are made of others have theirs wrapped.
 pub(super) fn open(
     url: &TargetUrl,
     options: &StorageOptions,
@@ -112,6 +114,21 @@ pub(super) fn open(
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),
+        Place::Multi {
+            list,
+            spread,
+            on_fail,
+            subpath,
+        } => {
+            let place = multi::Place {
+                list,
+                spread: *spread,
+                on_fail: *on_fail,
+                subpath,
+            };
+            Box::new(multi::open(&place, url.location(), options, &transfer)?)
+        }
+        Place::Par2 { of } => Box::new(par2::open(of, url.location(), options, &transfer)?),
         Place::Rclone { root } => Box::new(rclone::RcloneStorage::new(
             root,
             url.location(),

@@ -4,6 +4,7 @@
 //! upload goes to a temp name and is moved: before 1.63 rclone shows files of some remotes while they grow.
 
 use super::super::names;
+use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::words::split_words;
 use super::super::{Location, Object, Storage, StorageOptions};
@@ -47,7 +48,7 @@ impl RcloneStorage {
         options: &StorageOptions,
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
-        options.allow_only("rclone", &["rclone-options"])?;
+        options.allow_only("rclone", settings::RCLONE)?;
         let seconds = options.timeout.as_secs().max(1);
         let mut arguments: Vec<String> = [
             "--retries=1".to_string(),

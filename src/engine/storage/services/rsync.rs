@@ -6,6 +6,7 @@
 
 use super::super::names;
 use super::super::options::first_password;
+use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::url::TargetUrl;
 use super::super::words::split_words;
@@ -58,7 +59,7 @@ impl RsyncStorage {
         options: &StorageOptions,
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
-        options.allow_only("rsync", &["ssh-options", "rsync-options"])?;
+        options.allow_only("rsync", settings::RSYNC)?;
         if place.user.is_some_and(|user| user.contains([':', '/'])) {
             let message = "the user in the rsync:// URL has a colon or slash";
             return Err(Error::new(ErrorKind::Usage, message));

@@ -4,25 +4,14 @@
 //! needed. The bucket must exist. Credentials come from the environment handed down; opendal looks nowhere itself
 //! unless asked.
 
+use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, PART_SETTINGS, answer_of, kind_of, operator};
-use super::tls;
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use opendal::services::S3;
 use std::sync::Arc;
-
-const SETTINGS: &[&str] = &[
-    "endpoint",
-    "region",
-    "path-style",
-    "storage-class",
-    "credentials",
-    "checksum",
-    "encryption",
-    "kms-key",
-];
 
 /// Where objects lie, and what is particular about the service.
 pub(super) struct Place<'a> {
@@ -124,10 +113,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only(
-        place.service,
-        &[SETTINGS, &PART_SETTINGS, &tls::SETTINGS].concat(),
-    )?;
+    options.allow_only(place.service, settings::S3)?;
     let (service, credentials) = (place.service, place.credentials);
     let explain = {
         let bucket = place.bucket.to_string();

@@ -20,9 +20,6 @@ use tokio_rustls::rustls::{
     SupportedProtocolVersion,
 };
 
-/// Settings that say whom to trust.
-pub(super) const SETTINGS: [&str; 3] = ["ca-file", "ca-folder", "check-certificate"];
-
 /// Whom to trust.
 #[derive(Debug)]
 pub(super) struct Trust {

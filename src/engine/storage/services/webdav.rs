@@ -5,10 +5,10 @@
 
 use super::super::StorageOptions;
 use super::super::options::first_password;
+use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::url::TargetUrl;
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
-use super::tls;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use opendal::services::Webdav;
@@ -36,7 +36,7 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
-    options.allow_only("webdav", &[&["headers"][..], &tls::SETTINGS].concat())?;
+    options.allow_only("webdav", settings::WEBDAV)?;
     let protocol = if place.secure { "https" } else { "http" };
     let host = if place.host.contains(':') {
         format!("[{}]", place.host)

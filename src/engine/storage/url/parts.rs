@@ -3,7 +3,7 @@
 //! Errors repeat no piece that could be a password.
 
 use super::super::scheme::{Scheme, has_host};
-use super::{Place, usage};
+use super::{OnFail, Place, Spread, usage};
 use crate::engine::error::Result;
 use percent_encoding::percent_decode_str;
 use std::ffi::OsString;
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Parts<'a> {
     netloc: &'a str,
     path: &'a str,
+    /// What stands between `?` and `#`.
+    query: &'a str,
     port: Option<u16>,
     /// What follows `::`, to the end of the path.
     module: Option<&'a str>,
@@ -39,6 +41,8 @@ impl<'a> Parts<'a> {
             )));
         }
         let path = tail.split(['#', '?']).next().unwrap_or_default();
+        let query = tail.split('#').next().unwrap_or_default();
+        let query = query.split_once('?').map_or("", |(_, query)| query);
         // COMPAT(dup all): Python's urlparse cuts `;parameters` off the last component, for sftp alone of ours.
         let path = match (scheme, path.rfind('/')) {
             ("sftp", slash) => {
@@ -52,6 +56,7 @@ impl<'a> Parts<'a> {
         let mut parts = Self {
             netloc,
             path,
+            query,
             port: None,
             module: None,
         };
@@ -150,6 +155,7 @@ impl<'a> Parts<'a> {
                 return azure(container, prefix);
             }
             Scheme::B2 => return self.b2(after_slashes),
+            Scheme::Multi => return self.multi(after_slashes),
             _ => {}
         }
         let dir = PathBuf::from(OsString::from_vec(after_slashes));
@@ -208,6 +214,48 @@ impl<'a> Parts<'a> {
             key_id,
             bucket,
             prefix,
+        })
+    }
+
+    /// A list of targets, with `mode`, `onfail` and `subpath` in the query.
+    // COMPAT(dup all): the path is absolute, whether or not a third slash stands before it; a parameter that is unknown
+    // or given twice is an error, an empty one is none.
+    fn multi(&self, path: Vec<u8>) -> Result<Place> {
+        let start = path.iter().take_while(|b| **b == b'/').count();
+        let list = [b"/", path.get(start..).unwrap_or_default()].concat();
+        if list.len() == 1 {
+            return Err(usage("the multi:// URL names no file")
+                .with_hint("write multi:///PATH/LIST.json?mode=mirror"));
+        }
+        let (mut spread, mut on_fail, mut subpath) = (None, None, None);
+        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if value.is_empty() {
+                continue;
+            }
+            let value = utf8("multi", decoded(&value.replace('+', " "))?)?;
+            let is_first = match (name, value.as_str()) {
+                ("mode", "stripe") => spread.replace(Spread::Stripe).is_none(),
+                ("mode", "mirror") => spread.replace(Spread::Mirror).is_none(),
+                ("onfail", "continue") => on_fail.replace(OnFail::Continue).is_none(),
+                ("onfail", "abort") => on_fail.replace(OnFail::Abort).is_none(),
+                ("subpath", _) => subpath.replace(value).is_none(),
+                _ => {
+                    let text = format!("the multi:// URL has an unknown parameter {pair}");
+                    return Err(usage(text).with_hint(
+                        "it takes mode=stripe or mirror, onfail=continue or abort, and subpath",
+                    ));
+                }
+            };
+            if !is_first {
+                return Err(usage(format!("the multi:// URL has {name} twice")));
+            }
+        }
+        Ok(Place::Multi {
+            list: PathBuf::from(OsString::from_vec(list)),
+            spread: spread.unwrap_or(Spread::Stripe),
+            on_fail: on_fail.unwrap_or(OnFail::Continue),
+            subpath: subpath.unwrap_or_default(),
         })
     }
 

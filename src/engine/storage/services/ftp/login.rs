@@ -1,6 +1,7 @@
 //! Getting to a server: address, encryption, name and password.
 
-use super::super::tls::{SETTINGS, Trust};
+use super::super::super::settings;
+use super::super::tls::Trust;
 use super::tls::Tls;
 use super::trouble::{answer, explain};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -61,7 +62,7 @@ impl Login {
         url: &TargetUrl,
         options: &StorageOptions,
     ) -> Result<Self> {
-        options.allow_only("ftp", &[&["data-connection"][..], &SETTINGS].concat())?;
+        options.allow_only("ftp", settings::FTP)?;
         let active = match options.setting("data-connection") {
             None | Some("passive") => false,
             Some("active") => true,

@@ -7,7 +7,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::options::first_password;
 use crate::engine::storage::words::split_words;
-use crate::engine::storage::{StorageOptions, askpass};
+use crate::engine::storage::{StorageOptions, askpass, settings};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Login {
         url_password: Option<&Secret>,
         options: &StorageOptions,
     ) -> Result<Self> {
-        options.allow_only("sftp", &["ssh-options", "ssh-command"])?;
+        options.allow_only("sftp", settings::SFTP)?;
         let mut program = split_words(options.setting("ssh-command").unwrap_or("ssh"))?.into_iter();
         let mut arguments: Vec<OsString> = Vec::new();
         let name = program
