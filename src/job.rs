@@ -1,6 +1,9 @@
 //! One execution of a batch for a profile: lock, observe, plan, run, record, report. The whole program on one page.
 
 pub mod group;
+mod record;
+
+use record::{keep, note, read};
 
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -83,12 +86,8 @@ pub fn execute(
         && due::was_put_off(&outcome)
         && past.runs.last().is_some_and(due::was_put_off);
     if !batch.commands().iter().all(|c| c.only_looks()) && !still_put_off {
-        note(&mut outcome, announced, &mut troubles, cx);
-        let told = desk.tell(&outcome, &past.runs, &cx.log.lines());
-        note(&mut outcome, told, &mut troubles, cx);
-        if let Err(e) = history.append(&outcome) {
-            trouble(&mut troubles, e.to_string(), cx);
-        }
+        let told = (&desk, announced);
+        keep(&mut outcome, told, &history, &past, &mut troubles, cx);
     }
     troubles.extend(cx.log.trouble());
     Ended { outcome, troubles }
@@ -429,66 +428,4 @@ fn secret_variables(profile: &Profile) -> Vec<String> {
     let reports = profile.reports.secrets();
     let secrets = secrets.into_iter().flatten().chain(reports);
     secrets.filter_map(variable).collect()
-}
-
-/// Writes attempts to tell into the outcome, a step each.
-fn note(
-    outcome: &mut Outcome,
-    deliveries: Vec<Delivery>,
-    troubles: &mut Vec<String>,
-    cx: &JobContext<'_>,
-) {
-    let mut id = outcome.steps.last().map_or(0, |s| s.id);
-    for delivery in deliveries {
-        id += 1;
-        let title = format!("report: {}", delivery.notifier);
-        let mut step = StepOutcome::new(id, "report", title, StepStatus::Done);
-        match delivery.result {
-            Ok(sent) => {
-                if let Some(why) = sent.trouble {
-                    step.status = StepStatus::Warning;
-                    step.notes
-                        .push(format!("sent with the built-in templates: {why}"));
-                }
-            }
-            Err(e) => {
-                step.status = StepStatus::Warning;
-                let hint = e.hint().map(|h| format!("; {h}")).unwrap_or_default();
-                step.notes.push(format!("could not be sent: {e}{hint}"));
-            }
-        }
-        if step.status == StepStatus::Warning {
-            trouble(
-                troubles,
-                format!("{}: {}", delivery.notifier, step.notes.join("; ")),
-                cx,
-            );
-        }
-        outcome.steps.push(step);
-    }
-    outcome.verdict = runner::verdict(outcome);
-}
-
-fn read(history: &History, troubles: &mut Vec<String>) -> PastRuns {
-    match history.read() {
-        Ok(past) => {
-            if past.damaged_lines > 0 {
-                let path = history.path().display();
-                troubles.push(format!(
-                    "{} damaged lines in {path} were skipped",
-                    past.damaged_lines
-                ));
-            }
-            past
-        }
-        Err(e) => {
-            troubles.push(e.to_string());
-            PastRuns::default()
-        }
-    }
-}
-
-fn trouble(troubles: &mut Vec<String>, text: String, cx: &JobContext<'_>) {
-    cx.log.add(Level::Warning, &text);
-    troubles.push(text);
 }

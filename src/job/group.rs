@@ -3,7 +3,8 @@
 //! Every member is a job of its own, with its own lock, plan, history and verdict; here they are only started, and their
 //! outcomes put together. How a member is run and shown is the caller's affair.
 
-use super::{Ended, JobContext, note, read, trouble};
+use super::record::{keep, read};
+use super::{Ended, JobContext};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
@@ -110,12 +111,8 @@ pub fn execute(
     put_members(&mut outcome, &plan, job, &outcomes);
     outcome.verdict = runner::verdict(&outcome);
     if !job.looks {
-        note(&mut outcome, announced, &mut troubles, cx);
-        let told = desk.tell(&outcome, &past.runs, &cx.log.lines());
-        note(&mut outcome, told, &mut troubles, cx);
-        if let Err(e) = history.append(&outcome) {
-            trouble(&mut troubles, e.to_string(), cx);
-        }
+        let told = (&desk, announced);
+        keep(&mut outcome, told, &history, &past, &mut troubles, cx);
     }
     troubles.extend(cx.log.trouble());
     Ended { outcome, troubles }

@@ -499,3 +499,26 @@ fn use_trees_are_read() {
     ];
     assert_eq!(found, expected);
 }
+
+/// Section 8 of docs/architecture.md names every folder that holds more than one file, and no other.
+#[test]
+fn the_map_names_every_folder() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/architecture.md")).expect("the map");
+    let (_, list) = text.split_once("## 8. The folders").expect("section 8");
+    let row = Regex::new(r"(?m)^\| `([a-z0-9_/]+)` \|").expect("a pattern");
+    let named: BTreeSet<String> = row.captures_iter(list).map(|c| c[1].to_string()).collect();
+    let mut files = std::collections::BTreeMap::<String, usize>::new();
+    for source in sources() {
+        let folder = source.file.trim_start_matches("src/").rsplit_once('/');
+        *files.entry(folder.map_or("", |f| f.0).into()).or_default() += 1;
+    }
+    let there = |folder: &&String| !folder.is_empty() && files[*folder] > 1;
+    let missing: Vec<_> = files.keys().filter(there).collect();
+    let missing: Vec<_> = missing.iter().filter(|f| !named.contains(**f)).collect();
+    let gone: Vec<_> = named.iter().filter(|f| !files.contains_key(*f)).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/architecture.md, section 8: missing {missing:?}, not there any more {gone:?}"
+    );
+}

@@ -12,6 +12,15 @@ fn dupr(bench: &Bench, words: &[&str], env: &[(&str, &str)]) -> Called {
         .expect("dupr")
 }
 
+/// A keyring, and the passphrases of messages and of its keys.
+fn both(home: &str) -> [(&str, &str); 3] {
+    [
+        ("GNUPGHOME", home),
+        ("PASSPHRASE", PASSPHRASE),
+        ("SIGN_PASSPHRASE", PASSPHRASE),
+    ]
+}
+
 /// What gpg says of the first volume at the target.
 fn packets(bench: &Bench, keyring: &Keyring) -> String {
     let names = bench.names("t");
@@ -81,11 +90,7 @@ fn what_gpg_cannot_do_ends_with_31_and_writes_nothing() {
         return;
     };
     let home = keyring.home().display().to_string();
-    let env = [
-        ("GNUPGHOME", home.as_str()),
-        ("PASSPHRASE", PASSPHRASE),
-        ("SIGN_PASSPHRASE", PASSPHRASE),
-    ];
+    let env = both(&home);
     let bench = Bench::new("gpgbad");
     let url = bench.url("t");
     for words in [
@@ -116,11 +121,7 @@ fn files_of_another_signer_are_refused_before_any_data_is_written() {
         return;
     };
     let home = keyring.home().display().to_string();
-    let env = [
-        ("GNUPGHOME", home.as_str()),
-        ("PASSPHRASE", PASSPHRASE),
-        ("SIGN_PASSPHRASE", PASSPHRASE),
-    ];
+    let env = both(&home);
     let bench = Bench::new("signer");
     let url = bench.url("t");
     let to = ["--encrypt-key", keyring.encrypt.as_str()];

@@ -12,6 +12,19 @@ fn dupr(bench: &Bench, words: &[&str], env: &[(&str, &str)]) -> Called {
         .expect("dupr")
 }
 
+/// A full backup of `src` to `t`.
+fn full(bench: &Bench) {
+    let words = [
+        "full",
+        "src",
+        &bench.url("t"),
+        "--current-time",
+        "1700000000",
+    ];
+    let called = bench.plain(Program::Dupr, "cache", &words).expect("dupr");
+    assert_eq!(called.code, 0, "{}", called.err);
+}
+
 /// The decompressed content of files at a target whose names have this in them, in the order of names.
 fn contents(bench: &Bench, dir: &str, part: &str) -> Vec<Vec<u8>> {
     let names = bench.names(dir);
@@ -239,14 +252,7 @@ fn a_month_has_thirty_days_before_a_full_backup_is_forced() {
 fn listing_needs_no_volume_and_status_counts_them() {
     let bench = Bench::new("cold");
     let url = bench.url("t");
-    let full = ["full", "src", &url, "--current-time", "1700000000"];
-    assert_eq!(
-        bench
-            .plain(Program::Dupr, "cache", &full)
-            .expect("dupr")
-            .code,
-        0
-    );
+    full(&bench);
     for name in bench.names("t").iter().filter(|n| n.contains("difftar")) {
         fs::remove_file(bench.path("t").join(name)).expect("a volume");
     }
@@ -408,14 +414,7 @@ fn chains_of_two_passphrases_restore_each_with_its_own() {
 fn verbosity_is_spelled_in_every_way() {
     let bench = Bench::new("spellings");
     let url = bench.url("t");
-    let full = ["full", "src", &url, "--current-time", "1700000000"];
-    assert_eq!(
-        bench
-            .plain(Program::Dupr, "cache", &full)
-            .expect("dupr")
-            .code,
-        0
-    );
+    full(&bench);
     let said = |program, words: &[&str]| {
         let words = [&["list-current-files", &url][..], words].concat();
         let called = bench.plain(program, &format!("c{program:?}"), &words)?;
@@ -467,14 +466,7 @@ fn verbosity_is_spelled_in_every_way() {
 fn stamps_stand_before_messages() {
     let bench = Bench::new("stamps");
     let url = bench.url("t");
-    let full = ["full", "src", &url, "--current-time", "1700000000"];
-    assert_eq!(
-        bench
-            .plain(Program::Dupr, "cache", &full)
-            .expect("dupr")
-            .code,
-        0
-    );
+    full(&bench);
     let stamp = regex::Regex::new(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ").expect("regex");
     let lines = |program: Program, words: &[&str]| {
         let words = [words, &[&url, "--log-timestamp"]].concat();

@@ -46,8 +46,14 @@ fn is_ours(file: &[u8]) -> bool {
 }
 
 fn read(file: &[u8]) -> Result<Vec<u8>> {
-    let (head, seen, rest) = peek(Box::new(io::Cursor::new(file.to_vec())))?;
     let mut content = Vec::new();
+    read_into(file, &mut content)?;
+    Ok(content)
+}
+
+/// Reads as far as it goes.
+fn read_into(file: &[u8], content: &mut Vec<u8>) -> Result<()> {
+    let (head, seen, rest) = peek(Box::new(io::Cursor::new(file.to_vec())))?;
     MessageReader::open(
         &head,
         seen,
@@ -56,8 +62,8 @@ fn read(file: &[u8]) -> Result<Vec<u8>> {
         None,
         &Permits::new(1),
     )?
-    .read_to_end(&mut content)?;
-    Ok(content)
+    .read_to_end(content)?;
+    Ok(())
 }
 
 fn read_by_library(file: &[u8]) -> Result<Vec<u8>> {
@@ -199,18 +205,8 @@ fn the_end_of_a_damaged_message_is_held_back() {
         let mut file = message(&literal(&vec![1; bytes]));
         let last = file.len() - 1;
         file[last] ^= 1;
-        let (head, seen, rest) = peek(Box::new(io::Cursor::new(file))).unwrap();
         let mut content = Vec::new();
-        let error = MessageReader::open(
-            &head,
-            seen,
-            rest,
-            Arc::clone(&SECRETS),
-            None,
-            &Permits::new(1),
-        )
-        .and_then(|mut reader| Ok(reader.read_to_end(&mut content)?))
-        .unwrap_err();
+        let error = read_into(&file, &mut content).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(
             error.to_string().contains("modification detection code"),
