@@ -6,11 +6,11 @@
 
 pub mod age;
 mod check;
-pub mod duply;
 pub mod error;
 mod expand;
 pub mod file;
 pub mod group;
+pub mod import;
 mod layer;
 mod load;
 pub mod lookup;

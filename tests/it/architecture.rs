@@ -127,7 +127,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "src/schedule/install",
             "src/report/notify",
             "src/profile/secret.rs",
-            "src/profile/duply.rs",
+            "src/profile/import/duply.rs",
             "src/engine/seal/gpg",
             "src/engine/storage/",
         ],

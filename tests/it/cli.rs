@@ -428,3 +428,31 @@ fn a_duply_profile_is_imported_and_runs() {
     );
     home.expect(2, &["import", "duply", "nobody"]);
 }
+
+#[test]
+fn a_configuration_of_borgmatic_is_imported_and_runs() {
+    let home = Home::new("borgmatic");
+    let repository = home.path().join("borg");
+    let config = format!(
+        "source_directories: ['{}']\nrepositories:\n  - path: {}\nencryption_passphrase: secret\n\
+         exclude_patterns: ['*/two']\nkeep_daily: 7\n",
+        home.source().display(),
+        repository.display(),
+    );
+    let file = home.path().join("web.yaml");
+    fs::write(&file, config).expect("config");
+    let file = file.display().to_string();
+    let plan = home.expect(0, &["import", "borgmatic", &file, "--plan"]);
+    assert!(plan.stdout.contains("[retention]"), "{}", plan.stdout);
+    assert!(plan.stderr.contains("stays as it is"), "{}", plan.stderr);
+    home.expect(0, &["import", "borgmatic", &file]);
+    home.expect(0, &["web"]);
+    let list = home.expect(0, &["web", "list"]).stdout;
+    assert!(
+        list.contains("sub/three") && !list.contains("two"),
+        "{list}"
+    );
+    assert!(!repository.exists() && home.path().join("borg-dupr").exists());
+    home.expect(2, &["import", "borgmatic", &file, "--name", "web"]);
+    home.expect(2, &["import", "borgmatic", "nobody.yaml"]);
+}

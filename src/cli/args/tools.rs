@@ -184,6 +184,17 @@ pub enum ImportFrom {
         #[arg(long, value_name = "DIR")]
         into: Option<PathBuf>,
     },
+    /// A configuration of borgmatic
+    Borgmatic {
+        /// Its YAML file; borgmatic's usual places if absent
+        file: Option<PathBuf>,
+        /// Name of the new profile, if not that of the file
+        #[arg(long)]
+        name: Option<String>,
+        /// Directory for the new profile's folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
 }
 
 /// A single profile.

@@ -1,17 +1,17 @@
-//! `dupr import duply`: a profile from one of duply, in a folder of its own, with what could not be taken over.
+//! `dupr import`: a profile from another program's, in a folder of its own, with what could not be taken over.
 
 use crate::cli::args::ImportFrom;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::{complain, exit};
-use crate::profile::duply::{self, Imported};
+use crate::profile::import::{Imported, borgmatic, duply};
 use crate::report::format;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Translates a profile; writes it unless `--plan` asks only to see it.
 pub fn run(from: &ImportFrom, session: &Session) -> u8 {
-    let ImportFrom::Duply { profile, into } = from;
+    let (ImportFrom::Duply { into, .. } | ImportFrom::Borgmatic { into, .. }) = from;
     let dest = match into {
         Some(dir) => session.world.current_dir.join(dir),
         None => session
@@ -21,7 +21,16 @@ pub fn run(from: &ImportFrom, session: &Session) -> u8 {
             .unwrap_or_else(|| session.world.home.join(".config/dupr")),
     };
     let around = session.surroundings();
-    let imported = match duply::import(&place(profile, session), &dest, &around) {
+    let imported = match from {
+        ImportFrom::Duply { profile, .. } => {
+            duply::import(&place(profile, session), &dest, &around)
+        }
+        ImportFrom::Borgmatic { file, name, .. } => {
+            let file = file.clone().unwrap_or_else(|| usual_file(session));
+            borgmatic::import(&file, name.as_deref(), &around)
+        }
+    };
+    let imported = match imported {
         Ok(imported) => imported,
         Err(errors) => return complain::about(&errors, session),
     };
@@ -64,6 +73,15 @@ fn place(profile: &Path, session: &Session) -> PathBuf {
         .map(|dir| dir.join(profile))
         .find(|p| is_name && p.is_dir());
     found.unwrap_or_else(|| profile.to_owned())
+}
+
+/// Where borgmatic looks for its configuration.
+fn usual_file(session: &Session) -> PathBuf {
+    let own = session.world.home.join(".config/borgmatic/config.yaml");
+    match own.is_file() {
+        true => own,
+        false => PathBuf::from("/etc/borgmatic/config.yaml"),
+    }
 }
 
 fn show(imported: &Imported, dest: &Path, session: &Session) {

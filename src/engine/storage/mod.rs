@@ -26,6 +26,7 @@ pub use notices::Notices;
 pub use options::{Environment, StorageOptions};
 pub use scheme::{Support, schemes};
 pub use url::{FtpSecurity, OnFail, Place, Spread, TargetUrl};
+pub(crate) use words::split_words;
 
 use super::error::{Error, ErrorKind, Result};
 use checked::Checked;

@@ -3,7 +3,7 @@
 use crate::engine::error::{Error, ErrorKind, Result};
 
 /// Splits options as a shell would: blanks separate, quotes and backslashes keep together. Nothing is expanded.
-pub(super) fn split_words(text: &str) -> Result<Vec<String>> {
+pub(crate) fn split_words(text: &str) -> Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

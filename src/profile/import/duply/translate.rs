@@ -4,6 +4,7 @@ use super::params::Params;
 use super::{ImportedFile, Variables};
 use crate::engine::secret::Secret;
 use crate::profile::error::Errors;
+use crate::profile::import::{list, quote, secret_file};
 use crate::profile::load::Surroundings;
 use crate::profile::url;
 use std::collections::BTreeSet;
@@ -22,22 +23,6 @@ pub(super) struct Import<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-/// A string as TOML.
-pub(super) fn quote(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-pub(super) fn list(values: &[String]) -> String {
-    format!(
-        "[{}]",
-        values
-            .iter()
-            .map(|v| quote(v))
-            .collect::<Vec<_>>()
-            .join(", ")
-    )
-}
-
 impl Import<'_> {
     /// A variable of `conf`, if it says something.
     pub(super) fn get(&mut self, name: &str) -> Option<String> {
@@ -49,13 +34,9 @@ impl Import<'_> {
     }
 
     pub(super) fn secret_file(&mut self, name: &str, secret: &str) -> String {
-        let content = Secret::new(format!("{secret}\n"));
-        self.files.push(ImportedFile {
-            name: name.to_owned(),
-            content,
-            executable: false,
-        });
-        format!("{{ file = {} }}", quote(name))
+        let (file, place) = secret_file(name, secret);
+        self.files.push(file);
+        place
     }
 
     pub(super) fn translate(&mut self, dir: &Path) -> std::result::Result<String, Errors> {

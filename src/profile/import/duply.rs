@@ -4,16 +4,13 @@
 //! in silence: what has no counterpart becomes a comment and a warning. Name and place of the archive dir are
 //! kept, so that the next backup goes on where duply stopped.
 
-use super::error::Errors;
-use super::load::Surroundings;
-use super::secret::capture;
-use crate::engine::error::{Error, Result};
-use crate::engine::secret::Secret;
+use super::{Imported, ImportedFile};
+use crate::profile::error::Errors;
+use crate::profile::load::Surroundings;
+use crate::profile::secret::capture;
 use params::Params;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use translate::Import;
 
@@ -40,30 +37,6 @@ printf '=\0' >&3
 eval "set -- $DUPL_PARAMS"
 for __w in "$@"; do printf '%s\0' "$__w" >&3; done
 "#;
-
-/// A duply profile, translated.
-#[derive(Debug)]
-pub struct Imported {
-    /// Name of the profile, as in duply.
-    pub name: String,
-    /// The text of `profile.toml`.
-    pub toml: String,
-    /// Further files of its folder.
-    pub files: Vec<ImportedFile>,
-    /// What to look at before the first run.
-    pub warnings: Vec<String>,
-}
-
-/// A file beside the profile.
-#[derive(Debug)]
-pub struct ImportedFile {
-    /// Its name.
-    pub name: String,
-    /// What is in it; secrets among them, so it is not shown.
-    pub content: Secret,
-    /// Whether it is a program.
-    pub executable: bool,
-}
 
 /// Translates the duply profile in `dir`; the folder `NAME` will be made in `dest`.
 ///
@@ -107,44 +80,6 @@ pub fn import(
         files: import.files,
         warnings: import.warnings,
     })
-}
-
-impl Imported {
-    /// Writes the folder into `dest`: itself 0700, its files 0600 or 0700.
-    ///
-    /// # Errors
-    /// A folder of that name is there already, or cannot be written.
-    pub fn write(&self, dest: &Path) -> Result<PathBuf> {
-        let folder = dest.join(&self.name);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dest)
-            .map_err(|e| Error::io("make", dest, e))?;
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|e| Error::io("make", &folder, e))?;
-        let profile = ImportedFile {
-            name: "profile.toml".to_owned(),
-            content: Secret::new(self.toml.as_bytes()),
-            executable: false,
-        };
-        for file in self.files.iter().chain([&profile]) {
-            let path = folder.join(&file.name);
-            let mode = if file.executable { 0o700 } else { 0o600 };
-            let mut out = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .open(&path)
-                .map_err(|e| Error::io("create", &path, e))?;
-            out.write_all(file.content.expose())
-                .map_err(|e| Error::io("write", &path, e))?;
-            out.sync_all().map_err(|e| Error::io("write", &path, e))?;
-        }
-        Ok(folder)
-    }
 }
 
 /// A variable of `conf`: its value, and whether it is exported.

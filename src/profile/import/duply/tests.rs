@@ -1,6 +1,7 @@
 use super::*;
 use crate::profile::{Loaded, Profile, SecretRef, SelectRule};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 struct Case {

@@ -1,7 +1,8 @@
 //! `GPG_*` variables of a `conf` as `[keys]`.
 
 use super::CONF_TIMEOUT;
-use super::translate::{Import, list, quote};
+use super::translate::Import;
+use crate::profile::import::{list, quote};
 use crate::profile::secret::capture;
 use std::fmt::Write;
 use std::path::Path;
