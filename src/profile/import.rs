@@ -4,7 +4,7 @@
 pub mod borgmatic;
 pub mod duply;
 
-use crate::engine::error::{Error, Result};
+use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -49,7 +49,14 @@ impl Imported {
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&folder)
-            .map_err(|e| Error::io("make", &folder, e))?;
+            .map_err(|e| match e.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    let text = format!("{} is there already", folder.display());
+                    Error::new(ErrorKind::Usage, text)
+                        .with_hint("move it away, or choose another folder with --into")
+                }
+                _ => Error::io("make", &folder, e),
+            })?;
         let profile = ImportedFile {
             name: "profile.toml".to_owned(),
             content: Secret::new(self.toml.as_bytes()),
