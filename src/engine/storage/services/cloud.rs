@@ -4,9 +4,10 @@
 //! elsewhere in one piece, which is held in memory. Where a service shows an upload before it is whole, the object is
 //! stored under a temp name first and renamed.
 
+use super::super::growing::Growing;
 use super::super::names;
 use super::super::runtime;
-use super::super::transfer::Transfer;
+use super::super::transfer::{Transfer, Upload};
 use super::super::{Location, Object, Storage, StorageOptions, taken};
 use super::http;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -259,7 +260,20 @@ impl CloudStorage {
         if bytes <= self.part {
             return self.put_whole(operator, name, from, presence).await;
         }
-        let part = self.part.max(bytes.div_ceil(MAX_PARTS));
+        self.send_parts(operator, name, &mut upload, bytes, presence)
+            .await
+    }
+
+    /// Sends an upload of about `expected` bytes in parts.
+    async fn send_parts(
+        &self,
+        operator: &Operator,
+        name: &str,
+        upload: &mut Upload<'_>,
+        expected: u64,
+        presence: Presence,
+    ) -> Result<()> {
+        let part = self.part.max(expected.div_ceil(MAX_PARTS));
         let part_bytes = usize::try_from(part).map_err(|_| too_large(name))?;
         // A part can only be handed over when an earlier one is through.
         let in_flight = part * (self.parts_at_once as u64 + 1);
@@ -285,6 +299,20 @@ impl CloudStorage {
             let _ = self.answer(writer.abort()).await;
         }
         outcome.map(|_| ())
+    }
+
+    /// Sends a file in parts as it grows, unless it stays so small that it goes in one piece: `false` then.
+    async fn send_growing(&self, name: &str, from: &Growing, presence: Presence) -> Result<bool> {
+        let mut upload = self.transfer.upload_growing(from)?;
+        if !upload.exceeds(self.part)? {
+            return Ok(false);
+        }
+        // What is expected is a guess, and may be surpassed.
+        let expected = from.expected().saturating_mul(2);
+        let operator = self.operator_for(name);
+        self.send_parts(operator, name, &mut upload, expected, presence)
+            .await?;
+        Ok(true)
     }
 
     fn explain_io(&self, error: std::io::Error) -> Error {
@@ -389,6 +417,36 @@ impl Storage for CloudStorage {
             Err(error) if error.kind() == ErrorKind::Locked => Err(taken(name)),
             Err(error) if error.kind() == ErrorKind::Unsupported => self.put(name, from),
             put => put,
+        }
+    }
+
+    fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
+        self.check(name)?;
+        if self.renames {
+            from.whole()?;
+        } else {
+            if claimed && self.stat(name)?.is_some() {
+                return Err(taken(name));
+            }
+            let presence = match claimed {
+                true => Presence::Refused,
+                false => Presence::Replaced,
+            };
+            match self
+                .transfer
+                .block_on(self.send_growing(name, from, presence))
+            {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Locked => return Err(taken(name)),
+                // Such a store does not know the condition: once more, without it.
+                Err(error) if claimed && error.kind() == ErrorKind::Unsupported => from.whole()?,
+                Err(error) => return Err(error),
+            }
+        }
+        match claimed {
+            true => self.claim(name, from.path()),
+            false => self.put(name, from.path()),
         }
     }
 
