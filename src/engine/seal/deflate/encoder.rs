@@ -13,7 +13,7 @@ use flate2::{Compress, FlushCompress};
 use std::io;
 
 /// Ends a stream of encoded blocks: an empty last block with fixed codes.
-pub(super) const END_OF_STREAM: [u8; 2] = [0x03, 0x00];
+pub(in crate::engine::seal) const END_OF_STREAM: [u8; 2] = [0x03, 0x00];
 
 /// A way to compress blocks. One per worker thread.
 pub(super) trait BlockEncoder: Send {

@@ -54,7 +54,7 @@ fn read(file: &[u8]) -> Result<Vec<u8>> {
         rest,
         Arc::clone(&SECRETS),
         None,
-        &Permits::new(1),
+        (&Permits::new(1), &Crew::new(2)),
     )?
     .read_to_end(&mut content)?;
     Ok(content)
@@ -207,7 +207,7 @@ fn the_end_of_a_damaged_message_is_held_back() {
             rest,
             Arc::clone(&SECRETS),
             None,
-            &Permits::new(1),
+            (&Permits::new(1), &Crew::new(2)),
         )
         .and_then(|mut reader| Ok(reader.read_to_end(&mut content)?))
         .unwrap_err();
@@ -242,7 +242,7 @@ fn an_input_that_fails_is_told_as_such() {
                     rest,
                     Arc::clone(&SECRETS),
                     None,
-                    &Permits::new(1),
+                    (&Permits::new(1), &Crew::new(2)),
                 )?;
                 Ok(reader.read_to_end(&mut Vec::new())?)
             })
