@@ -164,8 +164,8 @@ def main():
     if not os.path.exists(source):
         subprocess.check_call([sys.executable, os.path.join(BENCH, "gen.py"), "make", args.workload, source, "--scale",
                                args.scale], stdout=subprocess.DEVNULL)
-    print("| step | wall, s | CPU, s | up, MB | down, MB | line alone, s | times | connections |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    print("| step | wall, s | CPU, s | MiB | up, MB | down, MB | line alone, s | times | connections |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for _ in range(args.rounds):
         with tempfile.TemporaryDirectory(prefix="dupr-remote.", dir=base) as work:
             server, port, (key, secret) = serve(args.server, work)
@@ -202,8 +202,8 @@ def measure(args, words, source, work, port, key, secret):
                 sys.exit("%s failed:\n%s" % (" ".join(line), out.read().decode(errors="replace")[-2000:]))
         up, down = proxy.passed()
         alone = max(up, down) / rate + delay
-        print("| %s | %.2f | %.2f | %.1f | %.1f | %.2f | %.2f | %d |" % (
-            step[0], wall, usage.ru_utime + usage.ru_stime, up / 1e6, down / 1e6, alone, wall / alone, proxy.connections),
+        print("| %s | %.2f | %.2f | %d | %.1f | %.1f | %.2f | %.2f | %d |" % (
+            step[0], wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss >> 10, up / 1e6, down / 1e6, alone, wall / alone, proxy.connections),
             flush=True)
     if not same(source, copy):
         sys.exit("what was restored differs from %s" % source)

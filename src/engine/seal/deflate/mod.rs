@@ -14,6 +14,7 @@ mod matches;
 mod one_pass;
 mod prefix;
 mod probe;
+mod thorough;
 mod token;
 
 use super::Compression;
@@ -48,7 +49,7 @@ const MIN_BLOCK_BYTES: usize = 16 * 1024;
 struct Job {
     block: Block,
     packed: Vec<u8>,
-    reply: Sender<io::Result<Packed>>,
+    reply: Sender<Packed>,
 }
 
 /// Plain bytes, after the end of the block before.
@@ -147,10 +148,9 @@ fn work(jobs: &Receiver<Job>, compression: Compression) {
         let (history, plain) = block.parts();
         let mut crc = crc32fast::Hasher::new();
         crc.update(plain);
-        let result = encoder.encode(history, plain, &mut packed);
-        let result = result.map(|()| Packed { block, packed, crc });
+        encoder.encode(history, plain, &mut packed);
         // A writer that is gone was abandoned: nobody misses the block.
-        let _ = reply.send(result);
+        let _ = reply.send(Packed { block, packed, crc });
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) struct DeflateWriter<W> {
     /// Plain bytes of the blocks since the last mark, or the beginning.
     since_mark: usize,
     /// Blocks in work, oldest first, with their plain lengths.
-    ring: VecDeque<(usize, Receiver<io::Result<Packed>>)>,
+    ring: VecDeque<(usize, Receiver<Packed>)>,
     spare: Vec<(Block, Vec<u8>)>,
     /// Plain bytes of the blocks that were written out, and their compressed bytes.
     done_plain: u64,
@@ -243,7 +243,7 @@ impl<W: Write> DeflateWriter<W> {
         let Some((plain, answer)) = self.ring.pop_front() else {
             return Ok(());
         };
-        let Packed { block, packed, crc } = answer.recv().map_err(|_| lost())??;
+        let Packed { block, packed, crc } = answer.recv().map_err(|_| lost())?;
         self.out.write_all(&packed)?;
         self.done_plain += plain as u64;
         self.done_packed += packed.len() as u64;
