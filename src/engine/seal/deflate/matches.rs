@@ -196,10 +196,10 @@ fn longest<const WAYS: u32>(
 
 /// A way to find repetitions.
 pub(super) trait Find: Send {
-    /// Tokens per block of deflate data.
-    const BLOCK_TOKENS: usize;
-
     fn new() -> Self;
+
+    /// Which tokens make a block of deflate data.
+    fn blocks(tokens: &[Token]) -> Vec<&[Token]>;
 
     /// The tokens of a piece of at most [`PIECE_BYTES`], of which those after at most [`HISTORY_BYTES`] of `history`
     /// may refer to it. What is longer than that is left out.
@@ -208,7 +208,9 @@ pub(super) trait Find: Send {
 
 impl<const WAYS: u32> Find for Finder<WAYS> {
     // Half as many gain less by codes that fit than they lose by tables.
-    const BLOCK_TOKENS: usize = 32 * 1024;
+    fn blocks(tokens: &[Token]) -> Vec<&[Token]> {
+        tokens.chunks(32 * 1024).collect()
+    }
 
     fn new() -> Self {
         Self {

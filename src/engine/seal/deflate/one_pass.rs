@@ -25,7 +25,7 @@ impl<F: Find> OnePass<F> {
         let mut history = history;
         for piece in plain.chunks(PIECE_BYTES) {
             let mut left = piece;
-            for tokens in self.finder.find(history, piece).chunks(F::BLOCK_TOKENS) {
+            for tokens in F::blocks(self.finder.find(history, piece)) {
                 let bytes = tokens.iter().map(|&token| plain_bytes(token)).sum();
                 let (these, others) = left.split_at(left.len().min(bytes));
                 block::write(tokens, these, &mut out);

@@ -2,10 +2,11 @@
 //!
 //! Positions with the same five bytes are chained, and a bounded number of them is compared, the last first; of those with
 //! the same four and three bytes only the last. A match is held until it is known that the next position has no longer
-//! one. Tokens and blocks are those of [`one_pass`](super::one_pass). docs/decisions.md 39 has what it costs and gains.
+//! one. A block ends where the next has codes of its own that are worth their table. docs/decisions.md 39 has what it costs and gains.
 //!
 //! The tokens follow from history and piece alone, and every candidate is compared.
 
+use super::block;
 use super::matches::{Find, HISTORY_BYTES, PAD, PIECE_BYTES, Window, boxed, word};
 use super::token::{LENGTHS, Token, literal, matched};
 
@@ -24,6 +25,9 @@ const ENOUGH: usize = 128;
 
 /// How far back a match of three bytes is worth more than three literals.
 const NEAR: usize = 512;
+
+/// Tokens that are at least in a block.
+const BLOCK_TOKENS: usize = 4096;
 
 /// Logarithms of the number of entries of the tables for five and four, and for three bytes.
 const TABLE_BITS: u32 = 15;
@@ -158,8 +162,9 @@ impl Thorough {
 }
 
 impl Find for Thorough {
-    // Half of what is right for a quick search: the codes fit better, and their tables cost little time.
-    const BLOCK_TOKENS: usize = 16 * 1024;
+    fn blocks(tokens: &[Token]) -> Vec<&[Token]> {
+        block::cut(tokens, BLOCK_TOKENS)
+    }
 
     fn new() -> Self {
         Self {
