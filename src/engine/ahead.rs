@@ -24,7 +24,8 @@ impl Permits {
         Self(Arc::new(AtomicUsize::new(streams)))
     }
 
-    fn take(&self) -> Option<Permit> {
+    /// One of them, if any is left.
+    pub(crate) fn take(&self) -> Option<Permit> {
         let less = |n: usize| n.checked_sub(1);
         let taken = self
             .0
@@ -34,7 +35,7 @@ impl Permits {
 }
 
 /// Goes back when dropped.
-struct Permit(Arc<AtomicUsize>);
+pub(crate) struct Permit(Arc<AtomicUsize>);
 
 impl Drop for Permit {
     fn drop(&mut self) {

@@ -3,14 +3,15 @@
 //! A service is trusted once [`run`] passes against a real server of it. The target must be empty; it is empty again
 //! afterwards. A broken promise is a panic that says which.
 
-use crate::engine::error::ErrorKind;
+use crate::engine::error::{ErrorKind, Result};
 use crate::engine::storage::trial::noise;
-use crate::engine::storage::{Object, Storage};
+use crate::engine::storage::{Grower, Object, Storage};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Names no service may stumble over: legal in a file system, special in URLs, shells and XML.
@@ -47,6 +48,7 @@ pub fn run_but(storage: &dyn Storage, refused: &[&str]) {
     suite.an_unknown_target_is_empty();
     suite.what_is_put_can_be_got();
     suite.a_second_put_replaces();
+    suite.what_grows_is_put_when_it_is_whole();
     suite.claims_of_many(3);
     suite.odd_names(refused);
     suite.what_is_absent();
@@ -242,6 +244,55 @@ impl Suite<'_> {
             .expect("nobody has it");
         assert!(self.get("twice") == long);
         self.storage.delete("twice").expect("delete");
+    }
+
+    fn what_grows_is_put_when_it_is_whole(&self) {
+        let content = noise(20 * 1024 * 1024 + 17, 4);
+        // Below one part of a service that has parts, and several of them.
+        for (bytes, claimed) in [
+            (100_000, false),
+            (content.len(), true),
+            (content.len(), false),
+        ] {
+            let whole = self.grow(&content[..bytes], claimed, true);
+            whole.unwrap_or_else(|e| panic!("put of {bytes} growing bytes: {e}"));
+            assert!(self.get("growing") == content[..bytes], "{bytes} bytes");
+            if claimed {
+                let refused = self.grow(&content, true, true);
+                assert_eq!(refused.expect_err("it is taken").kind(), ErrorKind::Locked);
+                self.grow(&content, false, false).expect_err("given up");
+                assert!(self.get("growing") == content, "what is there stays");
+            }
+            self.storage.delete("growing").expect("delete");
+            for claimed in [false, true] {
+                let given_up = self.grow(&content[..bytes], claimed, false);
+                given_up.expect_err("a file that was given up");
+                self.nothing_is_left();
+            }
+        }
+    }
+
+    /// Puts a file while it is written; its writer gives it up before its end, or ends it.
+    fn grow(&self, content: &[u8], claimed: bool, to_its_end: bool) -> Result<()> {
+        let path = self.file(b"");
+        let grower = Grower::new(&path, content.len() as u64);
+        let growing = grower.growing();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut file = File::create(&path).expect("file");
+                for piece in content.chunks(content.len() / 5 + 1) {
+                    file.write_all(piece).expect("written");
+                    // Its upload may have failed.
+                    let _ = grower.growing().grew(piece.len());
+                    thread::sleep(Duration::from_millis(10));
+                }
+                match to_its_end {
+                    true => grower.finish(),
+                    false => drop(grower),
+                }
+            });
+            self.storage.put_growing("growing", &growing, claimed)
+        })
     }
 
     /// Ends with one object, put by one who was not refused; gives back how many were not. A server may stumble over

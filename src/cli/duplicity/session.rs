@@ -27,6 +27,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Volumes uploaded at once, unless an option says how many.
+const UPLOADS: usize = 2;
+
 /// What the outside world hands to a session.
 pub struct World {
     /// The environment.
@@ -135,7 +138,8 @@ pub(super) fn engine(
         naming,
         seal: Arc::from(seal),
     };
-    let uploads: usize = args.number("concurrency")?.unwrap_or(1);
+    // Of two one goes while the other is begun or completed, which takes answers and no bytes.
+    let uploads: usize = args.number("concurrency")?.unwrap_or(UPLOADS);
     Ok(Engine::open(target, archive)
         .with_spool_dir(spool)
         .with_uploads(uploads.max(1)))

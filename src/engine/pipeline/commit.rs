@@ -9,34 +9,50 @@ use crate::engine::format::names::Naming;
 use crate::engine::format::{FileKind, FileName, SetId};
 use crate::engine::monitor::Counter;
 use crate::engine::seal::Form;
-use crate::engine::storage::Storage;
+use crate::engine::storage::{Growing, Storage};
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// An uploader: takes sealed volumes until there are no more. The first of a new set claims the set's names: another run
-/// may have begun one in the same second.
+/// A volume that was begun: it can be uploaded while it is written.
+pub(super) struct BegunVolume {
+    pub number: u32,
+    /// Its file.
+    pub growing: Arc<Growing>,
+    /// Brings the rest once it is sealed.
+    pub sealed: Receiver<SealedVolume>,
+}
+
+/// An uploader: takes volumes that were begun until there are no more. The first of a new set claims the set's names:
+/// another run may have begun one in the same second.
 pub(super) fn upload(
-    sealed: &Receiver<SealedVolume>,
-    done: &Sender<(SealedVolume, Result<()>)>,
+    begun: &Receiver<BegunVolume>,
+    done: &Sender<Result<SealedVolume>>,
     storage: &dyn Storage,
     name_of: &(dyn Fn(u32) -> String + Sync),
     is_new: bool,
 ) {
-    for volume in sealed {
+    for volume in begun {
         let name = name_of(volume.number);
-        let from = volume.sealed.spool.path();
-        let put = if is_new && volume.number == 1 {
-            storage.claim(&name, from)
-        } else {
-            storage.put_settled(&name, from)
+        let is_first = is_new && volume.number == 1;
+        let put = storage.put_growing(&name, &volume.growing, is_first);
+        // A packer that ended early tells why itself.
+        let result = match put {
+            Ok(()) => match volume.sealed.recv() {
+                Ok(sealed) => Ok(sealed),
+                Err(_) => return,
+            },
+            Err(_) if volume.growing.is_abandoned() => return,
+            Err(e) => Err(e.within(format!("cannot upload {name} to {}", storage.location()))),
         };
-        let result =
-            put.map_err(|e| e.within(format!("cannot upload {name} to {}", storage.location())));
-        // After a failure the run ends: what comes next would be uploaded for nothing.
+        // After a failure the run ends: what comes next would be made and uploaded for nothing.
         let failed = result.is_err();
-        if done.send((volume, result)).is_err() || failed {
+        if failed {
+            volume.growing.refuse();
+        }
+        if done.send(result).is_err() || failed {
             return;
         }
     }
@@ -95,14 +111,14 @@ impl Committer {
     /// Commits what arrives until the uploaders end. Later volumes wait for earlier ones.
     pub(super) fn run(
         &mut self,
-        done: &Receiver<(SealedVolume, Result<()>)>,
+        done: &Receiver<Result<SealedVolume>>,
         cx: &Context,
     ) -> Result<()> {
         let mut waiting = BTreeMap::new();
         let mut failed = None;
-        for (volume, result) in done {
+        for result in done {
             match result {
-                Ok(()) => {
+                Ok(volume) => {
                     waiting.insert(volume.number, volume);
                 }
                 // What was uploaded before it can still be committed; nothing new is begun.

@@ -67,7 +67,8 @@ pub(crate) fn run(
     let readers = cx.threads.max(1);
     let (job_tx, job_rx) = bounded(2 * readers);
     let (order_tx, order_rx) = bounded(2 * readers + 2);
-    let (sealed_tx, sealed_rx) = bounded(0);
+    // One that is made while the others are uploaded.
+    let (begun_tx, begun_rx) = bounded(1);
     let (done_tx, done_rx) = bounded(uploads);
     let cx = *cx;
     let name_of = committer.name_of();
@@ -80,18 +81,18 @@ pub(crate) fn run(
         }
         drop(job_rx);
         let packing = scope.spawn(move || {
-            let result = packer.run(&order_rx, &sealed_tx, &cx);
+            let result = packer.run(&order_rx, &begun_tx, &cx);
             // Dropping both ends lets the stages before and after come to their end.
-            drop((order_rx, sealed_tx));
+            drop((order_rx, begun_tx));
             result.map(|()| packer)
         });
         let uploaders: Vec<_> = (0..uploads.max(1))
             .map(|_| {
-                let (sealed, done) = (sealed_rx.clone(), done_tx.clone());
-                scope.spawn(move || commit::upload(&sealed, &done, storage, name_of, is_new))
+                let (begun, done) = (begun_rx.clone(), done_tx.clone());
+                scope.spawn(move || commit::upload(&begun, &done, storage, name_of, is_new))
             })
             .collect();
-        drop((sealed_rx, done_tx));
+        drop((begun_rx, done_tx));
         let committed = committer.run(&done_rx, &cx);
         drop(done_rx);
         for uploader in uploaders {

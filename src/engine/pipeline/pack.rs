@@ -1,6 +1,7 @@
 //! Packs changes into volumes, strictly in order, and keeps the sigtar and the list of changed files beside them.
 
 use super::closed;
+use super::commit::BegunVolume;
 use super::read::{FileHead, FileTail, Item, Loaded, Piece};
 use super::volume::{Sealed, Volume, VolumeLimits};
 use crate::engine::archive::Spool;
@@ -14,7 +15,7 @@ use crate::engine::path::PathIndex;
 use crate::engine::seal::Seal;
 use crate::engine::stats::BackupStats;
 use crate::engine::stream::change::{Action, Change};
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
@@ -94,7 +95,7 @@ pub(crate) struct Packer {
     seal: Arc<dyn Seal>,
     limits: VolumeLimits,
     spool: Spool,
-    volume: Option<Volume>,
+    volume: Option<(Volume, Sender<SealedVolume>)>,
     /// Whether the last entry added is a directory.
     in_dir: bool,
     /// Whether the last member added is a part of a delta that goes on.
@@ -143,14 +144,14 @@ impl Packer {
     pub(super) fn run(
         &mut self,
         order: &Receiver<Item>,
-        out: &Sender<SealedVolume>,
+        out: &Sender<BegunVolume>,
         cx: &Context,
     ) -> Result<()> {
         for item in order {
             match item {
                 Item::Batch(batch) => {
                     for loaded in batch.recv().map_err(|_| closed())? {
-                        self.check_cancel(out, cx)?;
+                        self.check_cancel(cx)?;
                         match loaded {
                             Loaded::Entry(change) => self.pack_entry(change, out, cx)?,
                             Loaded::File { head, data, tail } => {
@@ -161,7 +162,7 @@ impl Packer {
                     }
                 }
                 Item::Stream(pieces) => {
-                    self.check_cancel(out, cx)?;
+                    self.check_cancel(cx)?;
                     self.pack_stream(&pieces, out, cx)?;
                 }
             }
@@ -180,16 +181,16 @@ impl Packer {
         }
         if self.next_number == 1 && self.volume.is_none() {
             // An increment without changes still has its one, empty volume.
-            self.volume = Some(Volume::begin(&*self.seal, self.limits, &self.spool)?);
+            self.begin_volume(out)?;
         }
-        self.close_volume(out, None)
+        self.close_volume(None)
     }
 
     /// After the first signal: the volume in hand is closed and will be committed. After the second: nothing.
-    fn check_cancel(&mut self, out: &Sender<SealedVolume>, cx: &Context) -> Result<()> {
+    fn check_cancel(&mut self, cx: &Context) -> Result<()> {
         if cx.cancel.is_requested() {
-            if !cx.cancel.is_urgent() && self.volume.as_ref().is_some_and(|v| !v.is_empty()) {
-                self.close_volume(out, None)?;
+            if !cx.cancel.is_urgent() && self.volume.as_ref().is_some_and(|(v, _)| !v.is_empty()) {
+                self.close_volume(None)?;
             }
             return cx.cancel.check();
         }
@@ -199,7 +200,7 @@ impl Packer {
     fn pack_entry(
         &mut self,
         change: Change,
-        out: &Sender<SealedVolume>,
+        out: &Sender<BegunVolume>,
         cx: &Context,
     ) -> Result<()> {
         match change.action {
@@ -234,7 +235,7 @@ impl Packer {
         head: &FileHead,
         data: &[u8],
         tail: FileTail,
-        out: &Sender<SealedVolume>,
+        out: &Sender<BegunVolume>,
         cx: &Context,
     ) -> Result<()> {
         if data.len() < BLOCK_BYTES {
@@ -255,7 +256,7 @@ impl Packer {
     fn pack_stream(
         &mut self,
         pieces: &Receiver<Piece>,
-        out: &Sender<SealedVolume>,
+        out: &Sender<BegunVolume>,
         cx: &Context,
     ) -> Result<()> {
         // A file that could not be opened sends nothing at all.
@@ -297,7 +298,7 @@ impl Packer {
                     }
                     if !last && cx.cancel.is_requested() {
                         if !cx.cancel.is_urgent() {
-                            self.close_volume(out, Some(head.stamp))?;
+                            self.close_volume(Some(head.stamp))?;
                         }
                         cx.cancel.check()?;
                     }
@@ -313,7 +314,7 @@ impl Packer {
         number: u32,
         block: &[u8],
         last: bool,
-        out: &Sender<SealedVolume>,
+        out: &Sender<BegunVolume>,
     ) -> Result<()> {
         difftar::append_block(&mut self.member, head.diff, &head.entry, number, block);
         let cut = (number > 1).then_some(head.stamp);
@@ -329,14 +330,16 @@ impl Packer {
         path: &PathIndex,
         block: Option<u32>,
         cut: Option<FileStamp>,
-        out: &Sender<SealedVolume>,
+        out: &Sender<BegunVolume>,
     ) -> Result<()> {
-        if self.volume.as_ref().is_some_and(Volume::is_full) {
-            self.close_volume(out, cut)?;
+        if self.volume.as_ref().is_some_and(|(v, _)| v.is_full()) {
+            self.close_volume(cut)?;
         }
-        let volume = match &mut self.volume {
-            Some(volume) => volume,
-            none => none.insert(Volume::begin(&*self.seal, self.limits, &self.spool)?),
+        if self.volume.is_none() {
+            self.begin_volume(out)?;
+        }
+        let Some((volume, _)) = &mut self.volume else {
+            return Err(closed());
         };
         volume.add(&self.member, path, block)?;
         self.in_dir = false;
@@ -345,12 +348,22 @@ impl Packer {
         Ok(())
     }
 
-    fn close_volume(
-        &mut self,
-        out: &Sender<SealedVolume>,
-        cut_file: Option<FileStamp>,
-    ) -> Result<()> {
-        let Some(volume) = self.volume.take() else {
+    /// Starts a volume, and hands it to the uploaders.
+    fn begin_volume(&mut self, out: &Sender<BegunVolume>) -> Result<()> {
+        let volume = Volume::begin(&*self.seal, self.limits, &self.spool)?;
+        let (sealed_tx, sealed) = bounded(1);
+        let begun = BegunVolume {
+            number: self.next_number,
+            growing: volume.growing(),
+            sealed,
+        };
+        out.send(begun).map_err(|_| closed())?;
+        self.volume = Some((volume, sealed_tx));
+        Ok(())
+    }
+
+    fn close_volume(&mut self, cut_file: Option<FileStamp>) -> Result<()> {
+        let Some((volume, out)) = self.volume.take() else {
             return Ok(());
         };
         let (sealed, info) = volume.finish()?;

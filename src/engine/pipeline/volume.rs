@@ -9,6 +9,7 @@ use crate::engine::format::difftar;
 use crate::engine::format::manifest::{Bound, HashKind, VolumeInfo};
 use crate::engine::path::PathIndex;
 use crate::engine::seal::{Form, Seal, SealWriter};
+use crate::engine::storage::{Grower, Growing};
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::Write;
@@ -42,9 +43,10 @@ struct Passed {
     bytes: u64,
 }
 
-/// Counts and hashes a sealed file while it is written.
+/// Counts and hashes a sealed file while it is written, and tells who uploads it.
 struct Meter {
     file: File,
+    growing: Arc<Growing>,
     passed: Arc<Mutex<Passed>>,
 }
 
@@ -54,6 +56,8 @@ impl Write for Meter {
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
         passed.sha1.update(&buffer[..n]);
         passed.bytes += n as u64;
+        drop(passed);
+        self.growing.grew(n)?;
         Ok(n)
     }
 
@@ -78,12 +82,19 @@ pub(crate) struct Sealing {
     writer: Box<dyn SealWriter>,
     spool: NamedTempFile,
     passed: Arc<Mutex<Passed>>,
+    grower: Grower,
 }
 
 impl Sealing {
     /// Starts a sealed file.
     pub fn begin(seal: &dyn Seal, form: Form, spool: &Spool) -> Result<Self> {
+        Self::begin_expecting(seal, form, spool, 0)
+    }
+
+    /// Starts a sealed file that will have about `expected` bytes.
+    fn begin_expecting(seal: &dyn Seal, form: Form, spool: &Spool, expected: u64) -> Result<Self> {
         let spool = spool.file()?;
+        let grower = Grower::new(spool.path(), expected);
         let file = spool
             .as_file()
             .try_clone()
@@ -93,6 +104,7 @@ impl Sealing {
             form,
             Box::new(Meter {
                 file,
+                growing: grower.growing(),
                 passed: Arc::clone(&passed),
             }),
         )?;
@@ -100,6 +112,7 @@ impl Sealing {
             writer,
             spool,
             passed,
+            grower,
         })
     }
 
@@ -117,6 +130,7 @@ impl Sealing {
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
         let sha1 = std::mem::take(&mut passed.sha1).finalize();
         let sha1 = sha1.iter().map(|b| format!("{b:02x}")).collect();
+        self.grower.finish();
         Ok(Sealed {
             bytes: passed.bytes,
             sha1,
@@ -147,7 +161,7 @@ impl Volume {
     /// Starts a volume.
     pub fn begin(seal: &dyn Seal, limits: VolumeLimits, spool: &Spool) -> Result<Self> {
         let form = seal.form();
-        let sealing = Sealing::begin(seal, form, spool)?;
+        let sealing = Sealing::begin_expecting(seal, form, spool, limits.volume_bytes)?;
         Ok(Self {
             sealing,
             stop_at: limits.stop_at(form),
@@ -159,6 +173,11 @@ impl Volume {
     /// Whether the next member belongs into the next volume.
     pub fn is_full(&self) -> bool {
         self.bounds.is_some() && self.sealing.estimated_bytes() > self.stop_at
+    }
+
+    /// Its file, for whoever uploads it.
+    pub fn growing(&self) -> Arc<Growing> {
+        self.sealing.grower.growing()
     }
 
     /// Whether nothing was added yet.

@@ -4,6 +4,7 @@ mod deflate;
 mod gpg;
 mod gzip;
 pub mod hash;
+mod inflate;
 mod keyring;
 pub mod keys;
 mod openpgp;

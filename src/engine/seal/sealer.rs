@@ -2,6 +2,7 @@
 
 use super::gpg::{self, Gpg, GpgWriter, Orders};
 use super::gzip::{GzipReader, GzipWriter};
+use super::inflate::Crew;
 use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
 use super::openpgp::head::{Container, Head, peek};
@@ -37,6 +38,8 @@ pub(super) struct Sealer {
     can_read_back: bool,
     /// Messages decrypted ahead.
     ahead: Permits,
+    /// Who inflates.
+    crew: Crew,
 }
 
 impl Sealer {
@@ -166,6 +169,7 @@ impl Sealer {
             required_signer,
             can_read_back,
             ahead: Permits::new(AHEAD),
+            crew: Crew::new(options.threads),
         })
     }
 
@@ -203,7 +207,7 @@ impl Sealer {
             rest,
             Arc::clone(&self.secrets),
             self.required_signer.clone(),
-            &self.ahead,
+            (&self.ahead, &self.crew),
         )?))
     }
 
@@ -261,7 +265,7 @@ impl Seal for Sealer {
     fn unseal(&self, form: Form, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
         Ok(match form {
             Form::Plain => input,
-            Form::Gzip => Box::new(GzipReader::new(input)),
+            Form::Gzip => Box::new(GzipReader::new(input, self.crew.clone())),
             Form::Gpg => self.open_message(input)?,
         })
     }

@@ -3,6 +3,7 @@
 //! Services have stored half a file and said so to nobody: full targets, dropped connections, caching gateways. After
 //! each put the object must show the size that was sent.
 
+use super::growing::Growing;
 use super::options::StorageOptions;
 use super::transfer::Transfer;
 use super::{LocalObject, Location, Object, Storage};
@@ -33,12 +34,13 @@ impl<S: Storage> Checked<S> {
 
     /// Has `put` upload `from` as `name` until it shows there with its size.
     fn checked(&self, name: &str, from: &Path, put: impl Fn() -> Result<()>) -> Result<()> {
-        let bytes = std::fs::metadata(from)
-            .map_err(|e| Error::io("read", from, e))?
-            .len();
         let mut last = String::new();
         for attempt in 1..=self.attempts {
             put()?;
+            // Only now: it may have grown until then.
+            let bytes = std::fs::metadata(from)
+                .map_err(|e| Error::io("read", from, e))?
+                .len();
             let Some(_) = self.fault(name, bytes)? else {
                 return Ok(());
             };
@@ -105,6 +107,17 @@ impl<S: Storage> Storage for Checked<S> {
                 self.inner.claim(name, from)
             } else {
                 self.inner.put_settled(name, from)
+            }
+        })
+    }
+
+    fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
+        let is_first = Cell::new(true);
+        self.checked(name, from.path(), || {
+            if is_first.replace(false) {
+                self.inner.put_growing(name, from, claimed)
+            } else {
+                self.inner.put_settled(name, from.path())
             }
         })
     }

@@ -6,6 +6,7 @@
 
 pub mod askpass;
 mod checked;
+mod growing;
 mod helper;
 mod names;
 mod notices;
@@ -21,6 +22,7 @@ pub mod trial;
 mod url;
 mod words;
 
+pub use growing::{Grower, Growing};
 pub use helper::version_of;
 pub use notices::Notices;
 pub use options::{Environment, StorageOptions};
@@ -159,6 +161,21 @@ pub trait Storage: Send + Sync {
         }
     }
 
+    /// As [`put_settled`](Self::put_settled), or as [`claim`](Self::claim) if it is `claimed`, of a file that may still be written.
+    /// A service that takes objects in parts sends what is there; by itself this waits until the file is whole. The object
+    /// becomes visible only after that in any case.
+    ///
+    /// # Errors
+    /// Also if the file is given up; there is no object then.
+    fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
+        from.whole()?;
+        if claimed {
+            self.claim(name, from.path())
+        } else {
+            self.put_settled(name, from.path())
+        }
+    }
+
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
 
@@ -208,6 +225,9 @@ macro_rules! pass_on {
             }
             fn claim(&self, name: &str, from: &Path) -> Result<()> {
                 (**self).claim(name, from)
+            }
+            fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
+                (**self).put_growing(name, from, claimed)
             }
             fn delete(&self, name: &str) -> Result<()> {
                 (**self).delete(name)

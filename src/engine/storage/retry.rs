@@ -2,6 +2,7 @@
 //!
 //! Uploads start anew from the first byte. A download goes on where the receiver stands, see `resuming`.
 
+use super::growing::Growing;
 use super::names::random;
 use super::options::StorageOptions;
 use super::resuming::Resuming;
@@ -99,6 +100,18 @@ impl<S: Storage> Storage for Retry<S> {
             } else {
                 self.inner.put_settled(name, from)
             }
+        })
+    }
+
+    fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
+        let mut is_first = true;
+        self.attempts(|| {
+            if std::mem::take(&mut is_first) {
+                return self.inner.put_growing(name, from, claimed);
+            }
+            // From the first byte, as any upload. What was claimed may be there already.
+            from.whole()?;
+            self.inner.put_settled(name, from.path())
         })
     }
 

@@ -3,6 +3,7 @@
 //! Limits are kept here, inside the services, because only they see the bytes of an upload go. Waiting for the
 //! limit does not count as silence of the peer.
 
+use super::growing::Growing;
 use super::options::StorageOptions;
 use super::runtime;
 use crate::engine::context::Cancel;
@@ -97,6 +98,14 @@ impl Transfer {
         }
     }
 
+    /// The bytes of a file that may still grow, at the pace of uploads.
+    pub(super) fn upload_growing<'a>(&'a self, growing: &'a Growing) -> Result<Upload<'a>> {
+        let mut upload = self.upload(growing.path())?;
+        (upload.bytes, upload.left) = (0, 0);
+        upload.growing = Some(growing);
+        Ok(upload)
+    }
+
     /// The bytes of a local file, at the pace of uploads.
     pub(super) fn upload(&self, path: &Path) -> Result<Upload<'_>> {
         let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
@@ -110,6 +119,7 @@ impl Transfer {
             path: path.to_path_buf(),
             bytes,
             left: bytes,
+            growing: None,
         })
     }
 
@@ -169,16 +179,37 @@ impl Transfer {
     }
 }
 
-/// A local file on its way to a target. Exactly as many bytes as it had when opened.
+/// A local file on its way to a target. Exactly as many bytes as it had when opened, or when it was whole.
 pub(super) struct Upload<'a> {
     transfer: &'a Transfer,
     file: File,
     path: PathBuf,
     bytes: u64,
     left: u64,
+    /// Set until it is known to be whole.
+    growing: Option<&'a Growing>,
 }
 
 impl Upload<'_> {
+    /// Waits until there are more than `most` bytes, or no more will come; true if there are more.
+    ///
+    /// # Errors
+    /// `Interrupted`, or if the file was given up.
+    pub(super) fn exceeds(&mut self, most: u64) -> Result<bool> {
+        if let Some(growing) = self.growing
+            && self.left <= most
+        {
+            let sent = self.bytes - self.left;
+            let check = || self.transfer.check();
+            let (bytes, is_whole) = growing.wait(sent.saturating_add(most), &check)?;
+            (self.bytes, self.left) = (bytes, bytes - sent);
+            if is_whole {
+                self.growing = None;
+            }
+        }
+        Ok(self.left > most)
+    }
+
     /// Length of the file in bytes.
     pub(super) fn len(&self) -> u64 {
         self.bytes
@@ -187,8 +218,10 @@ impl Upload<'_> {
     /// The next `most` bytes, fewer only at the end; empty after it.
     ///
     /// # Errors
-    /// `Io` and the like if the file cannot be read or has become shorter; `Interrupted`.
+    /// `Io` and the like if the file cannot be read, has become shorter or was given up; `Interrupted`.
     pub(super) fn next(&mut self, most: usize) -> Result<Vec<u8>> {
+        // Enough for a whole piece, or all there will be.
+        self.exceeds((most as u64).saturating_sub(1))?;
         let bytes = usize::try_from(self.left).map_or(most, |left| left.min(most));
         self.transfer.check()?;
         let mut piece = vec![0; bytes];

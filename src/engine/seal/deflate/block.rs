@@ -185,6 +185,45 @@ pub(super) fn write(tokens: &[Token], plain: &[u8], out: &mut BitWriter) {
     }
 }
 
+/// Cuts tokens into blocks of a multiple of `step` tokens, where codes of their own save more than their table costs.
+pub(super) fn cut(tokens: &[Token], step: usize) -> Vec<&[Token]> {
+    let mut blocks = Vec::new();
+    // The block that may grow: how many tokens it has, what they are, and the bits it takes.
+    let mut block: Option<(usize, Histogram, u64)> = None;
+    let mut rest = tokens;
+    for piece in tokens.chunks(step.max(1)) {
+        let histogram = Histogram::of(piece);
+        let alone = bits(&histogram);
+        block = Some(match block.take() {
+            None => (piece.len(), histogram, alone),
+            Some((length, before, taken)) => {
+                let both = before.with(&histogram);
+                let together = bits(&both);
+                if together <= taken + alone {
+                    (length + piece.len(), both, together)
+                } else {
+                    let (done, others) = rest.split_at(length.min(rest.len()));
+                    blocks.push(done);
+                    rest = others;
+                    (piece.len(), histogram, alone)
+                }
+            }
+        });
+    }
+    if !rest.is_empty() {
+        blocks.push(rest);
+    }
+    blocks
+}
+
+/// Bits of a block with a table of its own.
+fn bits(histogram: &Histogram) -> u64 {
+    let (literals, distances) = (histogram.literals(), &histogram.slots[..DISTANCES]);
+    let fitting = Lengths::fitting(&literals, distances);
+    let table = Table::of(&fitting).bits();
+    3 + histogram.extra_bits() + table + fitting.cost(&literals, distances)
+}
+
 /// Writes the tokens and the end of the block, `bits` at most.
 fn write_tokens(tokens: &[Token], lengths: &Lengths, bits: u64, out: &mut BitWriter) {
     let mut codes = [0; LITERALS];
@@ -333,7 +372,31 @@ mod tests {
         assert!(bytes <= noise.len() + 16, "stored: {bytes}");
     }
 
+    #[test]
+    fn blocks_are_cut_where_the_content_changes_and_only_there() {
+        let words = |seed: u32, first: u8| -> Vec<Token> {
+            let byte = |i: u32| first + ((i.wrapping_mul(seed) >> 13) % 20) as u8;
+            (0..20_000).map(|i| literal(byte(i))).collect()
+        };
+        let one = words(40_503, b'a');
+        assert_eq!(cut(&one, 1000), [&one[..]]);
+        let two = [one, words(30_011, 200)].concat();
+        let blocks = cut(&two, 1000);
+        let lengths: Vec<usize> = blocks.iter().map(|block| block.len()).collect();
+        assert_eq!(lengths, [20_000, 20_000]);
+        assert!(blocks.concat() == two);
+        assert!(cut(&[], 1000).is_empty());
+    }
+
     proptest! {
+        #[test]
+        fn cut_tokens_are_all_there(bytes in prop::collection::vec(any::<u8>(), 0..3000), step in 0usize..500) {
+            let tokens: Vec<Token> = bytes.into_iter().map(literal).collect();
+            let blocks = cut(&tokens, step);
+            prop_assert!(blocks.iter().all(|block| !block.is_empty()));
+            prop_assert!(blocks.concat() == tokens);
+        }
+
         #[test]
         fn any_tokens_come_back(kinds in prop::collection::vec((any::<bool>(), any::<u8>(), 3usize..=258, 1usize..=32768), 1..2000)) {
             let (mut tokens, mut bytes) = (Vec::new(), 0);

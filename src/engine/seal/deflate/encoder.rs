@@ -5,33 +5,29 @@
 
 use super::bits::BitWriter;
 use super::block::store;
+use super::matches::{Find, Finder};
 use super::one_pass::OnePass;
 use super::probe::stretches;
-use crate::engine::error::{Error, ErrorKind};
+use super::thorough::Thorough;
 use crate::engine::seal::Compression;
-use flate2::{Compress, FlushCompress};
-use std::io;
 
 /// Ends a stream of encoded blocks: an empty last block with fixed codes.
-pub(super) const END_OF_STREAM: [u8; 2] = [0x03, 0x00];
+pub(in crate::engine::seal) const END_OF_STREAM: [u8; 2] = [0x03, 0x00];
 
 /// A way to compress blocks. One per worker thread.
 pub(super) trait BlockEncoder: Send {
     /// Appends the block's deflate data to `packed`. `history` is what stands before it in the stream.
-    ///
-    /// # Errors
-    /// `Internal` if the compressor is broken.
-    fn encode(&mut self, history: &[u8], block: &[u8], packed: &mut Vec<u8>) -> io::Result<()>;
+    fn encode(&mut self, history: &[u8], block: &[u8], packed: &mut Vec<u8>);
 }
 
 /// The encoder for a level of compression.
 pub(super) fn encoder(compression: Compression) -> Box<dyn BlockEncoder> {
-    // docs/decisions.md 27 has the measurements. Level 8 of zlib-rs is slower than 9 and no smaller.
+    // docs/decisions.md 30 and 39 have the measurements.
     match compression {
         Compression::None => Box::new(Stored),
-        Compression::Fast => Box::new(Mixed(OnePass::<1>::new())),
-        Compression::Default => Box::new(Mixed(OnePass::<2>::new())),
-        Compression::Best => Box::new(Mixed(Zlib::new(9))),
+        Compression::Fast => Box::new(Mixed::<Finder<1>>::new()),
+        Compression::Default => Box::new(Mixed::<Finder<2>>::new()),
+        Compression::Best => Box::new(Mixed::<Thorough>::new()),
     }
 }
 
@@ -39,17 +35,22 @@ pub(super) fn encoder(compression: Compression) -> Box<dyn BlockEncoder> {
 struct Stored;
 
 impl BlockEncoder for Stored {
-    fn encode(&mut self, _history: &[u8], block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+    fn encode(&mut self, _history: &[u8], block: &[u8], packed: &mut Vec<u8>) {
         store(block, &mut BitWriter::new(packed));
-        Ok(())
     }
 }
 
 /// Compresses what can be compressed, and stores the rest.
-struct Mixed<D>(D);
+struct Mixed<F>(OnePass<F>);
 
-impl<D: Deflate> BlockEncoder for Mixed<D> {
-    fn encode(&mut self, history: &[u8], block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+impl<F: Find> Mixed<F> {
+    fn new() -> Self {
+        Self(OnePass::new())
+    }
+}
+
+impl<F: Find> BlockEncoder for Mixed<F> {
+    fn encode(&mut self, history: &[u8], block: &[u8], packed: &mut Vec<u8>) {
         for stretch in stretches(block) {
             let Some(plain) = block.get(stretch.range.clone()) else {
                 continue;
@@ -64,62 +65,7 @@ impl<D: Deflate> BlockEncoder for Mixed<D> {
             } else {
                 &[]
             };
-            self.0.deflate(history, plain, packed)?;
-        }
-        Ok(())
-    }
-}
-
-/// A compressor, from a byte boundary to a byte boundary.
-trait Deflate: Send {
-    fn deflate(&mut self, history: &[u8], plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()>;
-}
-
-impl<const WAYS: u32> Deflate for OnePass<WAYS> {
-    fn deflate(&mut self, history: &[u8], plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
-        OnePass::deflate(self, history, plain, packed);
-        Ok(())
-    }
-}
-
-/// zlib-rs.
-struct Zlib {
-    state: Compress,
-}
-
-impl Zlib {
-    fn new(level: u32) -> Self {
-        Self {
-            state: Compress::new(flate2::Compression::new(level), false),
-        }
-    }
-}
-
-impl Deflate for Zlib {
-    fn deflate(
-        &mut self,
-        history: &[u8],
-        mut plain: &[u8],
-        packed: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let broken = "the compressor reported a broken state";
-        let broken = |e| Error::new(ErrorKind::Internal, broken).with_source(e);
-        self.state.reset();
-        if !history.is_empty() {
-            self.state.set_dictionary(history).map_err(broken)?;
-        }
-        packed.reserve(plain.len() / 2 + 1024);
-        loop {
-            let before = self.state.total_in();
-            self.state
-                .compress_vec(plain, packed, FlushCompress::Sync)
-                .map_err(broken)?;
-            plain = &plain[(self.state.total_in() - before) as usize..];
-            // Room left over means that the flush is complete.
-            if packed.len() < packed.capacity() {
-                return Ok(());
-            }
-            packed.reserve(plain.len() + 1024);
+            self.0.deflate(history, plain, packed);
         }
     }
 }
@@ -155,7 +101,7 @@ mod tests {
             let mut encoder = encoder(level);
             let (mut plain, mut packed) = (Vec::new(), Vec::new());
             for block in blocks {
-                encoder.encode(&plain, block, &mut packed).unwrap();
+                encoder.encode(&plain, block, &mut packed);
                 plain.extend(block);
             }
             packed.extend(END_OF_STREAM);
@@ -168,12 +114,10 @@ mod tests {
         let mut used = encoder(Compression::Default);
         let block = b"some words, some more words, and the same words again".repeat(500);
         let mut rest = Vec::new();
-        used.encode(&[], &[5; 100_000], &mut rest).unwrap();
+        used.encode(&[], &[5; 100_000], &mut rest);
         let (mut first, mut second) = (Vec::new(), Vec::with_capacity(7));
-        encoder(Compression::Default)
-            .encode(b"words", &block, &mut first)
-            .unwrap();
-        used.encode(b"words", &block, &mut second).unwrap();
+        encoder(Compression::Default).encode(b"words", &block, &mut first);
+        used.encode(b"words", &block, &mut second);
         assert_eq!(first, second);
     }
 
@@ -182,9 +126,7 @@ mod tests {
         let mut noise = vec![0; 1 << 20];
         SmallRng::seed_from_u64(2).fill_bytes(&mut noise);
         let mut packed = Vec::new();
-        encoder(Compression::Default)
-            .encode(&[], &noise, &mut packed)
-            .unwrap();
+        encoder(Compression::Default).encode(&[], &noise, &mut packed);
         assert!(packed.len() < noise.len() + 1000, "{}", packed.len());
     }
 }

@@ -16,10 +16,10 @@ pub(super) const HISTORY_BYTES: usize = 32 * 1024;
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
 /// Room for history and piece.
-const WINDOW: usize = (HISTORY_BYTES + PIECE_BYTES).next_power_of_two();
+pub(super) const WINDOW: usize = (HISTORY_BYTES + PIECE_BYTES).next_power_of_two();
 
 /// Bytes after the window: words are read whole. Also the last bytes of a piece, which are not searched.
-const PAD: usize = 16;
+pub(super) const PAD: usize = 16;
 
 /// Logarithm of the number of entries of the table.
 const TABLE_BITS: u32 = 15;
@@ -40,7 +40,7 @@ const MOST_SKIPPED: usize = 32;
 /// what repeats is found by either.
 const LONG_MATCH: usize = 40;
 
-type Window = [u8; WINDOW + PAD];
+pub(super) type Window = [u8; WINDOW + PAD];
 /// The low 16 bits of two positions each, the last one in the low half. Older ones than the window shine through as
 /// if they were recent, and fail the comparison or happen to match.
 type Table = [u32; 1 << TABLE_BITS];
@@ -65,13 +65,14 @@ struct Found {
 }
 
 /// An array too large for the stack.
-fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
+pub(super) fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
     let array = vec![value; N].into_boxed_slice().try_into();
     array.unwrap_or_else(|_| unreachable!("the vector has the length of the array"))
 }
 
+/// Eight bytes of the window.
 #[inline(always)]
-fn word(window: &Window, at: usize) -> u64 {
+pub(super) fn word(window: &Window, at: usize) -> u64 {
     let at = at % WINDOW;
     let bytes = window.get(at..at + 8).and_then(|bytes| bytes.first_chunk());
     bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
@@ -193,8 +194,25 @@ fn longest<const WAYS: u32>(
     (length, found.distance)
 }
 
-impl<const WAYS: u32> Finder<WAYS> {
-    pub(super) fn new() -> Self {
+/// A way to find repetitions.
+pub(super) trait Find: Send {
+    fn new() -> Self;
+
+    /// Which tokens make a block of deflate data.
+    fn blocks(tokens: &[Token]) -> Vec<&[Token]>;
+
+    /// The tokens of a piece of at most [`PIECE_BYTES`], of which those after at most [`HISTORY_BYTES`] of `history`
+    /// may refer to it. What is longer than that is left out.
+    fn find(&mut self, history: &[u8], piece: &[u8]) -> &[Token];
+}
+
+impl<const WAYS: u32> Find for Finder<WAYS> {
+    // Half as many gain less by codes that fit than they lose by tables.
+    fn blocks(tokens: &[Token]) -> Vec<&[Token]> {
+        tokens.chunks(32 * 1024).collect()
+    }
+
+    fn new() -> Self {
         Self {
             window: boxed(0),
             table: boxed(0),
@@ -202,9 +220,7 @@ impl<const WAYS: u32> Finder<WAYS> {
         }
     }
 
-    /// The tokens of a piece of at most [`PIECE_BYTES`], of which those after at most [`HISTORY_BYTES`] of `history`
-    /// may refer to it. What is longer than that is left out.
-    pub(super) fn find(&mut self, history: &[u8], piece: &[u8]) -> &[Token] {
+    fn find(&mut self, history: &[u8], piece: &[u8]) -> &[Token] {
         let history = &history[history.len().saturating_sub(HISTORY_BYTES)..];
         let piece = &piece[..piece.len().min(PIECE_BYTES)];
         let start = history.len();

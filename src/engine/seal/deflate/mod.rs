@@ -1,6 +1,8 @@
 //! Deflate on many threads: blocks are compressed apart, each with the end of the one before at hand, and joined in order
 //! to one stream.
 //!
+//! Every MiB a block does without that end, behind a mark: from there on the stream can be inflated alone.
+//!
 //! The stream depends only on the bytes written and the level, never on the number or the speed of threads. So does
 //! the estimate of its length: at block n it knows the blocks up to n - [`IN_FLIGHT`] and no others, even if more
 //! are done. docs/architecture.md, "A backup", tells why volumes are cut by such a rule.
@@ -12,6 +14,7 @@ mod matches;
 mod one_pass;
 mod prefix;
 mod probe;
+mod thorough;
 mod token;
 
 use super::Compression;
@@ -21,7 +24,8 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-use encoder::{END_OF_STREAM, encoder};
+pub(super) use encoder::END_OF_STREAM;
+use encoder::encoder;
 use matches::HISTORY_BYTES;
 
 /// Blocks that may be in work for one writer. Bounds the memory and sets the lag of the estimate, so it is part of
@@ -31,6 +35,13 @@ pub(super) const IN_FLIGHT: usize = 16;
 /// Bytes per block unless a smaller target asks for less.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
+/// Plain bytes after which a block begins that refers to nothing before it, so that reading can begin there.
+/// docs/decisions.md 38 has what that costs and gains.
+const RESTART_BYTES: usize = 1 << 20;
+
+/// What stands before such a block: two empty stored blocks, as `pigz -i` marks its own.
+pub(super) const MARK: [u8; 10] = [0, 0, 0, 0xff, 0xff, 0, 0, 0, 0xff, 0xff];
+
 /// Smallest block: below, looking at the history of each again takes most of the time.
 const MIN_BLOCK_BYTES: usize = 16 * 1024;
 
@@ -38,7 +49,7 @@ const MIN_BLOCK_BYTES: usize = 16 * 1024;
 struct Job {
     block: Block,
     packed: Vec<u8>,
-    reply: Sender<io::Result<Packed>>,
+    reply: Sender<Packed>,
 }
 
 /// Plain bytes, after the end of the block before.
@@ -47,6 +58,8 @@ struct Block {
     bytes: Vec<u8>,
     /// How many of them are the block's history.
     history: usize,
+    /// Whether it begins with a mark, and refers to nothing before it.
+    is_restart: bool,
 }
 
 impl Block {
@@ -60,12 +73,15 @@ impl Block {
     }
 
     /// Begins anew behind another block.
-    fn follow(&mut self, before: &Block) {
-        let history = before.bytes.len().saturating_sub(HISTORY_BYTES);
+    fn follow(&mut self, before: &Block, is_restart: bool) {
         self.bytes.clear();
-        self.bytes
-            .extend_from_slice(before.bytes.get(history..).unwrap_or_default());
+        if !is_restart {
+            let history = before.bytes.len().saturating_sub(HISTORY_BYTES);
+            self.bytes
+                .extend_from_slice(before.bytes.get(history..).unwrap_or_default());
+        }
         self.history = self.bytes.len();
+        self.is_restart = is_restart;
     }
 }
 
@@ -126,13 +142,15 @@ fn work(jobs: &Receiver<Job>, compression: Compression) {
     } in jobs
     {
         packed.clear();
+        if block.is_restart {
+            packed.extend(MARK);
+        }
         let (history, plain) = block.parts();
         let mut crc = crc32fast::Hasher::new();
         crc.update(plain);
-        let result = encoder.encode(history, plain, &mut packed);
-        let result = result.map(|()| Packed { block, packed, crc });
+        encoder.encode(history, plain, &mut packed);
         // A writer that is gone was abandoned: nobody misses the block.
-        let _ = reply.send(result);
+        let _ = reply.send(Packed { block, packed, crc });
     }
 }
 
@@ -143,8 +161,10 @@ pub(super) struct DeflateWriter<W> {
     block_bytes: usize,
     /// The block being filled.
     block: Block,
+    /// Plain bytes of the blocks since the last mark, or the beginning.
+    since_mark: usize,
     /// Blocks in work, oldest first, with their plain lengths.
-    ring: VecDeque<(usize, Receiver<io::Result<Packed>>)>,
+    ring: VecDeque<(usize, Receiver<Packed>)>,
     spare: Vec<(Block, Vec<u8>)>,
     /// Plain bytes of the blocks that were written out, and their compressed bytes.
     done_plain: u64,
@@ -168,6 +188,7 @@ impl<W: Write> DeflateWriter<W> {
             jobs: pool.jobs()?,
             block_bytes: block_bytes.max(MIN_BLOCK_BYTES),
             block: Block::default(),
+            since_mark: 0,
             ring: VecDeque::with_capacity(IN_FLIGHT),
             spare: Vec::new(),
             done_plain: 0,
@@ -200,7 +221,12 @@ impl<W: Write> DeflateWriter<W> {
             self.take_in_oldest()?;
         }
         let (mut fresh, packed) = self.spare.pop().unwrap_or_default();
-        fresh.follow(&self.block);
+        self.since_mark += self.block.len();
+        let is_restart = self.since_mark >= RESTART_BYTES;
+        if is_restart {
+            self.since_mark = 0;
+        }
+        fresh.follow(&self.block, is_restart);
         let block = std::mem::replace(&mut self.block, fresh);
         let (reply, answer) = bounded(1);
         self.ring.push_back((block.len(), answer));
@@ -217,7 +243,7 @@ impl<W: Write> DeflateWriter<W> {
         let Some((plain, answer)) = self.ring.pop_front() else {
             return Ok(());
         };
-        let Packed { block, packed, crc } = answer.recv().map_err(|_| lost())??;
+        let Packed { block, packed, crc } = answer.recv().map_err(|_| lost())?;
         self.out.write_all(&packed)?;
         self.done_plain += plain as u64;
         self.done_packed += packed.len() as u64;

@@ -1,26 +1,21 @@
 //! Our own deflate: one search for matches, a code made for what was found, out.
 //!
-//! docs/decisions.md 27 tells why there is one. [`matches`](super::matches) finds tokens, [`block`](super::block) writes
+//! docs/decisions.md 30 tells why there is one. [`matches`](super::matches) and [`thorough`](super::thorough) find tokens, [`block`](super::block) writes
 //! them.
 
 use super::bits::BitWriter;
 use super::block;
-use super::matches::{Finder, PIECE_BYTES};
+use super::matches::{Find, PIECE_BYTES};
 use super::token::plain_bytes;
 
-/// Tokens per block of deflate data. Half as many gain less by codes that fit than they lose by tables.
-const BLOCK_TOKENS: usize = 32 * 1024;
-
-/// Compresses data in one pass. `WAYS` is how many candidates are compared, 1 or 2.
-pub(super) struct OnePass<const WAYS: u32> {
-    finder: Finder<WAYS>,
+/// Compresses data in one pass, with what `F` finds.
+pub(super) struct OnePass<F> {
+    finder: F,
 }
 
-impl<const WAYS: u32> OnePass<WAYS> {
+impl<F: Find> OnePass<F> {
     pub(super) fn new() -> Self {
-        Self {
-            finder: Finder::new(),
-        }
+        Self { finder: F::new() }
     }
 
     /// Appends the deflate data of `plain`, from a byte boundary to a byte boundary and not the end of a stream. It
@@ -30,7 +25,7 @@ impl<const WAYS: u32> OnePass<WAYS> {
         let mut history = history;
         for piece in plain.chunks(PIECE_BYTES) {
             let mut left = piece;
-            for tokens in self.finder.find(history, piece).chunks(BLOCK_TOKENS) {
+            for tokens in F::blocks(self.finder.find(history, piece)) {
                 let bytes = tokens.iter().map(|&token| plain_bytes(token)).sum();
                 let (these, others) = left.split_at(left.len().min(bytes));
                 block::write(tokens, these, &mut out);
@@ -46,7 +41,8 @@ impl<const WAYS: u32> OnePass<WAYS> {
 mod tests {
     use super::*;
     use crate::engine::seal::deflate::encoder::END_OF_STREAM;
-    use crate::engine::seal::deflate::matches::HISTORY_BYTES;
+    use crate::engine::seal::deflate::matches::{Finder, HISTORY_BYTES};
+    use crate::engine::seal::deflate::thorough::Thorough;
     use proptest::prelude::*;
     use rand::{Rng, RngCore, SeedableRng, rngs::SmallRng};
     use std::io::{Read, Write};
@@ -59,8 +55,8 @@ mod tests {
     }
 
     /// A stream of pieces, each with all before it as history.
-    fn packed<const WAYS: u32>(pieces: &[&[u8]]) -> Vec<u8> {
-        let mut encoder = OnePass::<WAYS>::new();
+    fn packed<F: Find>(pieces: &[&[u8]]) -> Vec<u8> {
+        let mut encoder = OnePass::<F>::new();
         let (mut plain, mut packed) = (Vec::new(), Vec::new());
         for piece in pieces {
             encoder.deflate(&plain, piece, &mut packed);
@@ -78,12 +74,18 @@ mod tests {
         plain
     }
 
-    /// Packs with both widths, checks that it inflates, and returns the lengths.
-    fn check(pieces: &[&[u8]]) -> [usize; 2] {
-        let (one, two) = (packed::<1>(pieces), packed::<2>(pieces));
-        assert!(inflate(&one) == pieces.concat(), "one way");
-        assert!(inflate(&two) == pieces.concat(), "two ways");
-        [one.len(), two.len()]
+    /// Packs in all ways, checks that it inflates, and returns the lengths.
+    fn check(pieces: &[&[u8]]) -> [usize; 3] {
+        let all = [
+            packed::<Finder<1>>(pieces),
+            packed::<Finder<2>>(pieces),
+            packed::<Thorough>(pieces),
+        ];
+        let names = ["one way", "two ways", "thorough"];
+        for (packed, name) in all.iter().zip(names) {
+            assert!(inflate(packed) == pieces.concat(), "{name}");
+        }
+        all.map(|packed| packed.len())
     }
 
     /// Data that is hard on an encoder, each for a reason of its own.
@@ -174,13 +176,18 @@ mod tests {
 
     #[test]
     fn output_follows_from_history_and_data_alone() {
+        follows_from_history_and_data_alone::<Finder<2>>();
+        follows_from_history_and_data_alone::<Thorough>();
+    }
+
+    fn follows_from_history_and_data_alone<F: Find>() {
         let data = b"a rose is a rose is a rose; ".repeat(3_000);
         let history = random(10_000, 9);
-        let mut used = OnePass::<2>::new();
+        let mut used = OnePass::<F>::new();
         used.deflate(&[], &random(300_000, 10), &mut Vec::new());
         used.deflate(&data, &data, &mut Vec::new());
         let (mut first, mut second) = (Vec::new(), Vec::new());
-        OnePass::<2>::new().deflate(&history, &data, &mut first);
+        OnePass::<F>::new().deflate(&history, &data, &mut first);
         used.deflate(&history, &data, &mut second);
         assert!(first == second);
     }
@@ -193,7 +200,8 @@ mod tests {
                       out = d.decompress(sys.stdin.buffer.read()) + d.flush()\n\
                       assert d.eof and not d.unused_data\n\
                       sys.stdout.buffer.write(out)";
-        for data in hard() {
+        let ways: [fn(&[&[u8]]) -> Vec<u8>; 2] = [packed::<Finder<2>>, packed::<Thorough>];
+        for (data, way) in hard().iter().flat_map(|data| ways.map(|way| (data, way))) {
             let mut python = Command::new("python3")
                 .args(["-c", script])
                 .stdin(Stdio::piped())
@@ -201,12 +209,23 @@ mod tests {
                 .spawn()
                 .expect("python3 is needed (tests/setup installs it)");
             let mut stdin = python.stdin.take().unwrap();
-            stdin.write_all(&packed::<2>(&[&data])).unwrap();
+            stdin.write_all(&way(&[data])).unwrap();
             drop(stdin);
             let output = python.wait_with_output().unwrap();
             assert!(output.status.success());
-            assert!(output.stdout == data, "{} bytes", data.len());
+            assert!(&output.stdout == data, "{} bytes", data.len());
         }
+    }
+
+    #[test]
+    fn the_thorough_search_finds_more() {
+        let words: Vec<Vec<u8>> = (0..300).map(|n| random(2 + n as usize % 9, n)).collect();
+        let mut rng = SmallRng::seed_from_u64(11);
+        let text: Vec<u8> = (0..40_000)
+            .flat_map(|_| words[rng.random_range(0..300)].clone())
+            .collect();
+        let [one, two, thorough] = check(&[&text]);
+        assert!(thorough < two && two < one, "{thorough} {two} {one}");
     }
 
     /// Pieces of noise, runs and repetitions in any order.

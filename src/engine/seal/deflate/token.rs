@@ -145,6 +145,14 @@ impl Histogram {
         Self { heads, slots: sum }
     }
 
+    /// That of these tokens and others together.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        let (mut heads, mut slots) = (self.heads, self.slots);
+        heads.iter_mut().zip(other.heads).for_each(|(a, b)| *a += b);
+        slots.iter_mut().zip(other.slots).for_each(|(a, b)| *a += b);
+        Self { heads, slots }
+    }
+
     /// How often each symbol for literals and lengths occurs, with one end of the block.
     pub(super) fn literals(&self) -> [u32; LITERALS] {
         let mut symbols = [0; LITERALS];

@@ -6,8 +6,8 @@
 
 use super::packet::{PacketBody, damaged, octet, type_of};
 use crate::engine::ahead::fill;
-use flate2::{Decompress, FlushDecompress, Status};
-use std::io::{self, BufRead, BufReader, Read};
+use crate::engine::seal::inflate::{Crew, Inflate};
+use std::io::{self, Read};
 
 /// Types of packets.
 const COMPRESSED: u8 = 8;
@@ -17,9 +17,6 @@ const LITERAL: u8 = 11;
 const UNCOMPRESSED: u8 = 0;
 const ZIP: u8 = 1;
 const ZLIB: u8 = 2;
-
-/// Compressed bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
 
 /// Content held back, and as much again to be handed out.
 pub(super) const HELD_BACK_BYTES: usize = 128 * 1024;
@@ -38,7 +35,7 @@ pub(super) fn is_simple(start: &[u8]) -> bool {
             (LITERAL, _) => true,
             (COMPRESSED, UNCOMPRESSED) => is_literal(&mut body),
             (COMPRESSED, algorithm @ (ZIP | ZLIB)) => {
-                is_literal(&mut Inflate::new(BufReader::new(body), algorithm == ZLIB))
+                is_literal(&mut Inflated::new(body, algorithm, None))
             }
             _ => false,
         })
@@ -47,17 +44,14 @@ pub(super) fn is_simple(start: &[u8]) -> bool {
 }
 
 /// The content of the literal packet inside. An end without an error means that all was read and was right.
-pub(super) fn open(container: Box<dyn Read + Send>) -> io::Result<impl Read + Send> {
+pub(super) fn open(container: Box<dyn Read + Send>, crew: Crew) -> io::Result<impl Read + Send> {
     let (kind, mut body) = PacketBody::open(container)?;
     let literal: Box<dyn Read + Send> = match kind {
         LITERAL => Box::new(body),
         COMPRESSED => {
             let packets: Box<dyn Read + Send> = match octet(&mut body)? {
                 UNCOMPRESSED => Box::new(body),
-                algorithm => Box::new(Inflate::new(
-                    BufReader::with_capacity(READ_BYTES, body),
-                    algorithm == ZLIB,
-                )),
+                algorithm => Box::new(Inflated::new(body, algorithm, Some(crew))),
             };
             let (LITERAL, literal) = PacketBody::open(packets)? else {
                 return Err(damaged("no content is inside"));
@@ -70,52 +64,25 @@ pub(super) fn open(container: Box<dyn Read + Send>) -> io::Result<impl Read + Se
 }
 
 /// Inflates a stream, and reads its input to the end.
-struct Inflate<R> {
-    input: R,
-    codec: Decompress,
-    ended: bool,
-}
+struct Inflated<R>(Inflate<R>);
 
-impl<R: BufRead> Inflate<R> {
-    fn new(input: R, zlib: bool) -> Self {
-        Self {
-            input,
-            codec: Decompress::new(zlib),
-            ended: false,
-        }
+impl<R: Read> Inflated<R> {
+    fn new(input: R, algorithm: u8, crew: Option<Crew>) -> Self {
+        Self(match algorithm {
+            ZLIB => Inflate::zlib(input, damaged),
+            _ => Inflate::new(input, crew, damaged),
+        })
     }
 }
 
-impl<R: BufRead> Read for Inflate<R> {
+impl<R: Read> Read for Inflated<R> {
     fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
-        if data.is_empty() {
-            return Ok(0);
+        let n = self.0.read(data)?;
+        if n == 0 && !data.is_empty() {
+            // What follows the stream in its packet means nothing, to gpg as well; but the packet must end well.
+            io::copy(self.0.rest(), &mut io::sink())?;
         }
-        loop {
-            let input = self.input.fill_buf()?;
-            if self.ended {
-                // What follows the stream in its packet means nothing, to gpg as well; but the packet must end well.
-                let rest = input.len();
-                if rest == 0 {
-                    return Ok(0);
-                }
-                self.input.consume(rest);
-                continue;
-            }
-            let is_last = input.is_empty();
-            let (read, written) = (self.codec.total_in(), self.codec.total_out());
-            let status = self
-                .codec
-                .decompress(input, data, FlushDecompress::None)
-                .map_err(|_| damaged("its compressed data cannot be inflated"))?;
-            self.input.consume((self.codec.total_in() - read) as usize);
-            self.ended = status == Status::StreamEnd;
-            match (self.codec.total_out() - written) as usize {
-                0 if is_last && !self.ended => return Err(damaged("it is cut off")),
-                0 => {}
-                n => return Ok(n),
-            }
-        }
+        Ok(n)
     }
 }
 

@@ -14,6 +14,7 @@ use super::unlock::Secrets;
 use super::{POLICY, checked};
 use crate::engine::ahead::{Permits, fill, read_ahead};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::seal::inflate::Crew;
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::crypto::{S2K, SessionKey};
@@ -61,14 +62,14 @@ type Container = Arc<Mutex<Box<dyn Read + Send>>>;
 
 impl MessageReader {
     /// Opens the message that consists of `seen`, which begins with `head`, and of `rest`. With a permit of `ahead` it is
-    /// decrypted on a thread of its own.
+    /// decrypted on a thread of its own; the crew inflates it.
     pub(in crate::engine::seal) fn open(
         head: &Head,
         mut seen: Vec<u8>,
         rest: Box<dyn Read + Send>,
         secrets: Arc<Secrets>,
         signer: Option<RequiredSigner>,
-        ahead: &Permits,
+        (ahead, crew): (&Permits, &Crew),
     ) -> Result<Self> {
         let trouble = Trouble::default();
         let mut proof = None;
@@ -84,7 +85,7 @@ impl MessageReader {
                 seen.drain(..head.bytes);
                 let container = ContainerReader::open(whole(seen, rest), decryptor)?;
                 let container = read_ahead(Box::new(container), ahead);
-                survive(|| packets_of(container, helper))
+                survive(|| packets_of(container, helper, crew))
             }
             None => survive(|| packets_in(whole(seen, rest), helper)),
         };
@@ -104,6 +105,7 @@ impl MessageReader {
 fn packets_of(
     mut container: Box<dyn Read + Send>,
     mut helper: Helper,
+    crew: &Crew,
 ) -> Result<Box<dyn Read + Send>> {
     let mut start = vec![0; inside::SEEN_BYTES];
     let (filled, outcome) = fill(&mut container, &mut start);
@@ -121,7 +123,7 @@ fn packets_of(
         trouble: Arc::clone(&helper.trouble),
     };
     if is_simple {
-        return Ok(Box::new(inside::open(Box::new(input))?));
+        return Ok(Box::new(inside::open(Box::new(input), crew.clone())?));
     }
     let builder = checked(VerifierBuilder::from_reader(input), ErrorKind::Corrupt)?
         .buffer_size(LIBRARY_BYTES);

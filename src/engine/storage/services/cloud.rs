@@ -4,6 +4,9 @@
 //! elsewhere in one piece, which is held in memory. Where a service shows an upload before it is whole, the object is
 //! stored under a temp name first and renamed.
 
+mod upload;
+
+use super::super::growing::Growing;
 use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
@@ -18,7 +21,7 @@ use std::io::Write;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -30,10 +33,6 @@ const MIN_PART: u64 = 5 << 20;
 
 /// Parts in flight per upload, unless the settings name another number.
 const PARTS_AT_ONCE: usize = 4;
-
-/// Parts an object may have.
-// Source: S3 allows 10,000; some stores that speak its protocol allow fewer.
-const MAX_PARTS: u64 = 1000;
 
 /// Bytes taken from a download at a time.
 const PIECE: usize = 1 << 20;
@@ -58,6 +57,8 @@ pub(super) struct CloudStorage {
     part: u64,
     /// Parts in flight.
     parts_at_once: usize,
+    /// Uploads in parts that are under way.
+    uploads: AtomicUsize,
     /// Whether the place is known to exist.
     made: AtomicBool,
     explain: Explain,
@@ -114,6 +115,7 @@ impl CloudStorage {
             backslashes: true,
             part: PART,
             parts_at_once: PARTS_AT_ONCE,
+            uploads: AtomicUsize::new(0),
             made: AtomicBool::new(false),
             explain,
             location,
@@ -204,87 +206,6 @@ impl CloudStorage {
             .answer_within(limit, work)
             .await?
             .map_err(&self.explain)
-    }
-
-    async fn put_whole(
-        &self,
-        operator: &Operator,
-        name: &str,
-        from: &Path,
-        presence: Presence,
-    ) -> Result<()> {
-        let mut upload = self.transfer.upload(from)?;
-        let bytes = upload.len();
-        let length = usize::try_from(bytes).map_err(|_| too_large(name))?;
-        let whole = upload.next(length)?;
-        let write = operator
-            .write_with(name, whole)
-            .if_not_exists(presence == Presence::Refused);
-        self.sent(bytes, async { write.await }).await.map(|_| ())
-    }
-
-    async fn put_renamed(&self, name: &str, from: &Path) -> Result<()> {
-        if !self.made.load(Ordering::Relaxed) {
-            self.answer(self.standard.create_dir("/")).await?;
-            self.made.store(true, Ordering::Relaxed);
-        }
-        // Some servers cut a `?` or `;` and what follows off the new name, and would replace another object.
-        if name.contains(['?', ';']) {
-            return self
-                .put_whole(&self.standard, name, from, Presence::Replaced)
-                .await;
-        }
-        let temp = names::temp();
-        let outcome = async {
-            self.put_whole(&self.standard, &temp, from, Presence::Replaced)
-                .await?;
-            self.answer(self.standard.rename(&temp, name)).await
-        }
-        .await;
-        if outcome.is_err() {
-            let _ = self.answer(self.standard.delete(&temp)).await;
-        }
-        outcome
-    }
-
-    async fn put_parts(
-        &self,
-        operator: &Operator,
-        name: &str,
-        from: &Path,
-        presence: Presence,
-    ) -> Result<()> {
-        let mut upload = self.transfer.upload(from)?;
-        let bytes = upload.len();
-        if bytes <= self.part {
-            return self.put_whole(operator, name, from, presence).await;
-        }
-        let part = self.part.max(bytes.div_ceil(MAX_PARTS));
-        let part_bytes = usize::try_from(part).map_err(|_| too_large(name))?;
-        // A part can only be handed over when an earlier one is through.
-        let in_flight = part * (self.parts_at_once as u64 + 1);
-        let writer = operator
-            .writer_with(name)
-            .chunk(part_bytes)
-            .concurrent(self.parts_at_once)
-            .if_not_exists(presence == Presence::Refused);
-        let mut writer = self.answer(async { writer.await }).await?;
-        let outcome = async {
-            loop {
-                let piece = upload.next(part_bytes)?;
-                if piece.is_empty() {
-                    break;
-                }
-                self.sent(in_flight, writer.write(piece)).await?;
-            }
-            self.sent(in_flight, writer.close()).await
-        }
-        .await;
-        if outcome.is_err() {
-            // Parts of an upload that was given up cost money until it is aborted; this is the only chance.
-            let _ = self.answer(writer.abort()).await;
-        }
-        outcome.map(|_| ())
     }
 
     fn explain_io(&self, error: std::io::Error) -> Error {
@@ -392,6 +313,36 @@ impl Storage for CloudStorage {
         }
     }
 
+    fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
+        self.check(name)?;
+        if self.renames {
+            from.whole()?;
+        } else {
+            if claimed && self.stat(name)?.is_some() {
+                return Err(taken(name));
+            }
+            let presence = match claimed {
+                true => Presence::Refused,
+                false => Presence::Replaced,
+            };
+            match self
+                .transfer
+                .block_on(self.send_growing(name, from, presence))
+            {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Locked => return Err(taken(name)),
+                // Such a store does not know the condition: once more, without it.
+                Err(error) if claimed && error.kind() == ErrorKind::Unsupported => from.whole()?,
+                Err(error) => return Err(error),
+            }
+        }
+        match claimed {
+            true => self.claim(name, from.path()),
+            false => self.put(name, from.path()),
+        }
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         self.check(name)?;
         self.transfer.block_on(async {
@@ -422,13 +373,6 @@ fn check(name: &str) -> Result<()> {
         ErrorKind::Unsupported,
         format!("{name:?} has blanks at an end, which targets of this kind do not keep"),
     ))
-}
-
-fn too_large(name: &str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("{name} is too large for this machine"),
-    )
 }
 
 /// What opendal's own classification says.

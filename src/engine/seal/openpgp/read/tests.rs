@@ -60,7 +60,7 @@ fn read_into(file: &[u8], content: &mut Vec<u8>) -> Result<()> {
         rest,
         Arc::clone(&SECRETS),
         None,
-        &Permits::new(1),
+        (&Permits::new(1), &Crew::new(2)),
     )?
     .read_to_end(content)?;
     Ok(())
@@ -238,7 +238,7 @@ fn an_input_that_fails_is_told_as_such() {
                     rest,
                     Arc::clone(&SECRETS),
                     None,
-                    &Permits::new(1),
+                    (&Permits::new(1), &Crew::new(2)),
                 )?;
                 Ok(reader.read_to_end(&mut Vec::new())?)
             })
