@@ -13,7 +13,7 @@ use crate::engine::time::Timestamp;
 use crate::plan::batch::{Batch, Command};
 use crate::plan::planner;
 use crate::plan::{Plan, State};
-use crate::profile::{Profile, Reports, SecretRef};
+use crate::profile::{Profile, Reports};
 use crate::report::notify::{Delivery, Desk, Store};
 use crate::run::actions::EngineActions;
 use crate::run::history::{History, PastRuns};
@@ -26,6 +26,7 @@ use crate::run::runner::{self, OUTCOME_SCHEMA, Runner};
 use crate::run::{Log, due, observe, require};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Seconds a clock may be behind the newest set and still be waited for.
@@ -230,11 +231,12 @@ fn begin(
         profile,
         around: cx.around,
         products: Mutex::new(products),
+        dumps_failed: AtomicBool::new(false),
     };
     let runner = Runner {
         actions: &actions,
         facts: &facts(profile),
-        withheld: &secret_variables(profile),
+        withheld: &open::secret_variables(profile),
         retries: &profile.run.retries,
         monitor: cx.log,
         cancel: cx.around.cancel,
@@ -411,21 +413,4 @@ fn facts(profile: &Profile) -> ProfileFacts {
         encrypt_to: profile.keys.encrypt_to.clone(),
         sign_with: profile.keys.sign_with.clone(),
     }
-}
-
-/// Variables of the environment that hold secrets of the profile: hooks must not see them.
-fn secret_variables(profile: &Profile) -> Vec<String> {
-    let keys = &profile.keys;
-    let secrets = [
-        keys.passphrase.as_ref(),
-        keys.sign_passphrase.as_ref(),
-        profile.target.password.as_ref(),
-    ];
-    let variable = |secret: &SecretRef| match secret {
-        SecretRef::Env(name) => Some(name.clone()),
-        _ => None,
-    };
-    let reports = profile.reports.secrets();
-    let secrets = secrets.into_iter().flatten().chain(reports);
-    secrets.filter_map(variable).collect()
 }

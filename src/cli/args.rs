@@ -17,6 +17,9 @@ pub const RESERVED: &[&str] = &[
     "status",
     "history",
     "plan",
+    "recover",
+    "keys",
+    "du",
     "schedule",
     "watch",
     "doctor",
@@ -30,7 +33,6 @@ pub const RESERVED: &[&str] = &[
     "version",
     "help",
     "duplicity",
-    "keys",
     "target",
     "all",
     "groups",
@@ -171,6 +173,16 @@ pub enum What {
         #[command(subcommand)]
         action: TargetAction,
     },
+    /// Restore what can be restored from whatever is left of a backup
+    Recover(RecoverArgs),
+    /// What is needed to restore on a bare machine
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: KeysAction,
+    },
+    /// Which paths take the space at the target
+    Du(DuArgs),
     /// Make a profile from one of another tool
     Import {
         /// The tool.

@@ -117,7 +117,12 @@ pub fn runs(units: &[Unit], session: &Session) -> u8 {
             break;
         }
         match &unit.group {
-            Some(group) => run_group(group, &unit.members, number, session, &ran),
+            Some(group) => match due_members(&unit.members, session) {
+                Ok(due) if due.members.is_empty() => {}
+                Ok(due) => run_group(group, &due.members, number, session, &ran),
+                Err(code) if not_begun == exit::DONE => not_begun = code,
+                Err(_) => {}
+            },
             None => {
                 for (i, member) in unit.members.iter().enumerate() {
                     if session.cancel.is_requested() {
@@ -150,8 +155,7 @@ pub fn runs(units: &[Unit], session: &Session) -> u8 {
     code
 }
 
-/// Whether a member that a schedule started goes on, as long as what is returned lives; otherwise tells why not. A group
-/// is started as a whole.
+/// Whether a member that a schedule started goes on, as long as what is returned lives; otherwise tells why not.
 ///
 /// # Errors
 /// The exit code of what keeps it from being known.
@@ -170,6 +174,47 @@ fn permitted(member: &Member, session: &Session) -> std::result::Result<Option<F
         }
         Err(e) => Err(failed(&e.within(format!("cannot start {name}")))),
     }
+}
+
+/// Members of a group that are to run, and the locks that keep other scheduled starts from them.
+struct Due {
+    members: Vec<Member>,
+    _locks: Vec<File>,
+}
+
+/// The members of a group that a schedule started: those whose own schedule asks for it, and with them those that have none.
+///
+/// # Errors
+/// The exit code of what keeps it from being known, and that of a group none of whose members has a schedule.
+fn due_members(members: &[Member], session: &Session) -> std::result::Result<Due, u8> {
+    if !session.common.scheduled {
+        return Ok(Due {
+            members: members.to_vec(),
+            _locks: Vec::new(),
+        });
+    }
+    let (mut locks, mut due) = (Vec::new(), Vec::new());
+    let mut denied = exit::DONE;
+    let has_schedule = |m: &Member| m.first.profile.schedule.is_some();
+    let none_has = !members.iter().any(has_schedule);
+    for member in members.iter().filter(|m| none_has || has_schedule(m)) {
+        match permitted(member, session) {
+            Ok(lock) => {
+                locks.extend(lock);
+                due.push(member.name.clone());
+            }
+            Err(code) if denied == exit::DONE => denied = code,
+            Err(_) => {}
+        }
+    }
+    if due.is_empty() && denied != exit::DONE {
+        return Err(denied);
+    }
+    let runs = |m: &&Member| due.contains(&m.name) || (!due.is_empty() && !has_schedule(m));
+    Ok(Due {
+        members: members.iter().filter(runs).cloned().collect(),
+        _locks: locks,
+    })
 }
 
 fn locked(ran: &Mutex<Ran>) -> MutexGuard<'_, Ran> {

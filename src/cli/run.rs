@@ -44,6 +44,7 @@ pub struct Job {
 }
 
 /// A profile with a job for each of its targets.
+#[derive(Clone)]
 pub struct Member {
     /// Its name, with that of a target if only that is meant.
     pub name: String,

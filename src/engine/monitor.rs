@@ -40,6 +40,8 @@ pub enum ProblemKind {
     Metadata,
     /// Stored data of this entry is damaged or missing; it was not restored.
     Lost,
+    /// Restored, but perhaps not as it was.
+    Doubtful,
     /// An entry of the archive that would lead out of the restore directory.
     Refused,
     /// Could not be written at its destination.

@@ -18,7 +18,7 @@ pub use error::Error;
 pub use planner::{default_batch, plan};
 pub use state::State;
 
-pub use crate::profile::settings::OnFailure;
+pub use crate::profile::settings::{OnFailure, SnapshotKind};
 
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
@@ -214,6 +214,12 @@ pub struct HookAction {
 pub struct BackupAction {
     /// Full, incremental, or going on with an interrupted one.
     pub mode: BackupMode,
+    /// How the source is frozen: `auto`, `btrfs`, `zfs` or `lvm`; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotKind>,
+    /// What is dumped into it, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dumps: Vec<String>,
 }
 
 /// Which set a backup makes.

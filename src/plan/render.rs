@@ -104,13 +104,22 @@ fn step(out: &mut String, plan: &Plan, step: &Step, condition: Option<&str>, det
     }
     let (what, object) = words(&step.action);
     match &step.action {
-        Action::Backup(_) => line(
-            out,
-            &id,
-            &what,
-            &reason(&step.why),
-            &format!("→ {}", plan.target),
-        ),
+        Action::Backup(backup) => {
+            line(
+                out,
+                &id,
+                &what,
+                &reason(&step.why),
+                &format!("→ {}", plan.target),
+            );
+            if let Some(kind) = backup.snapshot {
+                let kind = format!("{kind:?}").to_lowercase();
+                line(out, "", "  from snapshot", &kind, "");
+            }
+            for dump in &backup.dumps {
+                line(out, "", "  dump", dump, "");
+            }
+        }
         Action::Hook(_) | Action::Check(_) | Action::Find { .. } | Action::Diff { .. } => {
             let why =
                 if matches!(step.action, Action::Hook(_)) && !step.why.starts_with("the profile") {

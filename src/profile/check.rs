@@ -2,6 +2,7 @@
 //! another.
 
 mod around;
+mod dumps;
 mod group;
 mod mail;
 mod places;
@@ -10,7 +11,7 @@ mod settings;
 
 use super::Profile;
 use super::error::{Errors, Problem};
-use super::file::{ProfileFile, SnapshotKind, VERSION};
+use super::file::{ProfileFile, VERSION};
 use super::load::{Loaded, Surroundings};
 use super::secret::{SecretEntry, SecretRef, file_trouble};
 use std::path::PathBuf;
@@ -18,8 +19,7 @@ use std::path::PathBuf;
 /// Keys of the profile language this build does not act on. Using one is an error, because ignoring it would be a
 /// lie.
 pub const NOT_AVAILABLE: &[&str] = &[
-    "source.snapshot",
-    "source.dump",
+    "source.dump.password.keyring",
     "keys.gpg-options",
     "keys.passphrase.keyring",
     "keys.sign-passphrase.keyring",
@@ -123,7 +123,7 @@ impl Checker<'_> {
             );
         }
         self.not_available();
-        let source = self.source(&file.source);
+        let source = self.source(&file.source, file.allow_inline_secrets);
         let targets = self.targets(file);
         let keys = self.keys(file);
         let backup = self.backup(file);
@@ -170,7 +170,6 @@ impl Checker<'_> {
                 .collect();
             let file = &self.loaded.file;
             let off = match *key {
-                "source.snapshot" => file.source.snapshot == SnapshotKind::None,
                 "keys.gpg-options" => file.keys.gpg_options.0.is_empty(),
                 _ => false,
             };

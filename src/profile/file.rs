@@ -3,11 +3,13 @@
 //! [`ProfileFile`] is what the merged layers are read into. Its JSON Schema is what `dupr schema` prints. Ages,
 //! sizes and the like are checked while they are read, so that an error knows its key.
 
+mod dumps;
 mod entry;
 mod group;
 mod reports;
 mod tables;
 
+pub use dumps::{DumpFile, DumpWord};
 pub use entry::{AgeOrTime, ConcurrencyEntry, List, OneOrMany, Scalar, TextOr, UrlText};
 pub use group::{GroupEntry, GroupFile, GroupsFile, groups_schema};
 pub use reports::{
@@ -20,7 +22,7 @@ pub use tables::{
 
 use super::age::{Age, Rate, Size};
 use super::secret::SecretEntry;
-use super::settings::{Compression, Encryption};
+use super::settings::{Compression, Encryption, SnapshotKind};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,7 +112,9 @@ pub struct SourceFile {
     pub follow_symlinks: bool,
     /// Freeze the file system first.
     pub snapshot: SnapshotKind,
-    /// Output of programs, stored as files.
+    /// Name of the folder in the backup that holds dumps.
+    pub dump_folder: String,
+    /// Output of programs, stored as files: dumps of databases.
     #[serde(skip_serializing_if = "List::is_empty")]
     pub dump: List<DumpFile>,
 }
@@ -129,34 +133,10 @@ impl Default for SourceFile {
             exclude_devices: false,
             follow_symlinks: false,
             snapshot: SnapshotKind::None,
+            dump_folder: "dupr-dumps".to_owned(),
             dump: List::default(),
         }
     }
-}
-
-/// How a file system is frozen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum SnapshotKind {
-    #[default]
-    None,
-    Auto,
-    Btrfs,
-    Zfs,
-    Lvm,
-}
-
-/// Output of a program, stored as a file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct DumpFile {
-    /// Name of the file.
-    pub name: String,
-    /// Kind of database, or `command`.
-    pub kind: String,
-    /// Program and arguments.
-    pub command: List<String>,
 }
 
 /// Where backups go.

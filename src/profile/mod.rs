@@ -6,6 +6,7 @@
 
 pub mod age;
 mod check;
+pub mod dumps;
 pub mod error;
 mod expand;
 pub mod file;
@@ -23,6 +24,7 @@ pub mod url;
 
 pub use age::Age;
 pub use check::NOT_AVAILABLE;
+pub use dumps::{Databases, Dump, DumpKind, PostgresFormat, Server};
 pub use error::Errors;
 pub use group::{Group, Groups};
 pub use load::{BatchJudge, Loaded, Shown, Surroundings};
@@ -35,7 +37,8 @@ pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{
     Backup, Checks, Compression, Concurrency, Encryption, Hook, HookMoment, IoClass, Keyring, Keys,
-    Network, Once, Power, Requirements, RestoreTest, Retention, Retries, RunSettings, SpotCheck,
+    Network, Once, Power, Requirements, RestoreTest, Retention, Retries, RunSettings, SnapshotKind,
+    SpotCheck,
 };
 pub use url::TargetUrl;
 
@@ -143,6 +146,12 @@ pub struct Source {
     pub exclude_devices: bool,
     /// Back up what symbolic links point to instead of the links.
     pub follow_symlinks: bool,
+    /// How its file system is frozen while it is read.
+    pub snapshot: SnapshotKind,
+    /// What programs print, stored beside the files.
+    pub dumps: Vec<Dump>,
+    /// Folder at the root of the source that holds them in the backup.
+    pub dump_folder: String,
 }
 
 /// One rule of selection, in duplicity's meaning.

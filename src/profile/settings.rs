@@ -66,6 +66,23 @@ pub enum Keyring {
     Directory(PathBuf),
 }
 
+/// How the file system of a source is frozen for the time of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// As its file system can; not at all if that cannot.
+    Auto,
+    /// As a read-only snapshot of the subvolume.
+    Btrfs,
+    /// As a snapshot of the dataset.
+    Zfs,
+    /// As a snapshot of the logical volume, mounted for the time.
+    Lvm,
+}
+
 /// How sets are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backup {

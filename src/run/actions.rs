@@ -4,7 +4,8 @@ use super::open::{self, Surroundings};
 use super::outcome::StepOutcome;
 use super::products::{Products, TargetView};
 use super::runner::Actions;
-use super::{checks, search};
+use super::snapshot::{self, Snapshot};
+use super::{checks, dump, search};
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -23,6 +24,7 @@ use crate::plan::{Action, BackupAction, BackupMode, RemoveAction, Step};
 use crate::profile::Profile;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Does steps with the engine.
@@ -35,6 +37,8 @@ pub struct EngineActions<'a> {
     pub around: &'a Surroundings<'a>,
     /// Takes listings and differences.
     pub products: Mutex<&'a mut (dyn Products + Send)>,
+    /// Whether a set of this run lacks a dump.
+    pub dumps_failed: AtomicBool,
 }
 
 impl Actions for EngineActions<'_> {
@@ -115,13 +119,27 @@ impl<'a> EngineActions<'a> {
             BackupMode::Resume { set, .. } if set.is_full() => Mode::Full,
             BackupMode::Resume { .. } => Mode::Incremental,
         };
-        let source = open::source(self.profile, cx.now, self.around.zone)?;
+        let dumping = dump::prepare(self.profile, self.around, cx);
+        let snapshot = snapshot::take(self.profile, cx)?;
+        let root = snapshot.as_ref().map(Snapshot::root);
+        let root = root.unwrap_or(&self.profile.source.root);
+        let mut source = open::source_at(self.profile, root, cx.now, self.around.zone)?;
+        if let Some(dumping) = &dumping {
+            source = source.with_dumps(dumping.dumps());
+        }
         let options = open::backup_options(self.profile, mode, self.around.host);
         let report = self.engine.backup(&source, &options, cx)?;
+        drop(snapshot);
         done.problem_count = report.stats.problems;
         done.set = Some(report.set);
         done.backup = Some(report.stats);
-        Ok(())
+        match dumping.map_or(Ok(()), |d| d.end(cx)) {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                self.dumps_failed.store(true, Ordering::SeqCst);
+                Err(e)
+            }
+        }
     }
 
     fn restore(
@@ -201,6 +219,12 @@ impl<'a> EngineActions<'a> {
         let sets: Vec<_> = action.sets.iter().map(|r| r.set).collect();
         if sets.is_empty() {
             return Ok(());
+        }
+        if self.dumps_failed.load(Ordering::SeqCst) {
+            return Err(Error::new(
+                ErrorKind::Source,
+                "nothing was removed: the set of this run lacks a dump, and an older one may hold its last",
+            ));
         }
         let collection = self.engine.scan(cx)?;
         guard(action, &collection)?;

@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(20);
 const DRAIN: Duration = Duration::from_millis(250);
 
 /// Variables that duplicity's world uses for secrets: withheld from every hook.
-const SECRET_VARIABLES: [&str; 4] = [
+pub(super) const SECRET_VARIABLES: [&str; 4] = [
     "PASSPHRASE",
     "SIGN_PASSPHRASE",
     "FTP_PASSWORD",

@@ -3,8 +3,10 @@
 pub mod actions;
 mod checks;
 pub mod due;
+pub mod dump;
 pub mod history;
 pub mod hook;
+pub mod keys;
 pub mod log;
 pub mod memory;
 pub mod monitor;
@@ -13,9 +15,11 @@ pub mod open;
 pub mod outcome;
 pub mod priority;
 pub mod products;
+mod program;
 pub mod require;
 pub mod runner;
 mod search;
+pub mod snapshot;
 
 pub use history::History;
 pub use log::{Log, LogFormat};

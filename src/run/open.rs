@@ -1,5 +1,6 @@
 //! From a profile to what the engine works with: target, keys, archive dir, source, options.
 
+use super::dump;
 use crate::engine::archive::ArchiveDir;
 use crate::engine::context::Cancel;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -165,6 +166,24 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
     })
 }
 
+/// Variables of the environment that hold secrets of the profile: no program around a run may see them.
+pub fn secret_variables(profile: &Profile) -> Vec<String> {
+    let keys = &profile.keys;
+    let secrets = [
+        keys.passphrase.as_ref(),
+        keys.sign_passphrase.as_ref(),
+        profile.target.password.as_ref(),
+    ];
+    let variable = |secret: &SecretRef| match secret {
+        SecretRef::Env(name) => Some(name.clone()),
+        _ => None,
+    };
+    let reports = profile.reports.secrets();
+    let dumps = profile.source.dumps.iter().filter_map(|d| d.password());
+    let secrets = secrets.into_iter().flatten().chain(reports).chain(dumps);
+    secrets.filter_map(variable).collect()
+}
+
 /// Worker threads: `backup.concurrency`, or one for each processor.
 pub fn threads(profile: &Profile, around: &Surroundings<'_>) -> usize {
     match profile.backup.concurrency {
@@ -178,6 +197,19 @@ pub fn threads(profile: &Profile, around: &Surroundings<'_>) -> usize {
 /// # Errors
 /// A rule that cannot be used, or a list of rules that cannot be read.
 pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Source> {
+    source_at(profile, &profile.source.root, now, zone)
+}
+
+/// The source of a profile with its selection, read at another place: from a snapshot.
+///
+/// # Errors
+/// As [`source`].
+pub fn source_at(
+    profile: &Profile,
+    place: &Path,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<Source> {
     let declared = &profile.source;
     let mut rules = Vec::new();
     let mut nul_separated = false;
@@ -220,9 +252,14 @@ pub fn source(profile: &Profile, now: Timestamp, zone: &TimeZone) -> Result<Sour
         .extend(rules)
         .null_separated(nul_separated)
         .build()?;
-    Ok(Source::new(&declared.root)
+    let source = Source::new(place)
         .with_selection(select)
-        .following_symlinks(declared.follow_symlinks))
+        .following_symlinks(declared.follow_symlinks);
+    // Without dumps of its own it knows at least which folder is theirs.
+    Ok(match dump::folder(profile) {
+        Some(folder) => source.with_dumps(Arc::new(folder)),
+        None => source,
+    })
 }
 
 /// Why a set cannot be made of the source as it is now: a rule that cannot be used, a folder that is not there.
@@ -256,8 +293,13 @@ pub fn backup_options(profile: &Profile, mode: Mode, host: &str) -> BackupOption
         fresh: once.fresh,
         // An interrupted set goes on only with the same selection.
         fingerprint: format!(
-            "{:?} {} {} {}",
-            source.rules, source.one_filesystem, source.exclude_devices, source.follow_symlinks
+            "{:?} {} {} {} {} {:?}",
+            source.rules,
+            source.one_filesystem,
+            source.exclude_devices,
+            source.follow_symlinks,
+            source.dump_folder,
+            source.dumps,
         ),
         ..base
     }

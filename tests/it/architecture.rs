@@ -123,6 +123,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         r"\bCommand::new\b|\bprocess::Command\b|\bprocess::\{[^}]*\bCommand\b",
         &[
             "src/run/hook.rs",
+            "src/run/program.rs",
             "src/run/priority.rs",
             "src/schedule/install",
             "src/report/notify",

@@ -420,3 +420,50 @@ fn the_example_of_a_group_runs() {
     home.expect(0, &["web", "backup"]);
     assert!(mails(&home).is_empty());
 }
+
+#[test]
+fn a_group_that_a_schedule_starts_is_held_back_by_its_members() {
+    let home = home_with("groups-scheduled", &["timed", "other", "plain"], "");
+    for name in ["timed", "other"] {
+        let path = home.path().join(format!(".config/dupr/{name}.toml"));
+        let text = fs::read_to_string(&path).expect("profile");
+        home.raw_profile(name, &format!("{text}[schedule]\ncron = \"0 0 1 1 *\"\n"));
+    }
+    let around = hook(&home, "before", "begun");
+    groups(
+        &home,
+        &format!("[night]\nprofiles = [\"timed\", \"other\", \"plain\"]\n{around}"),
+    );
+    // A run by hand answers the schedule of one; who has none goes with those that are due.
+    home.expect(0, &["other", "backup"]);
+    home.expect(0, &["night", "backup", "--scheduled"]);
+    assert_eq!(logged(&home), ["begun"]);
+    let runs = |name: &str| home.history(name).len();
+    assert_eq!((runs("timed"), runs("other"), runs("plain")), (1, 1, 1));
+    let told = home.expect(0, &["night", "backup", "--scheduled"]);
+    assert!(
+        told.stderr.contains("timed: nothing is due"),
+        "{}",
+        told.stderr
+    );
+    assert!(logged(&home).is_empty());
+    assert_eq!((runs("timed"), runs("other"), runs("plain")), (1, 1, 1));
+    groups(&home, "[night]\nprofiles = [\"plain\"]\n");
+    home.expect(2, &["night", "backup", "--scheduled"]);
+}
+
+#[test]
+fn a_verify_that_finds_nothing_says_so() {
+    let home = Home::new("verify-says");
+    home.expect(0, &["home", "backup"]);
+    let told = home.expect(0, &["home", "verify", "--compare-data"]).stdout;
+    assert!(told.contains("no differences"), "{told}");
+    let told = home.expect(0, &["home", "verify"]).stdout;
+    assert!(!told.contains("differences"), "{told}");
+    home.write("one", "changed\n");
+    let told = home.expect(5, &["home", "verify", "--compare-data"]).stderr;
+    assert!(
+        told.contains("1 difference") && !told.contains("no differences"),
+        "{told}"
+    );
+}

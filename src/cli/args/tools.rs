@@ -155,6 +155,59 @@ pub struct TargetPlace {
     pub option: Vec<(String, String)>,
 }
 
+/// What `dupr recover` reads, and where it writes.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Folder or URL with what is left
+    #[arg(value_name = "FOLDER|URL")]
+    pub place: String,
+    /// Where to restore to; must not exist, or be empty
+    pub destination: PathBuf,
+    /// The state at this time; the newest if absent
+    #[arg(long)]
+    pub time: Option<String>,
+    /// Only this path, relative to the source
+    #[arg(long)]
+    pub path: Option<PathBuf>,
+    /// Keys and prefixes of this profile
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// File with the passphrase; else $PASSPHRASE, else it is asked for. Keys are looked for in GnuPG's keyring
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub passphrase_file: Option<PathBuf>,
+    /// What the names of all files begin with
+    #[arg(long, value_name = "TEXT", conflicts_with = "profile")]
+    pub file_prefix: Option<String>,
+}
+
+/// What `dupr keys` does.
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Print the recovery sheet of a profile: all a person needs to restore on a bare machine
+    Export {
+        /// Name or path of the profile
+        profile: String,
+        /// Write the secret keys to this file, which must not exist; only its owner can read it
+        #[arg(long, value_name = "FILE")]
+        secret_keys: Option<PathBuf>,
+    },
+}
+
+/// Options of `dupr du`.
+#[derive(Debug, Args)]
+pub struct DuArgs {
+    /// Name or path of the profile
+    pub profile: String,
+    /// Only what lies below this path, relative to the source
+    pub path: Option<PathBuf>,
+    /// How many folders deep
+    #[arg(long, default_value_t = 2)]
+    pub depth: usize,
+    /// How many paths, those that take most; 0 for all
+    #[arg(long, default_value_t = 20)]
+    pub top: usize,
+}
+
 /// A file with a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Described {

@@ -12,8 +12,8 @@ use crate::profile::Profile;
 use crate::report::format;
 use crate::report::overview::Expectation;
 use crate::run::observe::under_way;
-use crate::run::open;
 use crate::run::{History, Memory, require};
+use crate::run::{dump, open, snapshot};
 use serde_json::json;
 use std::io::Write;
 
@@ -157,6 +157,18 @@ fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Lin
             Some(reason) => Line::warn("require", reason, "runs are put off until then"),
         },
     );
+    match snapshot::try_out(profile) {
+        Ok(Some(text)) => lines.push(Line::ok("snapshot", format!("would be {text}"))),
+        Ok(None) => {}
+        Err(e) => lines.push(Line::fail("snapshot", &e)),
+    }
+    lines.extend(profile.source.dumps.iter().map(|dump| {
+        let secret = |reference: &crate::profile::SecretRef| session.secret(reference);
+        match dump::try_out(dump, profile, &session.openers(&secret)) {
+            Ok(text) => Line::ok("dump", text),
+            Err(e) => Line::fail("dump", &e.within(dump.name.clone())),
+        }
+    }));
     lines.push(spool(profile));
     for target in targets {
         lines.push(match try_target(target, session) {

@@ -2,12 +2,15 @@
 
 pub mod docs;
 pub mod doctor;
+pub mod du;
 pub mod history;
 pub mod import;
 pub mod init;
+pub mod keys;
 pub mod mail_test;
 pub mod plan;
 pub mod profiles;
+pub mod recover;
 pub mod schedule;
 mod schemes;
 pub mod show;

@@ -61,12 +61,22 @@ fn loudness_of_step(action: &Action) -> Loudness {
     }
 }
 
+/// Whether a step held what is stored against the live source. Without a word for no difference it could be thought that
+/// nothing was compared.
+fn compares(step: &StepOutcome) -> bool {
+    step.restore.is_some()
+        && step.command.starts_with("verify")
+        && step.title.ends_with(", compared")
+}
+
 /// What is worth knowing of a step that is not simply done.
 fn details(step: &StepOutcome) -> String {
     let differences = step.restore.as_ref().map_or(0, |s| s.differences);
     let mut parts = Vec::new();
     if differences > 0 {
         parts.push(format::counted(differences, "difference"));
+    } else if compares(step) && step.failure.is_none() {
+        parts.push("no differences".to_owned());
     }
     if step.problem_count > 0 {
         parts.push(format::counted(step.problem_count, "problem"));

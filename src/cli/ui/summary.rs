@@ -29,7 +29,10 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
     if let Some(step) = outcome.steps.iter().rev().find(|s| s.backup.is_some()) {
         backup(step, outcome, &mut add);
     } else if let Some(stats) = outcome.steps.iter().rev().find_map(|s| s.restore.as_ref()) {
+        let compares = outcome.steps.iter().any(super::compares);
         let differences = match stats.differences {
+            // Without a word for it, silence could mean that nothing was compared.
+            0 if compares => ", no differences".to_owned(),
             0 => String::new(),
             n => format!(", {}", format::counted(n, "difference")),
         };

@@ -27,6 +27,19 @@ pub fn block_len(file_len: u64, max: Option<u64>) -> usize {
     length.min(super::BLOCK_BYTES_MAX as u64) as usize
 }
 
+/// About how long the content of a signature is: never less, and at most a block more. 0 if it is none of ours.
+pub fn signed_bytes(signature: &[u8]) -> u64 {
+    let word = |at: usize| {
+        let bytes = signature.get(at..at + 4)?;
+        Some(u64::from(u32::from_be_bytes(bytes.try_into().ok()?)))
+    };
+    let (Some(block), Some(strong)) = (word(4), word(8)) else {
+        return 0;
+    };
+    let sums = signature.len().saturating_sub(SIGNATURE_HEADER_BYTES) as u64;
+    (sums / (4 + strong)).saturating_mul(block)
+}
+
 /// Makes the signature of a content that comes in pieces.
 ///
 /// Memory: the signature itself (12 bytes a block) and at most 4 MiB or one block, whichever is more.

@@ -16,7 +16,7 @@ use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{ByNumber, OwnerLookup, changes};
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
-use crate::engine::tree::{Source, Walk};
+use crate::engine::tree::{Dumps, Source, Walk, with_dumps};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -126,13 +126,35 @@ impl Engine {
     /// Backs up `source`. Call it with the lock held.
     ///
     /// The set exists once this returns: its manifest is at the target. Trouble with single entries is counted in
-    /// [`BackupStats::problems`].
+    /// [`BackupStats::problems`]; dumps that failed are known to [`Dumps::failures`].
     ///
     /// # Errors
     /// Nothing was written if the source is missing or suddenly empty (`Source`), the clock is behind the newest
     /// set (`Clock`), the key does not open the newest set (`WrongKey`), host or source differ (`Mismatch`), or the
     /// chain cannot be extended (`NoBackup`, `Corrupt`). After any other error the run can be resumed.
     pub fn backup(
+        &self,
+        source: &Source,
+        options: &BackupOptions,
+        cx: &Context,
+    ) -> Result<BackupReport> {
+        let mut cx = *cx;
+        loop {
+            match self.attempt(source, options, &cx) {
+                // The set goes back to before that dump and on without it.
+                Err(e) if source.dumps().is_some_and(Dumps::take_broken) => {
+                    cx.cancel.check()?;
+                    cx.monitor
+                        .note(Level::Warning, &format!("{e}; going on without it"));
+                    // Nothing of it may be left; then it begins again under another name.
+                    cx.now = cx.now.plus(1);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn attempt(
         &self,
         source: &Source,
         options: &BackupOptions,
@@ -255,7 +277,8 @@ impl Engine {
         stats.time = set.time();
         stats.resumed_volumes = last.as_ref().map_or(0, |c| u64::from(c.volume));
         let seen = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
-        let walk = count(Walk::new(source, cx)?, Arc::clone(&seen), cx);
+        let walk = with_dumps(Walk::new(source, cx)?, source, set.time(), cx)?;
+        let walk = count(walk, Arc::clone(&seen), cx);
         let point = resumed.point.clone();
         let owners: &dyn OwnerLookup = if options.numeric_owner {
             &ByNumber

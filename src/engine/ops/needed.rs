@@ -70,10 +70,11 @@ impl<'e> Needed<'e> {
         }
     }
 
-    /// All that the target shows, for want of a manifest.
+    /// All that the target shows and those that are missing between them, for want of a manifest.
     pub fn all_of(set: &BackupSet) -> Self {
+        let last = set.volumes.keys().next_back().copied().unwrap_or(0);
         Self {
-            pending: set.volumes.keys().copied().collect(),
+            pending: (1..=last).collect(),
             ..Self::nothing()
         }
     }

@@ -8,7 +8,7 @@ use crate::engine::stats::BackupStats;
 use crate::engine::stream::WalkItem;
 use crate::engine::stream::change::{Action, ByNumber, OwnerLookup, changes};
 use crate::engine::target::Engine;
-use crate::engine::tree::{Source, Walk};
+use crate::engine::tree::{Source, Walk, with_dumps};
 use std::cell::Cell;
 
 /// What a backup would do.
@@ -63,7 +63,7 @@ impl Engine {
             &**source.owners()
         };
         let seen = Cell::new((0, 0));
-        let walk = Walk::new(source, cx)?.inspect(|item| {
+        let walk = with_dumps(Walk::new(source, cx)?, source, cx.now, cx)?.inspect(|item| {
             if let Ok(WalkItem::Entry { entry, .. }) = item {
                 let (entries, bytes) = seen.get();
                 seen.set((entries + 1, bytes + entry.size));

@@ -2,9 +2,9 @@
 
 use super::fetch_ahead::Fetcher;
 use super::needed::Supply;
-use super::set_stream::{Head, SetStream};
+use super::set_stream::{Care, Head, SetStream};
 use crate::engine::ahead::Permits;
-use crate::engine::collection::Collection;
+use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::delta::{Backward, Error as DeltaError, patch, patch_passing};
 use crate::engine::entry::{Entry, Kind, Metadata};
@@ -37,6 +37,8 @@ pub(super) trait Visitor {
     fn file(&mut self, entry: &Entry, fill: &mut Fill<'_>) -> Result<()>;
     /// An entry that cannot be given.
     fn lost(&mut self, path: &PathIndex, reason: &str) -> Result<()>;
+    /// The entry at `path`, which comes next, may not be what it should be.
+    fn doubt(&mut self, _path: &PathIndex, _reason: &str) {}
 }
 
 /// What a replay read.
@@ -59,9 +61,24 @@ impl Engine {
     ) -> Result<Replayed> {
         let sets = self.sets_at(collection, time)?;
         let losses = self.tell_vanished(collection, time, cx)?;
+        let care = if strict { Care::Strict } else { Care::Usual };
+        let mut replayed = self.replay_sets(&sets, wanted, care, visitor, cx)?;
+        replayed.losses += losses;
+        Ok(replayed)
+    }
+
+    /// Shows a visitor what these sets, oldest first, come to.
+    pub(super) fn replay_sets(
+        &self,
+        sets: &[&BackupSet],
+        wanted: &PathIndex,
+        care: Care,
+        visitor: &mut dyn Visitor,
+        cx: &Context,
+    ) -> Result<Replayed> {
         let mut streams = sets
             .iter()
-            .map(|s| SetStream::open(self, s, wanted, strict, cx))
+            .map(|s| SetStream::open(self, s, wanted, care, cx))
             .collect::<Result<Vec<_>>>()?;
         let volumes = streams.iter().enumerate();
         let volumes = volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect();
@@ -76,20 +93,20 @@ impl Engine {
                 });
             }
             // While the first volumes come.
-            if strict {
+            if care == Care::Strict {
                 streams.iter_mut().for_each(SetStream::check_manifest);
             }
-            self.show(&mut streams, visitor, cx)
+            self.show(&mut streams, care, visitor, cx)
         });
         for stream in &streams {
             self.remember(stream.set(), &stream.seen, cx);
         }
         shown?;
-        let mut replayed = Replayed {
-            losses,
-            ..Replayed::default()
-        };
+        let mut replayed = Replayed::default();
         for stream in &streams {
+            if care == Care::Salvage {
+                stream.tell_gaps();
+            }
             replayed.volumes += stream.volumes;
             replayed.losses += stream.losses;
         }
@@ -120,6 +137,7 @@ impl Engine {
     fn show(
         &self,
         streams: &mut [SetStream<'_>],
+        care: Care,
         visitor: &mut dyn Visitor,
         cx: &Context,
     ) -> Result<()> {
@@ -133,7 +151,10 @@ impl Engine {
                     members.push((i, head));
                 }
             }
-            self.resolve(&path, members, streams, visitor)?;
+            if care == Care::Salvage {
+                members = older(&path, members, streams, visitor);
+            }
+            self.resolve(&path, members, care, streams, visitor)?;
         }
         Ok(())
     }
@@ -160,19 +181,11 @@ impl Engine {
         &self,
         path: &PathIndex,
         members: Vec<(usize, Head)>,
+        care: Care,
         streams: &mut [SetStream<'_>],
         visitor: &mut dyn Visitor,
     ) -> Result<()> {
         // What came before the newest whole copy does not matter.
-        let is_delta = |h: &Head| {
-            matches!(
-                h,
-                Head::Member {
-                    diff: DiffKind::Diff,
-                    ..
-                }
-            )
-        };
         let Some(cut) = members.iter().rposition(|(_, h)| !is_delta(h)) else {
             return visitor.lost(
                 path,
@@ -180,7 +193,8 @@ impl Engine {
             );
         };
         let since = members[cut].0;
-        if streams.iter().skip(since + 1).any(|s| s.is_unknown(path)) {
+        // Whoever salvages was told that there may be a newer one.
+        if care != Care::Salvage && streams.iter().skip(since + 1).any(|s| s.is_unknown(path)) {
             return visitor.lost(path, "a newer version may be in a lost volume");
         }
         let mut used = members.into_iter().skip(cut);
@@ -225,6 +239,63 @@ impl Engine {
             ),
         }
     }
+}
+
+fn is_delta(head: &Head) -> bool {
+    matches!(
+        head,
+        Head::Member {
+            diff: DiffKind::Diff,
+            ..
+        }
+    )
+}
+
+/// Of what the sets say of a path, what can be used: nothing behind a set of which it is not known whether it changed the
+/// path, because a delta would be applied to something else, and no content that is lost while there is an older one.
+fn older(
+    path: &PathIndex,
+    mut members: Vec<(usize, Head)>,
+    streams: &[SetStream<'_>],
+    visitor: &mut dyn Visitor,
+) -> Vec<(usize, Head)> {
+    let mut is_older = false;
+    let unknown = |set: usize, members: &[(usize, Head)]| {
+        streams.get(set).is_some_and(|s| s.is_unknown(path))
+            && !members.iter().any(|(i, _)| *i == set)
+    };
+    loop {
+        let Some(cut) = members.iter().rposition(|(_, head)| !is_delta(head)) else {
+            return members;
+        };
+        let since = members.get(cut).map_or(0, |(set, _)| *set);
+        let has_older = members
+            .iter()
+            .take(cut)
+            .any(|(_, head)| !is_delta(head) && !matches!(head, Head::Lost));
+        if matches!(members.get(cut), Some((_, Head::Lost))) && has_older {
+            members.truncate(cut);
+            is_older = true;
+            continue;
+        }
+        if let Some(gap) = (since + 1..streams.len()).find(|set| unknown(*set, &members)) {
+            members.retain(|(set, _)| *set < gap);
+            is_older = true;
+        }
+        break;
+    }
+    if is_older {
+        visitor.doubt(
+            path,
+            "an older state: what came after it is lost, or may be",
+        );
+    } else if members
+        .iter()
+        .any(|(set, _)| streams.get(*set).is_some_and(SetStream::is_doubtful))
+    {
+        visitor.doubt(path, "from a damaged volume: it may be damaged itself");
+    }
+    members
 }
 
 fn first_path(streams: &mut [SetStream<'_>]) -> Result<Option<PathIndex>> {

@@ -90,12 +90,7 @@ impl Engine {
             ..options.write.clone()
         };
         let writer = TreeWriter::create(destination, write, cx)?;
-        let mut visitor = Restore {
-            writer,
-            chooser: Chooser::new(select),
-            stats: RestoreStats::default(),
-            cx,
-        };
+        let mut visitor = Restore::into(writer, select, cx);
         let replayed = self.replay(
             &collection,
             options.time,
@@ -104,10 +99,7 @@ impl Engine {
             &mut visitor,
             cx,
         )?;
-        let Restore {
-            writer, mut stats, ..
-        } = visitor;
-        writer.finish()?;
+        let mut stats = visitor.finish()?;
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
         if stats.entries == 0 && stats.problems == 0 {
@@ -132,14 +124,31 @@ impl Engine {
     }
 }
 
-struct Restore<'a> {
+/// Writes what a replay shows.
+pub(super) struct Restore<'a> {
     writer: TreeWriter<'a>,
     chooser: Chooser<'a>,
     stats: RestoreStats,
     cx: &'a Context<'a>,
 }
 
-impl Restore<'_> {
+impl<'a> Restore<'a> {
+    /// Nothing written yet.
+    pub fn into(writer: TreeWriter<'a>, select: &'a Selection, cx: &'a Context<'a>) -> Self {
+        Self {
+            writer,
+            chooser: Chooser::new(select),
+            stats: RestoreStats::default(),
+            cx,
+        }
+    }
+
+    /// Gives folders their attributes, and the figures so far.
+    pub fn finish(self) -> Result<RestoreStats> {
+        self.writer.finish()?;
+        Ok(self.stats)
+    }
+
     /// Whether an entry is to be restored; folders that were waiting for one that is are made first.
     fn is_chosen(&mut self, entry: &Entry) -> Result<bool> {
         let Some(waiting) = self.chooser.choose(entry) else {
@@ -197,5 +206,11 @@ impl Visitor for Restore<'_> {
             .monitor
             .problem(Problem::new(ProblemKind::Lost, path, reason));
         Ok(())
+    }
+
+    fn doubt(&mut self, path: &PathIndex, reason: &str) {
+        self.cx
+            .monitor
+            .problem(Problem::new(ProblemKind::Doubtful, path, reason));
     }
 }

@@ -4,6 +4,10 @@
 //! which names exactly the entries of its difftar, is read beside the rest: a file it names that does not come is
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
+mod salvage;
+
+pub(super) use self::salvage::Care;
+
 use super::copies::damaged;
 use super::fetch_ahead::Wanted;
 use super::needed::{Input, Needed, Supply};
@@ -60,6 +64,10 @@ pub(super) struct SetStream<'e> {
     buffer: Vec<u8>,
     /// Ranges of lost volumes.
     lost: Vec<(PathIndex, PathIndex)>,
+    /// How damage is met.
+    care: Care,
+    /// Whether the volume being read is known to be damaged.
+    doubtful: bool,
     /// From here on the sigtar cannot tell what was lost.
     blind_from: Option<PathIndex>,
     /// The volume that is read.
@@ -73,7 +81,8 @@ pub(super) struct SetStream<'e> {
 }
 
 impl<'e> SetStream<'e> {
-    /// The entries of `set` at or below `wanted`. With `strict`, the sigtar is read beside the volumes from the start.
+    /// The entries of `set` at or below `wanted`. With [`Care::Strict`], the sigtar is read beside the volumes from the
+    /// start.
     ///
     /// # Errors
     /// No key opens the manifest, or the target cannot be read. A damaged manifest makes the set a lost one.
@@ -81,7 +90,7 @@ impl<'e> SetStream<'e> {
         engine: &'e Engine,
         set: &BackupSet,
         wanted: &PathIndex,
-        strict: bool,
+        care: Care,
         cx: &'e Context<'e>,
     ) -> Result<Self> {
         let mut stream = Self {
@@ -100,6 +109,8 @@ impl<'e> SetStream<'e> {
             wanted: wanted.clone(),
             buffer: Vec::new(),
             lost: Vec::new(),
+            care,
+            doubtful: false,
             blind_from: None,
             number: 0,
             seen: BTreeMap::new(),
@@ -109,11 +120,14 @@ impl<'e> SetStream<'e> {
         match engine.manifest_or_copy(set, cx) {
             Ok(manifest) => {
                 stream.needed = Needed::within(wanted, manifest);
-                if strict {
+                if care != Care::Usual {
                     stream.watch_sigtar()?;
                 }
             }
             // The volumes speak for themselves; the sigtar tells what is missing from them.
+            Err(e) if care == Care::Salvage && e.kind() != ErrorKind::Interrupted => {
+                stream.go_without_manifest(&e)?;
+            }
             Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 stream.lose(&format!("{e}; reading the volumes that are there"), None)?;
                 stream.needed = Needed::all_of(set);
@@ -208,6 +222,7 @@ impl<'e> SetStream<'e> {
                 let path = member.path;
                 return Ok(Some((path, Head::Lost)));
             }
+            self.close_gap(&member.path);
             self.current = Some((
                 member.path.clone(),
                 member.diff,
@@ -277,6 +292,7 @@ impl<'e> SetStream<'e> {
                 Ok(input) => {
                     self.volumes += 1;
                     self.number = number;
+                    self.doubtful = false;
                     if self.hashed {
                         self.seen.insert(number, false);
                     }
@@ -286,6 +302,9 @@ impl<'e> SetStream<'e> {
                 Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     if e.kind() == ErrorKind::Corrupt {
                         self.seen.insert(number, true);
+                    }
+                    if self.salvage_volume(number, &e, info.as_ref())? {
+                        return Ok(true);
                     }
                     self.lose(&e.to_string(), info.as_ref())?;
                 }

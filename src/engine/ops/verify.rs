@@ -126,6 +126,8 @@ impl Verify<'_> {
             if self.ahead.is_none() {
                 self.ahead = loop {
                     match walk.next().transpose()? {
+                        Some(WalkItem::Entry { entry, .. }) if is_dump(self.local, &entry.path) => {
+                        }
                         Some(WalkItem::Entry { entry, stamp }) => break Some((entry, stamp)),
                         Some(WalkItem::Hole(_)) => {}
                         None => break None,
@@ -154,7 +156,7 @@ impl Verify<'_> {
     /// The local entry to compare with, after its attributes were compared; `None` if they differ or nothing is
     /// compared.
     fn attributes(&mut self, entry: &Entry) -> Result<Option<(Entry, FileStamp)>> {
-        if self.walk.is_none() {
+        if self.walk.is_none() || is_dump(self.local, &entry.path) {
             return Ok(None);
         }
         let Some(path) = entry.path.relative_to(self.base) else {
@@ -180,6 +182,13 @@ impl Verify<'_> {
         self.cx.monitor.count(Counter::ContentBytes, bytes);
         self.cx.monitor.entry(path, None);
     }
+}
+
+/// Whether a path is that of a dump: there is nothing to compare it with.
+fn is_dump(local: &Source, path: &PathIndex) -> bool {
+    local
+        .dumps()
+        .is_some_and(|dumps| path.is_within(dumps.folder()))
 }
 
 /// The first difference in duplicity's order; content is not looked at.

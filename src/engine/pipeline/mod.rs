@@ -17,6 +17,7 @@
 mod commit;
 mod pack;
 mod read;
+mod read_dump;
 mod volume;
 
 pub(crate) use commit::Committer;
@@ -74,7 +75,7 @@ pub(crate) fn run(
     let name_of = committer.name_of();
     let name_of = &name_of;
     std::thread::scope(|scope| {
-        let walker = scope.spawn(move || read::feed(changes, read, &job_tx, &order_tx));
+        let walker = scope.spawn(move || read::feed(changes, source, read, &job_tx, &order_tx));
         for _ in 0..readers {
             let jobs = job_rx.clone();
             scope.spawn(move || read::serve(&jobs, source, read, &cx));

@@ -259,9 +259,10 @@ impl Packer {
         out: &Sender<BegunVolume>,
         cx: &Context,
     ) -> Result<()> {
-        // A file that could not be opened sends nothing at all.
-        let Ok(Piece::Head(head)) = pieces.recv() else {
-            return Ok(());
+        // A file that could not be opened sends nothing at all; nor does a dump that was stopped by a signal, and a set
+        // must not end without it.
+        let Ok(Piece::Head(mut head)) = pieces.recv() else {
+            return self.check_cancel(cx);
         };
         let skip = match self.resume.take() {
             Some(ResumePoint {
@@ -303,7 +304,18 @@ impl Packer {
                         cx.cancel.check()?;
                     }
                 }
-                Piece::Tail(tail) => return self.end_file(&head, tail, cx),
+                Piece::Broken(reason) => {
+                    cx.cancel.check()?;
+                    let text = format!("{}: {reason}", head.entry.path);
+                    return Err(Error::new(ErrorKind::Source, text));
+                }
+                Piece::Tail(tail) => {
+                    if head.is_dump {
+                        head.entry.size = tail.read_bytes;
+                        self.stats.source_bytes += tail.read_bytes;
+                    }
+                    return self.end_file(&head, tail, cx);
+                }
             }
         }
     }
@@ -413,7 +425,7 @@ impl Packer {
     }
 
     fn end_file(&mut self, head: &FileHead, tail: FileTail, cx: &Context) -> Result<()> {
-        if tail.unsettled || self.is_recent(head.entry.meta.mtime) {
+        if tail.unsettled || (!head.is_dump && self.is_recent(head.entry.meta.mtime)) {
             // Another time than the file has makes the next run look at it again.
             let mut entry = head.entry.clone();
             let mtime = entry.meta.mtime;

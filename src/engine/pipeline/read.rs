@@ -2,7 +2,7 @@
 //!
 //! *A signature always describes what is stored*, even if the file changes meanwhile.
 
-use super::closed;
+use super::{closed, read_dump};
 use crate::engine::context::Context;
 use crate::engine::delta::{DeltaReader, SignatureBuilder, SignatureIndex, block_len};
 use crate::engine::entry::{Entry, FileStamp};
@@ -13,7 +13,6 @@ use crate::engine::path::PathIndex;
 use crate::engine::stream::change::{Action, Change};
 use crate::engine::tree::{Source, problem_kind, stamp_of};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -66,6 +65,8 @@ pub(super) enum Piece {
     /// Exactly [`BLOCK_BYTES`], except for the last one, which is shorter and may be empty.
     Block(Vec<u8>),
     Tail(FileTail),
+    /// What came so far is not the whole, and must not be stored: why.
+    Broken(String),
 }
 
 /// A file about to be packed.
@@ -74,6 +75,8 @@ pub(super) struct FileHead {
     pub stamp: FileStamp,
     pub diff: DiffKind,
     pub replaces: bool,
+    /// It is no file of the source: its length is known at its end only.
+    pub is_dump: bool,
 }
 
 /// What is known once a file was read to its end.
@@ -85,11 +88,12 @@ pub(super) struct FileTail {
 }
 
 /// The packer gave up: there is nobody to read for.
-struct Gone;
+pub(super) struct Gone;
 
 /// Cuts the stream of changes into jobs.
 pub(super) fn feed(
     changes: impl Iterator<Item = Result<Change>>,
+    source: &Source,
     options: &ReadOptions,
     jobs: &Sender<Job>,
     order: &Sender<Item>,
@@ -109,7 +113,11 @@ pub(super) fn feed(
     for change in changes {
         let change = change?;
         let size = file_size(&change);
-        if size.is_some_and(|s| s > SMALL_BYTES) || options.cut.as_ref() == Some(&change.path) {
+        let is_dump = size.is_some() && source.dumps().is_some_and(|d| d.has(&change.path));
+        if is_dump
+            || size.is_some_and(|s| s > SMALL_BYTES)
+            || options.cut.as_ref() == Some(&change.path)
+        {
             flush(&mut batch, &mut bytes)?;
             let (tx, rx) = bounded(STREAM_BLOCKS);
             jobs.send(Job::Stream(change, tx)).map_err(|_| closed())?;
@@ -147,14 +155,20 @@ pub(super) fn serve(jobs: &Receiver<Job>, source: &Source, options: &ReadOptions
                 let _ = to.send(loaded);
             }
             Job::Stream(change, to) => {
-                let _ = stream(change, source, options, cx, &to);
+                let dump = source.dumps().filter(|d| d.has(&change.path));
+                let _ = match dump {
+                    Some(dumps) => read_dump::stream(change, dumps, options, cx, &to),
+                    None => stream(change, source, options, cx, &to),
+                };
             }
         }
     }
 }
 
 /// A change taken apart: the file to read and the signature to compare it with.
-fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), Box<Change>> {
+pub(super) fn file_of(
+    change: Change,
+) -> std::result::Result<(FileHead, Option<Vec<u8>>), Box<Change>> {
     let replaces = change.existed;
     match change.action {
         Action::Snapshot { ref entry, .. } if !entry.kind.is_file() => Err(Box::new(change)),
@@ -164,6 +178,7 @@ fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), B
                 stamp,
                 diff: DiffKind::Snapshot,
                 replaces,
+                is_dump: false,
             },
             None,
         )),
@@ -177,6 +192,7 @@ fn file_of(change: Change) -> std::result::Result<(FileHead, Option<Vec<u8>>), B
                 stamp,
                 diff: DiffKind::Diff,
                 replaces,
+                is_dump: false,
             },
             Some(signature),
         )),
@@ -247,7 +263,7 @@ fn load_file(
     }
 }
 
-fn index(signature: &[u8]) -> std::io::Result<SignatureIndex> {
+pub(super) fn index(signature: &[u8]) -> std::io::Result<SignatureIndex> {
     SignatureIndex::parse(signature).map_err(|e| {
         Error::new(
             crate::engine::ErrorKind::Corrupt,
@@ -267,15 +283,15 @@ fn tell_unsettled(path: &PathIndex, cx: &Context) {
 }
 
 /// The file's bytes on their way to the packer, feeding the signature as they pass.
-struct Tap<'a> {
-    file: std::io::Take<File>,
-    builder: SignatureBuilder,
-    read_bytes: u64,
-    cx: &'a Context<'a>,
-    failed: Option<std::io::Error>,
+pub(super) struct Tap<'a, R> {
+    pub file: R,
+    pub builder: SignatureBuilder,
+    pub read_bytes: u64,
+    pub cx: &'a Context<'a>,
+    pub failed: Option<std::io::Error>,
 }
 
-impl Read for Tap<'_> {
+impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = match self.file.read(buffer) {
             Ok(n) => n,
@@ -349,7 +365,7 @@ fn stream(
 }
 
 /// Sends blocks of [`BLOCK_BYTES`] until a shorter one ends the file.
-fn blocks(reader: &mut impl Read, to: &Sender<Piece>) -> std::result::Result<(), Gone> {
+pub(super) fn blocks(reader: &mut impl Read, to: &Sender<Piece>) -> std::result::Result<(), Gone> {
     loop {
         let mut block = vec![0; BLOCK_BYTES];
         let mut filled = 0;

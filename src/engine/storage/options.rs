@@ -126,6 +126,19 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether a program of this name can be found: a path, or in one of the folders of `PATH`.
+    pub fn has_program(&self, name: &str) -> bool {
+        let is_file = |path: &std::path::Path| path.is_file();
+        if name.contains('/') {
+            return is_file(name.as_ref());
+        }
+        let path = self.get("PATH").unwrap_or_default();
+        !name.is_empty()
+            && path
+                .split(':')
+                .any(|dir| is_file(&std::path::Path::new(dir).join(name)))
+    }
+
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());

@@ -6,6 +6,7 @@
 mod beneath;
 mod destination;
 mod dirs;
+pub mod dumps;
 mod local;
 mod metadata;
 pub mod owner;
@@ -15,6 +16,7 @@ pub mod source;
 pub mod walk;
 pub mod write;
 
+pub use dumps::{Dumps, OpenDump, with_dumps};
 pub use local::Local;
 pub use owner::Owners;
 pub use rename::Renames;

@@ -4,6 +4,7 @@
 //! taken then tells whether it is still the same file.
 
 use super::beneath;
+use super::dumps::Dumps;
 use super::owner::Owners;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp, Kind, Metadata};
@@ -27,6 +28,7 @@ pub struct Source {
     select: Selection,
     follow_symlinks: bool,
     owners: Arc<Owners>,
+    dumps: Option<Arc<Dumps>>,
     root_dir: OnceLock<OwnedFd>,
 }
 
@@ -44,6 +46,7 @@ impl Source {
             select: Selection::everything(),
             follow_symlinks: false,
             owners: Arc::default(),
+            dumps: None,
             root_dir: OnceLock::new(),
         }
     }
@@ -64,6 +67,17 @@ impl Source {
     pub fn with_owners(mut self, owners: Arc<Owners>) -> Self {
         self.owners = owners;
         self
+    }
+
+    /// Stores dumps with it.
+    pub fn with_dumps(mut self, dumps: Arc<Dumps>) -> Self {
+        self.dumps = Some(dumps);
+        self
+    }
+
+    /// What is dumped with it.
+    pub fn dumps(&self) -> Option<&Dumps> {
+        self.dumps.as_deref()
     }
 
     /// Where the tree lies, without trailing slashes and `.` components.

@@ -7,7 +7,7 @@ use crate::plan::batch::Command;
 use crate::plan::decide::{self, Wish, decide};
 use crate::plan::error::Error;
 use crate::plan::retention::{self, Rules};
-use crate::plan::{Action, BackupAction, CheckKind, Node, RemoveAction, When};
+use crate::plan::{Action, BackupAction, CheckKind, Node, RemoveAction, SnapshotKind, When};
 use crate::profile::Age;
 use std::path::PathBuf;
 
@@ -110,7 +110,17 @@ impl Planner<'_> {
         }
         let (mode, why) = decide(wish, self.profile.backup.full_every.as_ref(), &self.state)?;
         self.made = true;
-        Ok(self.act(word, Action::Backup(BackupAction { mode }), why))
+        let source = &self.profile.source;
+        let dumps = source.dumps.iter();
+        let dumps = dumps
+            .map(|dump| format!("{}/{} ({dump})", source.dump_folder, dump.name))
+            .collect();
+        let action = BackupAction {
+            mode,
+            snapshot: Some(source.snapshot).filter(|s| *s != SnapshotKind::None),
+            dumps,
+        };
+        Ok(self.act(word, Action::Backup(action), why))
     }
 
     fn remove(&mut self, word: &str, rule: String, rules: &Rules) -> Result<Node, Error> {

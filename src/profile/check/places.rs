@@ -5,7 +5,7 @@ use crate::profile::file::{ProfileFile, SourceFile, TargetFile};
 use crate::profile::{SelectRule, Source, Target, TargetUrl};
 
 impl Checker<'_> {
-    pub(super) fn source(&mut self, file: &SourceFile) -> Option<Source> {
+    pub(super) fn source(&mut self, file: &SourceFile, inline: bool) -> Option<Source> {
         let mut rules = Vec::new();
         if let Some(older) = &file.exclude_older_than {
             rules.push(SelectRule::OlderThan(older.time.clone()));
@@ -84,6 +84,7 @@ impl Checker<'_> {
                 nul_separated: false,
             });
         }
+        let dumps = self.dumps(file, inline);
         let Some(path) = &file.path else {
             if !self.known_bad("source") {
                 self.problem(
@@ -104,6 +105,9 @@ impl Checker<'_> {
             one_filesystem: file.one_filesystem,
             exclude_devices: file.exclude_devices,
             follow_symlinks: file.follow_symlinks,
+            snapshot: file.snapshot,
+            dumps,
+            dump_folder: file.dump_folder.clone(),
         })
     }
 

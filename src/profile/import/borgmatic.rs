@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 mod around;
 mod config;
+mod databases;
 mod repository;
 mod rules;
 #[cfg(test)]
@@ -135,6 +136,7 @@ impl Import<'_> {
             self.base = self.base.join(self.at_home(&dir));
         }
         self.source()?;
+        self.databases();
         self.targets()?;
         self.keys();
         self.backup();

@@ -89,6 +89,20 @@ healthchecks:
 ntfy:
   topic: backups
   access_token: t0ken
+postgresql_databases:
+  - name: all
+    hostname: db.local
+    port: 5433
+    username: backup
+    password: pgs3cret
+    format: custom
+    options: --no-owner
+    pg_dump_command: docker exec db pg_dump
+sqlite_databases:
+  - name: vault
+    path: /srv/vault.db
+mongodb_databases:
+  - name: all
 pushover:
   token: s3cret
   user: u
@@ -132,6 +146,8 @@ fn a_configuration_of_today_is_taken_over() {
         r#"url = "https://ntfy.sh/backups""#,
         r#"url = "https://hc-ping.com/abc""#,
         "${env.HOST:-here} failed",
+        "kind = \"postgresql\"\nname = \"postgresql\"\ndatabases = \"all\"\nhost = \"db.local\"\nuser = \"backup\"\nport = 5433",
+        "path = \"/srv/vault.db\"",
     ] {
         assert!(imported.toml.contains(part), "{part}\n{}", imported.toml);
     }
@@ -141,12 +157,18 @@ fn a_configuration_of_today_is_taken_over() {
         [HookMoment::Before, HookMoment::Finally, HookMoment::Error]
     );
     let told = imported.warnings.join("\n");
-    for part in ["one_file_system", "pushover", "stays as it is"] {
+    for part in [
+        "one_file_system",
+        "pushover",
+        "stays as it is",
+        "mongodb_databases",
+        "pg_dump_command",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(!told.contains("borg_base_directory"), "{told}");
     let shown = format!("{told}{}", imported.toml);
-    for secret in ["c4nary", "t0ken", "s3cret"] {
+    for secret in ["c4nary", "t0ken", "s3cret", "pgs3cret"] {
         assert!(!shown.contains(secret), "{secret}");
     }
 }

@@ -1,0 +1,553 @@
+//! Dumps of real databases: what is stored is what the database held, and what fails never passes for a backup.
+
+use crate::servers::{DATABASE_PASSWORD, Database};
+use crate::support::home::{CANARY, Home, called};
+use crate::support::programs::{Program, run};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A dump, as a table of a profile.
+fn dump(lines: &str) -> String {
+    format!("[[source.dump]]\n{lines}\n")
+}
+
+/// A home whose profile dumps `tables`, with the password of the servers in a file.
+fn home(name: &str, tables: &str) -> Home {
+    let home = Home::new(name);
+    home.script("database-password", "");
+    fs::write(home.path().join("database-password"), DATABASE_PASSWORD).expect("password");
+    with(&home, tables);
+    home
+}
+
+fn with(home: &Home, tables: &str) {
+    let head = format!(
+        "version = 1\ntarget = \"file://{}\"\npassphrase = {{ file = {:?} }}\nbackup.volume-size = \"1 MiB\"\n[source]\npath = {:?}\n",
+        home.target().display(),
+        home.path().join("pass"),
+        home.source(),
+    );
+    home.raw_profile("home", &format!("{head}{tables}"));
+}
+
+fn server(name: &str, kind: &str, database: &Database, more: &str) -> String {
+    dump(&format!(
+        "name = {name:?}\nkind = {kind:?}\nhost = \"127.0.0.1\"\nport = {}\nuser = {:?}\npassword = {{ file = \"../../database-password\" }}\n{more}",
+        database.port, database.user
+    ))
+}
+
+/// Restores into a new folder.
+fn restored(home: &Home, to: &str, time: &str) -> std::path::PathBuf {
+    let place = home.path().join(to);
+    let mut words = vec!["home", "restore", place.to_str().expect("a name")];
+    words.extend((!time.is_empty()).then_some(time));
+    home.expect(0, &words);
+    place
+}
+
+/// A dump whose output begins well and is cut off after `megabytes`; it fails as long as the file `broken` is there.
+fn may_break(home: &Home, megabytes: u32) -> String {
+    let script = home.script(
+        "printing",
+        &format!(
+            "cd {}\nn=$(cat seed 2>/dev/null || echo 1)\nseq $((n * 1000)) $((n * 1000 + {}))\n[ -e broken ] || exit 0\necho lost the connection >&2\nexit 9",
+            home.path().display(),
+            megabytes * 150_000
+        ),
+    );
+    dump(&format!(
+        "name = \"numbers.txt\"\nkind = \"command\"\ncommand = [{script:?}]"
+    ))
+}
+
+fn printed(home: &Home) -> Vec<u8> {
+    let output = Command::new(home.path().join("printing"))
+        .output()
+        .expect("script");
+    output.stdout
+}
+
+#[test]
+fn postgresql_comes_back_database_by_database() {
+    let Some(server_of) = Database::postgresql() else {
+        return;
+    };
+    server_of.ask("postgres", "CREATE DATABASE shop");
+    server_of.ask("postgres", "CREATE DATABASE \"odd name='/%\"");
+    server_of.ask("postgres", "CREATE ROLE clerk");
+    server_of.ask(
+        "shop",
+        "CREATE TABLE t AS SELECT n, md5(n::text) AS h FROM generate_series(1, 60000) n",
+    );
+    let tables = server("pg", "postgresql", &server_of, "databases = \"all\"")
+        + &server(
+            "one",
+            "postgresql",
+            &server_of,
+            "databases = [\"shop\"]\nformat = \"custom\"",
+        );
+    let home = home("dumps-postgresql", &tables);
+    let doctor = home.expect(0, &["doctor", "home"]);
+    assert!(
+        doctor.stdout.contains("pg: postgresql, all databases"),
+        "{}",
+        doctor.stdout
+    );
+    let plan = home.expect(0, &["home", "backup", "--plan"]).stdout;
+    assert!(
+        plan.contains("dupr-dumps/pg (postgresql, all databases)"),
+        "{plan}"
+    );
+    home.expect(0, &["home", "backup"]);
+    let first = server_of.ask(
+        "shop",
+        "SELECT sum(n), md5(string_agg(h, '' ORDER BY n)) FROM t",
+    );
+    server_of.ask("shop", "UPDATE t SET h = 'changed' WHERE n = 30000");
+    let second = server_of.ask(
+        "shop",
+        "SELECT sum(n), md5(string_agg(h, '' ORDER BY n)) FROM t",
+    );
+    home.expect(0, &["home", "backup"]);
+    let runs = home.history("home");
+    let raw = |run: usize| {
+        runs[run]["steps"][0]["backup"]["raw-delta-bytes"]
+            .as_u64()
+            .expect("bytes")
+    };
+    assert!(
+        raw(1) * 8 < raw(0),
+        "a dump is stored as a difference: {} {}",
+        raw(0),
+        raw(1)
+    );
+
+    let place = restored(&home, "back", "");
+    let folder = place.join("dupr-dumps/pg");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .expect("dumps")
+        .map(|e| e.expect("entry").file_name().into_string().expect("name"))
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "globals",
+            "odd name='%2F%25.sql",
+            "postgres.sql",
+            "shop.sql"
+        ]
+    );
+    assert!(
+        fs::read_to_string(folder.join("globals"))
+            .expect("roles")
+            .contains("clerk")
+    );
+    server_of.ask("postgres", "CREATE DATABASE back");
+    server_of.feed("back", &folder.join("shop.sql"));
+    let again = "SELECT sum(n), md5(string_agg(h, '' ORDER BY n)) FROM t";
+    assert_eq!(server_of.ask("back", again), second);
+    // A set without its time is the newest; that of the night before is still there.
+    let before = home.path().join("before.sql");
+    let time = runs[0]["steps"][0]["set"]["full"]["time"]
+        .as_i64()
+        .expect("time")
+        .to_string();
+    home.expect(
+        0,
+        &[
+            "home",
+            "fetch",
+            "dupr-dumps/pg/shop.sql",
+            before.to_str().expect("name"),
+            &time,
+        ],
+    );
+    server_of.ask("postgres", "CREATE DATABASE older");
+    server_of.feed("older", &before);
+    assert_eq!(server_of.ask("older", again), first);
+    assert!(
+        fs::read(place.join("dupr-dumps/one/shop.dump"))
+            .expect("dump")
+            .starts_with(b"PGDMP")
+    );
+    home.expect(0, &["home", "verify", "--compare-data"]);
+
+    // A password that is wrong is told, keeps the old dumps, and no word of it is seen.
+    fs::write(home.path().join("database-password"), "wrong").expect("password");
+    let failed = home.expect(1, &["home", "backup"]);
+    assert!(
+        failed.stderr.contains("cannot list the databases"),
+        "{}",
+        failed.stderr
+    );
+    home.expect(1, &["doctor", "home"]);
+    let kept = restored(&home, "kept", "");
+    assert_eq!(
+        fs::read(kept.join("dupr-dumps/pg/shop.sql")).expect("kept"),
+        fs::read(folder.join("shop.sql")).expect("dump")
+    );
+    // A new chain without the dump must not push out the one that has it.
+    let failed = home.expect(1, &["home", "full_purgefull", "1", "--force"]);
+    assert!(
+        failed.stderr.contains("nothing was removed"),
+        "{}",
+        failed.stderr
+    );
+}
+
+#[test]
+fn mariadb_comes_back_and_real_duplicity_restores_it() {
+    let Some(server_of) = Database::mariadb() else {
+        return;
+    };
+    server_of.ask("mysql", "CREATE DATABASE shop; CREATE TABLE shop.t (n INT PRIMARY KEY, h CHAR(32)); INSERT INTO shop.t SELECT seq, md5(seq) FROM seq_1_to_50000");
+    let sum = "SELECT COUNT(*), SUM(CONV(LEFT(h, 8), 16, 10)) FROM shop.t";
+    let before = server_of.ask("mysql", sum);
+    let tables = server("maria", "mariadb", &server_of, "databases = \"all\"");
+    let home = home("dumps-mariadb", &tables);
+    home.expect(0, &["home", "backup"]);
+    server_of.ask("mysql", "INSERT INTO shop.t VALUES (0, 'new')");
+    let after = server_of.ask("mysql", sum);
+    home.expect(0, &["home", "backup"]);
+    for program in [Program::Duplicity3, Program::Duplicity08] {
+        let Some(mut words) = program.words() else {
+            continue;
+        };
+        let place = home.path().join(program.name());
+        words.push("restore".to_owned());
+        words.push(format!("file://{}", home.target().display()));
+        words.push(place.display().to_string());
+        let env = [
+            ("PASSPHRASE", CANARY),
+            ("HOME", home.path().to_str().expect("name")),
+        ]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()));
+        run(&words, home.path(), &env).expect("duplicity restores");
+        server_of.ask("mysql", "DROP DATABASE shop");
+        server_of.feed("mysql", &place.join("dupr-dumps/maria/shop.sql"));
+        assert_eq!(server_of.ask("mysql", sum), after, "{}", program.name());
+        assert_ne!(after, before);
+        assert!(place.join("dupr-dumps/maria/mysql.sql").is_file());
+        assert!(
+            !place
+                .join("dupr-dumps/maria/performance_schema.sql")
+                .exists()
+        );
+    }
+}
+
+/// Somebody who writes to a database of SQLite all the time, until dropped.
+struct Writer {
+    sqlite: std::process::Child,
+    feeder: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Each write moves one from a row to another, so that the sum stays.
+    fn start(database: &Path) -> Self {
+        let mut sqlite = Command::new("sqlite3")
+            .arg(database)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("sqlite3");
+        let mut stdin = sqlite.stdin.take().expect("stdin");
+        let feeder = std::thread::spawn(move || {
+            let write = "BEGIN; UPDATE t SET half = half + 1 WHERE n = 1; UPDATE t SET half = half - 1 WHERE n = 20000; COMMIT;\n";
+            while stdin.write_all(write.as_bytes()).is_ok() {}
+        });
+        Self {
+            sqlite,
+            feeder: Some(feeder),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.sqlite.kill();
+        let _ = self.sqlite.wait();
+        let _ = self.feeder.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[test]
+fn sqlite_is_whole_while_somebody_writes() {
+    let home = home("dumps-sqlite", "");
+    let database = home.path().join("app.db");
+    let sqlite = |question: &str| {
+        let mut command = Command::new("sqlite3");
+        let output = command.arg(&database).arg(question).output();
+        let output = output.expect("sqlite3 is not installed; run tests/setup");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    sqlite(
+        "PRAGMA journal_mode = wal; CREATE TABLE t (n INTEGER, half INTEGER); INSERT INTO t WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000) SELECT n, 0 FROM c",
+    );
+    with(
+        &home,
+        &dump("name = \"app.sql\"\nkind = \"sqlite\"\npath = \"../../app.db\""),
+    );
+    let writer = Writer::start(&database);
+    std::thread::sleep(Duration::from_millis(300));
+    home.expect(0, &["home", "backup"]);
+    home.expect(0, &["home", "backup"]);
+    drop(writer);
+    let place = restored(&home, "back", "");
+    let back = home.path().join("back.db");
+    let output = Command::new("sqlite3")
+        .arg(&back)
+        .arg(format!(
+            ".read {}",
+            place.join("dupr-dumps/app.sql").display()
+        ))
+        .arg("SELECT count(*), sum(half), max(half) > 0 FROM t")
+        .output()
+        .expect("sqlite3");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "20000|0|1");
+    // One that is no database any more ends sqlite3 with 0, and is not believed.
+    fs::write(&database, "no database").expect("write");
+    let failed = home.expect(1, &["home", "backup"]);
+    assert!(failed.stderr.contains("app.sql"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_dump_that_breaks_off_is_left_out_and_everything_else_is_stored() {
+    let home = home("dumps-broken", "");
+    // Long enough to be in several volumes before it fails.
+    with(&home, &may_break(&home, 4));
+    home.write("zeta", "behind the dumps\n");
+    home.expect(0, &["home", "backup"]);
+    let good = printed(&home);
+    assert!(good.len() > 3 << 20);
+
+    fs::write(home.path().join("seed"), "7").expect("seed");
+    fs::write(home.path().join("broken"), "").expect("broken");
+    home.write("zeta", "changed behind the dumps\n");
+    home.write("alpha", "new before the dumps\n");
+    let failed = home.expect(1, &["home", "backup"]);
+    assert!(
+        failed
+            .stderr
+            .contains("printing ended with exit code 9: lost the connection"),
+        "{}",
+        failed.stderr
+    );
+    let place = restored(&home, "back", "");
+    assert_eq!(
+        fs::read(place.join("dupr-dumps/numbers.txt")).expect("dump"),
+        good
+    );
+    assert_eq!(
+        fs::read_to_string(place.join("zeta")).expect("zeta"),
+        "changed behind the dumps\n"
+    );
+    assert_eq!(
+        fs::read_to_string(place.join("alpha")).expect("alpha"),
+        "new before the dumps\n"
+    );
+    home.expect(0, &["home", "verify", "--compare-data"]);
+    let status = home.expect(0, &["home", "status"]).stdout;
+    assert!(!status.contains("incomplete"), "{status}");
+
+    // In a full set there is no older one: it is not there, rather than half there.
+    let failed = home.expect(1, &["home", "full"]);
+    assert!(failed.stderr.contains("exit code 9"), "{}", failed.stderr);
+    let place = restored(&home, "full", "");
+    assert!(!place.join("dupr-dumps/numbers.txt").exists());
+    assert!(place.join("zeta").is_file());
+
+    fs::remove_file(home.path().join("broken")).expect("whole again");
+    home.expect(0, &["home", "backup"]);
+    let place = restored(&home, "again", "");
+    assert_eq!(
+        fs::read(place.join("dupr-dumps/numbers.txt")).expect("dump"),
+        printed(&home)
+    );
+}
+
+#[test]
+fn a_first_set_goes_on_without_a_dump_that_breaks_off() {
+    let home = home("dumps-first", "");
+    with(&home, &may_break(&home, 4));
+    fs::write(home.path().join("broken"), "").expect("broken");
+    // The dumps stand in the first volume, so nothing of it can be kept.
+    let failed = home.expect(1, &["home", "backup"]);
+    assert!(
+        failed.stderr.contains("going on without it"),
+        "{}",
+        failed.stderr
+    );
+    let place = restored(&home, "back", "");
+    assert!(!place.join("dupr-dumps/numbers.txt").exists());
+    assert_eq!(
+        fs::read_to_string(place.join("two")).expect("two"),
+        "second\n"
+    );
+    let stored = home.stored();
+    let times: std::collections::BTreeSet<_> = stored
+        .iter()
+        .filter_map(|p| {
+            p.file_name()?
+                .to_str()?
+                .split('.')
+                .nth(1)
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(
+        times.len(),
+        1,
+        "nothing is left of the first attempt: {stored:?}"
+    );
+}
+
+#[test]
+fn what_prints_nothing_hangs_or_is_killed_is_no_dump() {
+    let home = home("dumps-bad", "");
+    for (command, more, said) in [
+        ("exit 0", "", "printed nothing"),
+        (
+            "echo a; sleep 60",
+            "timeout = \"1s\"",
+            "was ended after 1 s",
+        ),
+        ("echo a; kill -9 $$", "", "was ended by signal 9"),
+    ] {
+        let table = format!(
+            "name = \"x\"\nkind = \"command\"\ncommand = [\"sh\", \"-c\", {command:?}]\n{more}"
+        );
+        with(&home, &dump(&table));
+        let failed = home.expect(1, &["home", "backup"]);
+        assert!(failed.stderr.contains(said), "{}", failed.stderr);
+        assert_eq!(
+            home.history("home").last().expect("a run")["verdict"],
+            "failed"
+        );
+        let place = restored(&home, &format!("back-{}", said.len()), "");
+        assert!(place.join("one").is_file() && !place.join("dupr-dumps/x").exists());
+    }
+    with(
+        &home,
+        &dump("name = \"x\"\nkind = \"command\"\ncommand = [\"true\"]\nallow-empty = true"),
+    );
+    home.expect(0, &["home", "backup"]);
+    assert_eq!(
+        fs::read(restored(&home, "empty", "").join("dupr-dumps/x")).expect("x"),
+        b""
+    );
+}
+
+#[test]
+fn a_signal_ends_the_dump_and_the_next_run_begins_it_again() {
+    let home = home("dumps-signal", "");
+    with(
+        &home,
+        &dump(
+            "name = \"x\"\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"echo $$ > started; seq 400000; sleep 60\"]",
+        ),
+    );
+    let child = home
+        .command(&["home", "backup"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dupr");
+    let started = home.path().join("started");
+    let group = loop {
+        match fs::read_to_string(&started)
+            .unwrap_or_default()
+            .trim()
+            .parse::<i32>()
+        {
+            Ok(id) => break id,
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    std::thread::sleep(Duration::from_millis(300));
+    let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("id")).expect("id");
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("signal");
+    let ended = called(child.wait_with_output().expect("wait"));
+    assert_eq!(ended.code, 130, "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        !Path::new(&format!("/proc/{group}")).exists(),
+        "the program is gone"
+    );
+    with(
+        &home,
+        &dump("name = \"x\"\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"seq 400000\"]"),
+    );
+    home.expect(0, &["home", "backup"]);
+    let text = fs::read_to_string(restored(&home, "back", "").join("dupr-dumps/x")).expect("x");
+    assert!(text.ends_with("\n400000\n"));
+}
+
+#[test]
+fn a_folder_that_stands_in_the_place_of_the_dumps_is_told() {
+    let home = home("dumps-place", "");
+    with(
+        &home,
+        &dump("name = \"x\"\nkind = \"command\"\ncommand = [\"echo\", \"dumped\"]"),
+    );
+    fs::create_dir(home.source().join("dupr-dumps")).expect("folder");
+    home.write("dupr-dumps/x", "on disk\n");
+    let told = home.expect(3, &["home", "backup"]);
+    assert!(
+        told.stderr.contains("the place of the dumps"),
+        "{}",
+        told.stderr
+    );
+    let place = restored(&home, "back", "");
+    assert_eq!(
+        fs::read_to_string(place.join("dupr-dumps/x")).expect("x"),
+        "dumped\n"
+    );
+    let table = dump("name = \"x\"\nkind = \"command\"\ncommand = [\"echo\", \"dumped\"]");
+    with(&home, &format!("dump-folder = \"elsewhere\"\n{table}"));
+    home.expect(0, &["home", "backup"]);
+    let place = restored(&home, "moved", "");
+    assert_eq!(
+        fs::read_to_string(place.join("dupr-dumps/x")).expect("x"),
+        "on disk\n"
+    );
+    assert_eq!(
+        fs::read_to_string(place.join("elsewhere/x")).expect("x"),
+        "dumped\n"
+    );
+}
+
+#[test]
+fn a_dump_that_makes_no_sense_is_refused() {
+    let home = home("dumps-refused", "");
+    for (table, said) in [
+        ("name = \"x\"", "says no kind"),
+        ("kind = \"sqlite\"\npath = \"/x\"", "says no name"),
+        (
+            "name = \"../x\"\nkind = \"sqlite\"\npath = \"/x\"",
+            "cannot be the name",
+        ),
+        ("name = \"x\"\nkind = \"postgresql\"", "says no databases"),
+        ("name = \"x\"\nkind = \"command\"", "runs nothing"),
+        (
+            "name = \"x\"\nkind = \"sqlite\"\npath = \"/x\"\nport = 7",
+            "means nothing for a dump of the kind sqlite",
+        ),
+        (
+            "name = \"x\"\nkind = \"mariadb\"\ndatabases = \"all\"\npassword = \"inline\"",
+            "holds the secret itself",
+        ),
+    ] {
+        with(&home, &dump(table));
+        let refused = home.expect(2, &["home", "backup"]);
+        assert!(refused.stderr.contains(said), "{said}: {}", refused.stderr);
+    }
+}
