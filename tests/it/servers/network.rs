@@ -160,7 +160,36 @@ url = f"http://127.0.0.1:{port}/{account}/container?restype=container"
 urllib.request.urlopen(urllib.request.Request(url, data=b"", headers={**head, "Content-Type": ""}, method="PUT"))
 "#;
 
+/// Prints the tier and the name of each blob, by one signed request.
+const AZURITE_TIERS: &str = r#"
+import sys, base64, email.utils, hashlib, hmac, re, urllib.request
+port, account, key, container = sys.argv[1:]
+head = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+lines = "".join(f"{name}:{value}\n" for name, value in sorted(head.items()))
+text = "GET" + "\n" * 12 + lines + f"/{account}/{account}/{container}\ncomp:list\nrestype:container"
+mac = hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
+head["Authorization"] = f"SharedKey {account}:{base64.b64encode(mac).decode()}"
+url = f"http://127.0.0.1:{port}/{account}/{container}?restype=container&comp=list"
+said = urllib.request.urlopen(urllib.request.Request(url, headers=head)).read().decode()
+for name, rest in re.findall("<Name>(.*?)</Name>(.*?)</Blob>", said, re.S):
+    print(re.search("<AccessTier>(.*?)<", rest).group(1), name)
+"#;
+
 impl Azurite {
+    /// Names of the blobs in the container, and the access tier of each.
+    pub fn tiers(&self, container: &str) -> Vec<(String, String)> {
+        let listed = Command::new("/usr/bin/python3")
+            .args(["-c", AZURITE_TIERS, &self.port.to_string()])
+            .args([AZURITE_ACCOUNT, AZURITE_KEY, container])
+            .output()
+            .expect("python3; run tests/setup");
+        let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+        assert!(listed.status.success(), "{listed:?}");
+        let rows = said.lines().filter_map(|line| line.split_once(' '));
+        rows.map(|(tier, name)| (name.into(), tier.into()))
+            .collect()
+    }
+
     /// Starts it.
     pub fn start() -> Self {
         let program = installed(
