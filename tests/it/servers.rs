@@ -6,7 +6,7 @@ mod files;
 mod network;
 
 pub use files::{Dav, Rclone, Rsyncd};
-pub use network::{Azurite, Ftpd};
+pub use network::{Azurite, Ftpd, Tls};
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};

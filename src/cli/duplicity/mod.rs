@@ -21,6 +21,7 @@ mod tls;
 pub use manual::manual;
 pub use session::World;
 
+use crate::engine::path::PathIndex;
 use actions::Done;
 use args::{Args, Request};
 use fault::{Fault, Result};
@@ -29,8 +30,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
-/// What `--version` prints: wrappers such as duply read the second word and know what that version can do.
-const VERSION: &str = concat!("duplicity 3.2.1 (dupr ", env!("CARGO_PKG_VERSION"), ")");
+/// What `--version` prints: duply reads the second word, Déjà Dup the last, and they know what that version can do.
+const VERSION: &str = concat!(
+    "duplicity 3.2.1 (dupr ",
+    env!("CARGO_PKG_VERSION"),
+    ") in place of duplicity 3.2.1"
+);
 
 /// Runs a duplicity command line and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
@@ -115,7 +120,9 @@ fn open_log(args: &Args) -> Result<Log> {
     if args.action == args::Action::Restore
         && let Some(destination) = args.words.get(1)
     {
-        log.tell_entries(Path::new(destination));
+        let path = args.value("path-to-restore").unwrap_or_default();
+        let path = PathIndex::new(path.as_encoded_bytes()).unwrap_or_default();
+        log.tell_entries(Path::new(destination), path.as_bytes());
     }
     if args.action.writes()
         && let Some(source) = args.words.first()

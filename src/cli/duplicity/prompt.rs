@@ -29,8 +29,11 @@ pub fn password(prompt: &str) -> Result<Secret> {
 }
 
 fn ask(prompt: &str, hint: &str) -> Result<Secret> {
-    let nobody =
-        |why: &str| Fault::new(NOBODY, format!("no answer to \"{prompt}\": {why}")).with_hint(hint);
+    // COMPAT(dup all): Déjà Dup asks its user and tries again when it reads the name of this exception.
+    let nobody = |why: &str| Fault {
+        extra: "EOFError".into(),
+        ..Fault::new(NOBODY, format!("no answer to \"{prompt}\": {why}")).with_hint(hint)
+    };
     let is_terminal = io::stdin().is_terminal();
     if is_terminal && File::open("/dev/tty").is_ok() {
         let answer = rpassword::prompt_password(format!("{prompt} "));

@@ -93,7 +93,10 @@ const TABLE: &[(&[&str], Scheme)] = &[
         &["ftp", "lftp+ftp", "ncftp+ftp", "gio+ftp"],
         Ftp(FtpSecurity::None),
     ),
-    (&["ftpes", "lftp+ftpes"], Ftp(FtpSecurity::Explicit)),
+    (
+        &["ftpes", "lftp+ftpes", "gio+ftps"],
+        Ftp(FtpSecurity::Explicit),
+    ),
     (&["ftps", "lftp+ftps"], Ftp(FtpSecurity::Implicit)),
     (&["rsync"], Rsync),
     (&["rclone"], Rclone),

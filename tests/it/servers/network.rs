@@ -241,3 +241,63 @@ impl Azurite {
         )
     }
 }
+
+/// TLS in front of a server that has none: what comes is handed on, what it answers goes back.
+const RELAY: &str = r#"
+import socket, ssl, sys, threading
+port, to, cert, key = sys.argv[1:]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(cert, key)
+def hand_on(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    for end in (source, sink):
+        try: end.shutdown(socket.SHUT_RDWR)
+        except OSError: pass
+def serve(plain):
+    try:
+        client = context.wrap_socket(plain, server_side=True)
+        server = socket.create_connection(("127.0.0.1", int(to)))
+    except OSError:
+        return plain.close()
+    threading.Thread(target=hand_on, args=(server, client), daemon=True).start()
+    hand_on(client, server)
+listener = socket.create_server(("127.0.0.1", int(port)))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"#;
+
+/// TLS in front of another server of loopback.
+pub struct Tls {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Tls {
+    /// Starts it in front of this port.
+    pub fn before(to: u16) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        super::files::make_certificate(dir.path(), false);
+        let (process, port) = serve(&dir.path().join("log"), "run tests/setup", |port| {
+            let mut command = Command::new("/usr/bin/python3");
+            command.args(["-c", RELAY, &port.to_string(), &to.to_string()]);
+            command.args([dir.path().join("cert.pem"), dir.path().join("key.pem")]);
+            command
+        });
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// Its certificate, for 127.0.0.1.
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("cert.pem")
+    }
+}

@@ -20,7 +20,6 @@ pub(super) fn meant(text: &str) -> Option<String> {
         "sftp" | "ssh" => Some(from_root("sftp")),
         "ftp" => Some(from_root("ftp")),
         "ftps" => Some(from_root("ftpes")),
-        "ftpis" => Some(from_root("ftps")),
         "dav" | "http" => Some(format!("webdav://{rest}")),
         "davs" | "https" => Some(format!("webdavs://{rest}")),
         _ => None,
