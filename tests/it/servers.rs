@@ -8,7 +8,7 @@ mod network;
 
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
 pub use files::{Dav, Rclone, Rsyncd};
-pub use network::{Azurite, Ftpd};
+pub use network::{Azurite, Ftpd, Tls};
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -216,6 +216,16 @@ key = iam.create_access_key(UserName="u")["AccessKey"]
 print(key["AccessKeyId"], key["SecretAccessKey"])
 "#;
 
+/// Prints the grants of each object below a prefix, a line each.
+const MOTO_GRANTS: &str = r#"
+import sys, boto3
+end, id, key, prefix = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+for found in s3.list_objects_v2(Bucket="bucket", Prefix=prefix)["Contents"]:
+    for grant in s3.get_object_acl(Bucket="bucket", Key=found["Key"])["Grants"]:
+        print(found["Key"], grant["Permission"], grant["Grantee"].get("ID"))
+"#;
+
 /// Starts moto. Its check takes path and query as they were sent; S3 itself decodes them and encodes them anew
 /// before it looks at the signature.
 const MOTO: &str = r#"
@@ -321,6 +331,18 @@ impl S3 {
             key_id: "S3RVER".into(),
             secret: "S3RVER".into(),
         }
+    }
+
+    /// Who has which right to the objects below a prefix, as moto tells its owner.
+    pub fn grants(&self, prefix: &str) -> String {
+        let python = installed("DUPR_TEST_VENV", ["services", "venv"], "bin/python");
+        let told = Command::new(python)
+            .args(["-c", MOTO_GRANTS, &self.endpoint()])
+            .args([&self.key_id, &self.secret, prefix])
+            .output()
+            .expect("python of the venv");
+        assert!(told.status.success(), "{told:?}");
+        String::from_utf8_lossy(&told.stdout).into_owned()
     }
 
     /// What it logged: a line for each request.

@@ -225,6 +225,23 @@ impl Request {
     }
 }
 
+/// Where a machine log is to go, of a command line that may not be understood otherwise: names of options and their values.
+pub fn logs(args: &[OsString]) -> Vec<(&'static str, OsString)> {
+    let mut found = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let option = arg.as_bytes().strip_prefix(b"--").map(long_option);
+        let Some(Ok((flag, mut values))) = option else {
+            continue;
+        };
+        if matches!(flag.means, "log-file" | "log-fd") {
+            let value = values.pop().or_else(|| args.next().cloned());
+            found.extend(value.map(|value| (flag.means, value)));
+        }
+    }
+    found
+}
+
 fn long_option(long: &[u8]) -> Result<(&'static Flag, Vec<OsString>)> {
     let (name, value) = match long.iter().position(|b| *b == b'=') {
         Some(at) => (

@@ -54,8 +54,12 @@ impl Fault {
     }
 
     /// A wrong command line.
+    // COMPAT(dup 2): front ends read the name behind the number.
     pub fn usage(text: impl Into<String>) -> Self {
-        Self::new(USAGE, text)
+        Self {
+            extra: "CommandLineError".into(),
+            ..Self::new(USAGE, text)
+        }
     }
 
     /// Adds what to do about it.
@@ -122,6 +126,7 @@ fn number(error: &Error) -> i32 {
         ErrorKind::Denied => 51,
         ErrorKind::Full => 53,
         ErrorKind::Unreachable | ErrorKind::RateLimited => 50,
+        ErrorKind::Io if at_the_target(&error.to_string()) => 50,
         ErrorKind::Interrupted => 4,
         _ => 30,
     }
@@ -146,6 +151,11 @@ fn this_and_other(text: &str) -> Option<String> {
     let other = of(" of host ").or_else(|| of(" of source "))?;
     let quote = |name: &str| quoted(name.trim_matches('"').as_bytes());
     Some(format!("{} {}", quote(this), quote(other)))
+}
+
+/// Whether a text of the engine tells of trouble with the target rather than with what lies here.
+fn at_the_target(text: &str) -> bool {
+    text.contains("cannot upload ") || text.contains("cannot list ")
 }
 
 /// Whether a text of the engine tells of a file that is not at the target as it was sent.

@@ -4,10 +4,10 @@ use super::args::{Action, Args};
 use super::fault::{BY_GPG, Fault, Result, UNSIGNED};
 use super::log::{Log, Weight};
 use super::prompt;
-use super::session::World;
+use super::session::{self, World};
 use crate::engine::error::ErrorKind;
 use crate::engine::seal::{
-    self, Compression, Encryption, Keyring, Seal, SealOptions, Signature, block_bytes_for,
+    self, Asking, Compression, Encryption, Keyring, Seal, SealOptions, Signature, block_bytes_for,
 };
 use crate::engine::secret::Secret;
 use std::path::PathBuf;
@@ -16,15 +16,19 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// Nobody answers; an option is not UTF-8 where it must be.
-pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions> {
+pub fn seal_options(args: &Args, url: &str, world: &World, log: &Log) -> Result<SealOptions> {
     let gpg = GpgOptions::of(args);
     let names = Names::of(args);
     let encrypts = args.switch("encryption", true);
     let makes_files = args.action.writes() || args.action == Action::Replicate;
-    let main = if encrypts {
-        passphrase(args, &names, world, log)?
-    } else {
-        None
+    let main = match encrypts {
+        true => match passphrase(args, &names, world, log)? {
+            None if world.given("PASSPHRASE").is_none() && names.recipients.is_empty() => {
+                of_agent(args, url, makes_files)?
+            }
+            known => known,
+        },
+        false => None,
     };
     let by_gpg = encrypts && makes_files && !gpg.foreign.is_empty();
     if by_gpg {
@@ -46,9 +50,13 @@ pub fn seal_options(args: &Args, world: &World, log: &Log) -> Result<SealOptions
         hidden_recipients: names.hidden.clone(),
         gpg_options: gpg.words,
         by_gpg,
+        by_agent: args.has("use-agent"),
         ..SealOptions::default()
     };
     if !encrypts {
+        // COMPAT(dup all): what is there may be encrypted all the same, and opens with what the environment says.
+        let known = ["PASSPHRASE", "SIGN_PASSPHRASE"];
+        options.further_passphrases = known.iter().filter_map(|n| world.secret(n)).collect();
         return Ok(options);
     }
     if makes_files {
@@ -208,6 +216,27 @@ fn passphrase(args: &Args, names: &Names, world: &World, log: &Log) -> Result<Op
     }
 }
 
+/// The passphrase of whole messages, if gpg's agent is to know it. For reading it is not asked to ask: there may be keys.
+fn of_agent(args: &Args, url: &str, makes_files: bool) -> Result<Option<Secret>> {
+    if !args.has("use-agent") || args.action.needs_no_key() {
+        return Ok(None);
+    }
+    let asking = match args.action {
+        _ if !makes_files => Asking::Never,
+        Action::Incremental => Asking::Once,
+        _ => Asking::Twice,
+    };
+    let name = session::archive_name(args, url)?;
+    // The agent takes names of no more than fifty bytes without blanks.
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '_' })
+        .take(40)
+        .collect();
+    let name = format!("duplicity:{name}");
+    Ok(seal::agent_passphrase(&keyring(args), &name, asking)?)
+}
+
 /// The passphrase of the signing key; `None` leaves it to gpg's agent.
 fn signing_passphrase(
     args: &Args,
@@ -351,7 +380,7 @@ const AROUND: &[&str] = &[
 ];
 
 /// Words of a string of options: split at white space, but not inside quotes, which are dropped.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

@@ -3,20 +3,24 @@
 //! Both see the same messages under the same verbosity. The machine log is duplicity's: a line with level and code,
 //! the text with `. ` before each line, an empty line. Front ends such as Déjà Dup live on it.
 
+mod words;
+
+pub use words::{quoted, raw};
+
 use super::fault::{DAMAGED, UNSIGNED, is_damaged, lacks_signature};
 use super::output::progress::{Moment, bar};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
-use std::fmt::Write as _;
-use std::fs::FileType;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use words::{stanza, type_word};
 
 /// Weight of a message; the number is the verbosity that shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,8 +111,10 @@ pub struct Log {
     progress: Mutex<Option<Progress>>,
     /// Where entries that are backed up lie.
     source: Option<PathBuf>,
-    /// Where entries are restored to, if they are told.
-    destination: Option<PathBuf>,
+    /// Where entries are restored to, if they are told, and which path of the archive that is.
+    destination: Option<(PathBuf, Vec<u8>)>,
+    /// How many volumes a restore needs, and how many it has read; 0 if that is not told.
+    needed: AtomicU64,
     /// Whether something lacked the signature that was asked for.
     unsigned: AtomicBool,
     /// Whether a volume was not what its manifest says.
@@ -133,6 +139,7 @@ impl Log {
             progress: Mutex::default(),
             source: None,
             destination: None,
+            needed: AtomicU64::new(0),
             unsigned: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             read: AtomicU64::new(0),
@@ -179,9 +186,14 @@ impl Log {
         self.source = Some(source.to_owned());
     }
 
-    /// Tells entries as they are restored to `destination`.
-    pub fn tell_entries(&mut self, destination: &Path) {
-        self.destination = Some(destination.to_owned());
+    /// Tells entries as they are restored to `destination`, which is `path` of the archive.
+    pub fn tell_entries(&mut self, destination: &Path, path: &[u8]) {
+        self.destination = Some((destination.to_owned(), path.to_owned()));
+    }
+
+    /// Tells from now on which of so many volumes is read.
+    pub fn expect_volumes(&self, needed: u64) {
+        self.needed.store(needed, Ordering::Relaxed);
     }
 
     /// Shows how far a backup is, every `every`, once its size is expected.
@@ -330,13 +342,27 @@ impl Log {
 
     /// Tells of an entry that was just restored, with its type as it is now.
     fn written(&self, path: &PathIndex) {
-        let Some(destination) = self.destination.as_ref().filter(|_| !path.is_root()) else {
+        let Some((destination, below)) = &self.destination else {
             return;
         };
-        let kind = std::fs::symlink_metadata(destination.join(path.as_path()))
-            .map_or("reg", |meta| type_word(meta.file_type()));
-        let text = [b"Writing ", raw(path), b" of type ", kind.as_bytes()].concat();
-        let extra = format!("{} {kind}", quoted(raw(path)));
+        // COMPAT(dup all): names are told as they are at the destination.
+        let name = match below.is_empty() {
+            true => path.as_bytes(),
+            false => {
+                let rest = path.as_bytes().strip_prefix(below.as_slice());
+                rest.map_or(path.as_bytes(), |rest| {
+                    rest.strip_prefix(b"/").unwrap_or(rest)
+                })
+            }
+        };
+        if name.is_empty() {
+            return;
+        }
+        let place = destination.join(OsStr::from_bytes(name));
+        let kind =
+            std::fs::symlink_metadata(place).map_or("reg", |meta| type_word(meta.file_type()));
+        let text = [b"Writing ", name, b" of type ", kind.as_bytes()].concat();
+        let extra = format!("{} {kind}", quoted(name));
         self.record(Weight::Info, code::WRITING, &extra, &text, false);
     }
 
@@ -358,67 +384,6 @@ impl Log {
             &moment.record(),
             bar(&moment).as_bytes(),
         );
-    }
-}
-
-fn type_word(kind: FileType) -> &'static str {
-    match kind {
-        k if k.is_dir() => "dir",
-        k if k.is_symlink() => "sym",
-        k if k.is_fifo() => "fifo",
-        k if k.is_char_device() => "chr",
-        k if k.is_block_device() => "blk",
-        _ => "reg",
-    }
-}
-
-/// One record of the machine log.
-fn stanza(weight: Weight, code: i32, extra: &str, text: &[u8]) -> String {
-    let mut out = format!("{} {code}", weight.word());
-    if !extra.is_empty() {
-        let _ = write!(out, " {extra}");
-    }
-    out.push('\n');
-    if !text.is_empty() {
-        for line in String::from_utf8_lossy(text).split('\n') {
-            let _ = writeln!(out, ". {line}");
-        }
-    }
-    out.push('\n');
-    out
-}
-
-/// A path as the machine log quotes it: Python's escapes, in single quotes.
-pub fn quoted(path: &[u8]) -> String {
-    let mut out = String::from("'");
-    for chunk in path.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let _ = match c {
-                '\\' => write!(out, "\\\\"),
-                '\'' => write!(out, "\\x27"),
-                '\n' => write!(out, "\\n"),
-                '\r' => write!(out, "\\r"),
-                '\t' => write!(out, "\\t"),
-                ' '..='~' => write!(out, "{c}"),
-                c if (c as u32) < 0x100 => write!(out, "\\x{:02x}", c as u32),
-                c if (c as u32) < 0x1_0000 => write!(out, "\\u{:04x}", c as u32),
-                c => write!(out, "\\U{:08x}", c as u32),
-            };
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(out, "\\udc{byte:02x}");
-        }
-    }
-    out.push('\'');
-    out
-}
-
-/// A path as duplicity shows it: raw bytes, `.` for the root.
-pub fn raw(path: &PathIndex) -> &[u8] {
-    if path.is_root() {
-        b"."
-    } else {
-        path.as_bytes()
     }
 }
 
@@ -476,6 +441,13 @@ impl Monitor for Log {
             let text = format!("Processed volume {number}");
             self.record(Weight::Info, code::PROGRESS, &read, text.as_bytes(), false);
         }
+        let needed = self.needed.load(Ordering::Relaxed);
+        if counter == Counter::FetchedBytes && needed > 0 {
+            let number = self.volumes.fetch_add(1, Ordering::Relaxed) + 1;
+            let extra = format!("{} {needed}", number.min(needed));
+            let text = format!("Processed volume {number} of {needed}");
+            self.record(Weight::Info, code::PROGRESS, &extra, text.as_bytes(), false);
+        }
         let mut guard = held(&self.progress);
         let Some(progress) = guard.as_mut() else {
             return;
@@ -492,8 +464,17 @@ impl Monitor for Log {
     }
 
     fn expect(&self, counter: Counter, total: u64) {
-        if let (Counter::SourceBytes, Some(progress)) = (counter, held(&self.progress).as_mut()) {
-            progress.expected = total;
+        if counter != Counter::SourceBytes {
+            return;
+        }
+        match held(&self.progress).as_mut() {
+            Some(progress) => progress.expected = total,
+            // COMPAT(dup all): a front end takes the last of a dry run for the whole.
+            None => {
+                let text = format!("{total} bytes to read");
+                let extra = total.to_string();
+                self.record(Weight::Info, code::PROGRESS, &extra, text.as_bytes(), false);
+            }
         }
     }
 }

@@ -15,11 +15,13 @@ pub mod rdiffdir;
 mod sabotage;
 mod services;
 mod session;
+mod ssh;
 mod tls;
 
 pub use manual::manual;
 pub use session::World;
 
+use crate::engine::path::PathIndex;
 use actions::Done;
 use args::{Args, Request};
 use fault::{Fault, Result};
@@ -28,8 +30,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
-/// What `--version` prints: wrappers such as duply read the second word and know what that version can do.
-const VERSION: &str = concat!("duplicity 3.2.1 (dupr ", env!("CARGO_PKG_VERSION"), ")");
+/// What `--version` prints: duply reads the second word, Déjà Dup the last, and they know what that version can do.
+const VERSION: &str = concat!(
+    "duplicity 3.2.1 (dupr ",
+    env!("CARGO_PKG_VERSION"),
+    ") in place of duplicity 3.2.1"
+);
 
 /// Runs a duplicity command line and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
@@ -38,8 +44,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         0
     };
-    let args = match Request::parse(args) {
-        Err(fault) => return complain(&fault),
+    let typed: Vec<OsString> = args.into_iter().collect();
+    let args = match Request::parse(typed.iter().cloned()) {
+        Err(fault) => return complain(&typed, &fault),
         Ok(Request::Version) => return print(&format!("{VERSION}\n")),
         Ok(Request::Help) => return print(&help::help()),
         Ok(Request::Urls) => return print(&help::urls()),
@@ -47,7 +54,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
     };
     let log = match open_log(&args) {
         Ok(log) => log,
-        Err(fault) => return complain(&fault),
+        Err(fault) => return complain(&typed, &fault),
     };
     match start(&args, &mut world, &log) {
         Ok(Done::Losses) => {
@@ -67,15 +74,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>, mut world: World) -> i32 {
     }
 }
 
-/// Tells of a wrong command line, for which there is no log yet.
-fn complain(fault: &Fault) -> i32 {
+/// Tells of a wrong command line: there is no log yet, but front ends wait for what one would say.
+fn complain(typed: &[OsString], fault: &Fault) -> i32 {
+    let log = Log::to_stderr(Weight::Error as u8);
+    for (name, value) in args::logs(typed) {
+        // What cannot be opened is not worth a second error.
+        let _ = match (name, value.to_str().map(str::parse)) {
+            ("log-file", _) => log.log_to_file(Path::new(&value)),
+            (_, Some(Ok(fd))) => log.log_to_fd(fd),
+            _ => Ok(()),
+        };
+    }
     let hint = fault.hint.as_ref().map(|h| format!("\n({h})"));
-    let _ = writeln!(
-        std::io::stderr(),
-        "Command line error: {}{}\nSee duplicity --help",
-        fault.text,
-        hint.unwrap_or_default()
+    let hint = hint.unwrap_or_default();
+    let text = format!(
+        "Command line error: {}{hint}\nSee duplicity --help",
+        fault.text
     );
+    log.fail(fault.code, &fault.extra, &text);
     fault.code
 }
 
@@ -104,7 +120,9 @@ fn open_log(args: &Args) -> Result<Log> {
     if args.action == args::Action::Restore
         && let Some(destination) = args.words.get(1)
     {
-        log.tell_entries(Path::new(destination));
+        let path = args.value("path-to-restore").unwrap_or_default();
+        let path = PathIndex::new(path.as_encoded_bytes()).unwrap_or_default();
+        log.tell_entries(Path::new(destination), path.as_bytes());
     }
     if args.action.writes()
         && let Some(source) = args.words.first()

@@ -2,6 +2,8 @@
 
 use super::fault::{Fault, Result};
 use crate::engine::secret::Secret;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Exit code if there is nobody to answer.
@@ -27,15 +29,22 @@ pub fn password(prompt: &str) -> Result<Secret> {
 }
 
 fn ask(prompt: &str, hint: &str) -> Result<Secret> {
-    let nobody =
-        |why: &str| Fault::new(NOBODY, format!("no answer to \"{prompt}\": {why}")).with_hint(hint);
-    if io::stdin().is_terminal() {
+    // COMPAT(dup all): Déjà Dup asks its user and tries again when it reads the name of this exception.
+    let nobody = |why: &str| Fault {
+        extra: "EOFError".into(),
+        ..Fault::new(NOBODY, format!("no answer to \"{prompt}\": {why}")).with_hint(hint)
+    };
+    let is_terminal = io::stdin().is_terminal();
+    if is_terminal && File::open("/dev/tty").is_ok() {
         let answer = rpassword::prompt_password(format!("{prompt} "));
         return answer.map(Secret::new).map_err(|e| nobody(&e.to_string()));
     }
+    // A terminal that does not control this program: front ends start it so.
+    let silent = is_terminal.then(Silence::begin);
     let _ = write!(io::stderr(), "{prompt} ");
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
+    drop(silent);
     let _ = writeln!(io::stderr());
     match read {
         Ok(0) => Err(nobody("standard input is at its end")),
@@ -44,6 +53,29 @@ fn ask(prompt: &str, hint: &str) -> Result<Secret> {
             Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
         }
         Err(e) => Err(nobody(&e.to_string())),
+    }
+}
+
+/// Keeps the terminal at standard input from showing what is typed, until it is dropped.
+struct Silence(Option<Termios>);
+
+impl Silence {
+    fn begin() -> Self {
+        let before = tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &silent);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
     }
 }
 

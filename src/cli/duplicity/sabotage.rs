@@ -95,7 +95,7 @@ impl Sabotaged {
         self.call(name)?;
         if self.is_over.load(Ordering::SeqCst) {
             let text = format!("{name} is not stored: the run fails on purpose");
-            return Err(Error::new(ErrorKind::Io, text));
+            return Err(Error::new(ErrorKind::Internal, text));
         }
         let volume = match self.naming.parse(name).map(|n| n.kind) {
             Some(FileKind::Volume(n)) => Some(n),
@@ -110,7 +110,7 @@ impl Sabotaged {
         if matches(&self.plan.end, name) {
             self.is_over.store(true, Ordering::SeqCst);
             let text = format!("the run ends on purpose after {name}");
-            return Err(Error::new(ErrorKind::Io, text));
+            return Err(Error::new(ErrorKind::Internal, text));
         }
         if volume.is_some() && volume == self.plan.fail_after {
             self.is_over.store(true, Ordering::SeqCst);

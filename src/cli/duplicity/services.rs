@@ -6,6 +6,7 @@ use super::fault::Result;
 use super::log::Log;
 use super::prompt;
 use super::session::World;
+use super::ssh;
 use super::tls;
 use crate::engine::storage::{Place, StorageOptions, TargetUrl};
 use std::collections::BTreeMap;
@@ -93,11 +94,17 @@ pub fn storage_options(
         }
         if args.has("s3-use-server-side-kms-encryption") {
             set("encryption", "kms");
+            // COMPAT(dup all): it counts beside this option alone.
+            set("kms-grant", args.text("s3-kms-grant")?.unwrap_or_default());
         } else if args.has("s3-use-server-side-encryption") {
             set("encryption", "s3");
         }
     }
     if any || matches!(place, Place::Azure { .. }) {
+        set(
+            "access-tier",
+            args.text("azure-blob-tier")?.unwrap_or_default(),
+        );
         if let Some(bytes) = args.number::<u64>("azure-max-block-size")? {
             set("part-mb", &bytes.div_ceil(1 << 20).max(1).to_string());
         }
@@ -109,9 +116,17 @@ pub fn storage_options(
         place,
         Place::Sftp { .. } | Place::Rsync { daemon: false, .. }
     );
-    let ssh = words("ssh-options");
-    if (any || by_ssh) && !ssh.is_empty() {
-        set("ssh-options", &ssh);
+    let way = words("ssh-options");
+    if (any || by_ssh) && !way.is_empty() {
+        set("ssh-options", &way);
+    }
+    if any || matches!(place, Place::Sftp { .. }) {
+        for option in ["sftp-command", "scp-command"] {
+            if let Some(command) = args.text(option)? {
+                set("ssh-command", &ssh::command(option, command)?);
+                break;
+            }
+        }
     }
     if any || matches!(place, Place::Rsync { .. }) {
         set("rsync-options", &words("rsync-options"));

@@ -132,7 +132,7 @@ pub(super) fn engine(
         }
         true => storage,
     };
-    let seal = keys::open(&keys::seal_options(args, world, log)?)?;
+    let seal = keys::open(&keys::seal_options(args, text, world, log)?)?;
     let target = Target {
         storage,
         naming,
@@ -244,15 +244,17 @@ fn archive_dir(args: &Args, url: &str, world: &World) -> Result<PathBuf> {
             (None, None) => return Err(Fault::usage("no HOME is set: give --archive-dir")),
         },
     };
+    Ok(base.join(archive_name(args, url)?))
+}
+
+/// What a backup is called on this machine.
+pub(super) fn archive_name(args: &Args, url: &str) -> Result<String> {
     // COMPAT(dup all): the MD5 of the URL exactly as typed.
     let digest = || {
-        Md5::digest(url.as_bytes())
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect()
+        let digest = Md5::digest(url.as_bytes());
+        digest.iter().map(|b| format!("{b:02x}")).collect()
     };
-    let name: String = args.text("name")?.map_or_else(digest, str::to_owned);
-    Ok(base.join(name))
+    Ok(args.text("name")?.map_or_else(digest, str::to_owned))
 }
 
 /// A path with `~` and `$VARIABLE`s as a shell would read it, for those who quoted it.

@@ -1,5 +1,7 @@
 //! What the profile says about sealing, and the way from there to a [`Seal`].
 
+use super::gpg::Gpg;
+use super::gpg::agent::{self, Asking};
 use super::sealer::Sealer;
 use super::{Compression, Seal};
 use crate::engine::error::Result;
@@ -27,6 +29,8 @@ pub struct SealOptions {
     pub hidden_recipients: Vec<String>,
     /// Further options of every gpg that is run; for a GnuPG keyring only.
     pub gpg_options: Vec<String>,
+    /// What has a passphrase is read by gpg where none is at hand: its agent may know it, or ask.
+    pub by_agent: bool,
     /// New files are encrypted by gpg, for options that ask for what is not built in. Slower.
     pub by_gpg: bool,
 }
@@ -86,6 +90,18 @@ impl Default for Keyring {
             home: None,
             program: PathBuf::from("gpg"),
         }
+    }
+}
+
+/// The passphrase that gpg's agent knows by this name; `None` if it does not know it and is not to ask, or if there is no
+/// GnuPG.
+///
+/// # Errors
+/// `WrongKey` if nobody answers, `Unsupported` if there is no agent.
+pub fn agent_passphrase(keyring: &Keyring, name: &str, asking: Asking) -> Result<Option<Secret>> {
+    match Gpg::of(keyring, &[]) {
+        Some(gpg) => agent::passphrase(&gpg, name, asking),
+        None => Ok(None),
     }
 }
 

@@ -11,8 +11,11 @@ mod openpgp;
 mod plain;
 mod sealer;
 
+pub use gpg::agent::Asking;
 pub use hash::{HashingWriter, Written};
-pub use keys::{Encryption, Keyring, SealOptions, Signature, block_bytes_for, open};
+pub use keys::{
+    Encryption, Keyring, SealOptions, Signature, agent_passphrase, block_bytes_for, open,
+};
 
 use super::error::Result;
 use std::io::{Read, Write};

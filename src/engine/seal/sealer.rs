@@ -36,6 +36,8 @@ pub(super) struct Sealer {
     gpg: Option<Gpg>,
     required_signer: Option<RequiredSigner>,
     can_read_back: bool,
+    /// Whether gpg's agent may know passphrases that are not here.
+    by_agent: bool,
     /// Messages decrypted ahead.
     ahead: Permits,
     /// Who inflates.
@@ -83,14 +85,7 @@ impl Sealer {
             passphrases,
             keys.as_ref().map(Keys::secret_keys).unwrap_or_default(),
         ));
-        let gpg = match &options.keyring {
-            Keyring::GnuPg { home, program } => Some(Gpg {
-                program: program.clone(),
-                home: home.clone(),
-                options: options.gpg_options.clone(),
-            }),
-            Keyring::Certificates(_) => None,
-        };
+        let gpg = Gpg::of(&options.keyring, &options.gpg_options);
         let pool = deflate::Pool::new(*compression, options.threads);
         let orders = match &gpg {
             Some(gpg) if options.by_gpg => Orders::new(gpg, options, pool.compresses())?,
@@ -168,6 +163,7 @@ impl Sealer {
             gpg,
             required_signer,
             can_read_back,
+            by_agent: options.by_agent,
             ahead: Permits::new(AHEAD),
             crew: Crew::new(options.threads),
         })
@@ -222,6 +218,9 @@ impl Sealer {
             .any(|cipher| !SymmetricAlgorithm::from(*cipher).is_supported())
         {
             return Some("its cipher is not built in");
+        }
+        if self.by_agent && head.passphrases > 0 && self.secrets.passphrases().next().is_none() {
+            return Some("its passphrase is with the agent");
         }
         // The secret keys of a GnuPG keyring are with the agent.
         let by_key = !head.recipients.is_empty() && !self.secrets.has_keys() && self.gpg.is_some();

@@ -62,7 +62,7 @@ const MOUNT: &str = "mount it and use file://, or use s3:// or sftp://";
 
 /// All schemes, without `://`; those that end in `+` are prefixes of others.
 const TABLE: &[(&[&str], Scheme)] = &[
-    (&["file"], Local),
+    (&["file", "gio+file"], Local),
     (
         &[
             "sftp",
@@ -72,6 +72,8 @@ const TABLE: &[(&[&str], Scheme)] = &[
             "pexpect+sftp",
             "pexpect+scp",
             "lftp+sftp",
+            "gio+sftp",
+            "gio+ssh",
         ],
         Sftp,
     ),
@@ -80,15 +82,21 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["b2"], B2),
     (&["azure"], Azure),
     (
-        &["webdavs", "https", "lftp+webdavs", "lftp+https"],
+        &["webdavs", "https", "lftp+webdavs", "lftp+https", "gio+davs"],
         WebDav { secure: true },
     ),
     (
-        &["webdav", "http", "lftp+webdav", "lftp+http"],
+        &["webdav", "http", "lftp+webdav", "lftp+http", "gio+dav"],
         WebDav { secure: false },
     ),
-    (&["ftp", "lftp+ftp", "ncftp+ftp"], Ftp(FtpSecurity::None)),
-    (&["ftpes", "lftp+ftpes"], Ftp(FtpSecurity::Explicit)),
+    (
+        &["ftp", "lftp+ftp", "ncftp+ftp", "gio+ftp"],
+        Ftp(FtpSecurity::None),
+    ),
+    (
+        &["ftpes", "lftp+ftpes", "gio+ftps"],
+        Ftp(FtpSecurity::Explicit),
+    ),
     (&["ftps", "lftp+ftps"], Ftp(FtpSecurity::Implicit)),
     (&["rsync"], Rsync),
     (&["rclone"], Rclone),
@@ -345,7 +353,7 @@ mod tests {
 
     #[test]
     fn refusals_name_a_way_out() {
-        for scheme in ["ad", "cf+hubic", "swift", "gio+sftp", "nonsense", "s3+http"] {
+        for scheme in ["ad", "cf+hubic", "swift", "gio+smb", "nonsense", "s3+http"] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains(scheme), "{error}");

@@ -11,6 +11,7 @@ pub(super) const S3: &[&str] = &[
     "checksum",
     "encryption",
     "kms-key",
+    "kms-grant",
     "part-mb",
     "parts-at-once",
     "ca-file",
@@ -19,6 +20,7 @@ pub(super) const S3: &[&str] = &[
 ];
 pub(super) const AZURE: &[&str] = &[
     "endpoint",
+    "access-tier",
     "part-mb",
     "parts-at-once",
     "ca-file",

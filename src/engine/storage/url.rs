@@ -4,6 +4,7 @@
 //! drops (a query, a fragment, `;parameters` of sftp) is dropped here too, so that both find the same files.
 //! Invariant: the password exists only as a [`Secret`], never in `masked`. See docs/format.md, "URLs".
 
+mod gio;
 mod parts;
 
 use super::Location;
@@ -183,6 +184,13 @@ impl TargetUrl {
         let Some((scheme, rest)) = split_scheme(text) else {
             return Self::bare(text);
         };
+        if let Some(meant) = gio::meant(text) {
+            return Ok(Self {
+                original: Secret::new(text),
+                masked: mask(text),
+                ..Self::parse(&meant)?
+            });
+        }
         if let Some(refusal) = Scheme::of(&scheme).refusal(&scheme) {
             return Err(refusal);
         }
@@ -666,6 +674,15 @@ mod tests {
     }
 
     #[test]
+    fn places_of_gnome_are_those_of_duplicity() {
+        let url = TargetUrl::parse("gio+sftp://me:canary@h/srv/a%20b").expect("a place");
+        let plain = TargetUrl::parse("sftp://me@h//srv/a%20b").expect("a place");
+        assert_eq!(url.place(), plain.place());
+        assert_eq!(url.masked(), "gio+sftp://me:*****@h/srv/a%20b");
+        assert_eq!(url.password(), Some(&Secret::new("canary")));
+    }
+
+    #[test]
     fn what_is_no_target_is_refused() {
         for url in [
             "",
@@ -682,7 +699,7 @@ mod tests {
         for url in [
             "swift://h/x",
             "ad://x",
-            "gio+file:///x",
+            "gio+smb://h/x",
             "par2+ad://x",
             "abc://x",
         ] {

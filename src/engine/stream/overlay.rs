@@ -65,12 +65,14 @@ impl<I: Iterator<Item = Result<SigEntry>>> Overlay<I> {
 
     /// Reads the next entry of a stream, which must come after `last`.
     fn read(&mut self, stream: usize, last: Option<&PathIndex>) -> Result<()> {
-        let Some(entry) = self
-            .streams
-            .get_mut(stream)
-            .and_then(Iterator::next)
-            .transpose()?
-        else {
+        let Some(entries) = self.streams.get_mut(stream) else {
+            return Ok(());
+        };
+        // COMPAT(dup 0.6): a run that went on with an interrupted one wrote the root once more.
+        let again = |entry: &Result<SigEntry>| {
+            last.is_some() && entry.as_ref().is_ok_and(|entry| entry.path.is_root())
+        };
+        let Some(entry) = entries.find(|entry| !again(entry)).transpose()? else {
             return Ok(());
         };
         if let Some(last) = last
@@ -182,6 +184,17 @@ mod tests {
         let expected = vec![root, file("a", 2), file("b", 2), file("c.d", 0)];
         assert_eq!(overlay(&[full, first, second]).unwrap(), expected);
         assert_eq!(overlay(&[]).unwrap(), []);
+    }
+
+    #[test]
+    fn the_root_may_come_again_in_what_old_restarts_left() {
+        let root = || file("", 0);
+        let older = vec![root(), root(), file("a", 0), root(), file("b", 0)];
+        let expected = vec![root(), file("a", 0), file("b", 0)];
+        assert_eq!(overlay(std::slice::from_ref(&older)).unwrap(), expected);
+        let newer = vec![root(), deleted("a")];
+        let expected = vec![root(), file("b", 0)];
+        assert_eq!(overlay(&[older, newer]).unwrap(), expected);
     }
 
     #[test]

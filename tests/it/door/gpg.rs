@@ -3,8 +3,11 @@
 
 use super::{Bench, Called, listing};
 use crate::support::keyring::{Keyring, PASSPHRASE};
-use crate::support::programs::{Program, find};
-use std::process::Command;
+use crate::support::programs::{self, Program, find};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 fn dupr(bench: &Bench, words: &[&str], env: &[(&str, &str)]) -> Called {
     bench
@@ -255,4 +258,112 @@ fn only_hidden_keys_are_hidden() {
         ];
         assert_eq!(found, ids, "{words:?}: {keys:?}");
     }
+}
+
+/// An agent of its own whose pinentry gives this answer, or cancels if there is none; it writes a line for each question.
+fn agent(keyring: &Keyring, bench: &Bench, answer: Option<&str>) {
+    let log = bench.path("asked").display().to_string();
+    let reply = match answer {
+        Some(answer) => format!("echo 'D {answer}'; echo OK"),
+        None => "echo 'ERR 83886179 canceled'".into(),
+    };
+    let script = format!(
+        "#!/bin/sh\necho OK\nwhile read -r line; do case \"$line\" in\n\
+         GETPIN*) echo pin >> '{log}'; {reply};;\nBYE*) echo OK; exit;;\n*) echo OK;;\nesac; done\n"
+    );
+    let pinentry = bench.path("pinentry");
+    fs::write(&pinentry, script).expect("script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&pinentry, mode).expect("script");
+    let conf = format!(
+        "s2k-count 65536\nallow-preset-passphrase\npinentry-program {}\n",
+        pinentry.display()
+    );
+    fs::write(keyring.home().join("gpg-agent.conf"), conf).expect("conf");
+    let killed = Command::new("gpgconf")
+        .arg("--homedir")
+        .arg(keyring.home())
+        .args(["--kill", "gpg-agent"])
+        .status();
+    assert!(killed.is_ok_and(|status| status.success()));
+    let _ = fs::remove_file(bench.path("asked"));
+}
+
+/// Neither keys nor PASSPHRASE: the agent is asked once, remembers, and can be told in advance. What was written opens with the
+/// passphrase, anywhere.
+#[test]
+fn the_agent_knows_the_passphrase_of_whole_messages() {
+    let Some(keyring) = Keyring::new() else {
+        return;
+    };
+    let home = keyring.home().display().to_string();
+    let env = [("GNUPGHOME", home.as_str())];
+    let bench = Bench::new("agent");
+    let url = bench.url("t");
+    let use_agent = |words: &[&str]| dupr(&bench, &[words, &["--use-agent"]].concat(), &env);
+    let asked = || {
+        let log = fs::read_to_string(bench.path("asked"));
+        log.unwrap_or_default().lines().count()
+    };
+    agent(&keyring, &bench, None);
+    let called = use_agent(&["full", "src", &url]);
+    assert_eq!(called.code, 31, "{}", called.err);
+    assert_eq!(bench.names("t"), Vec::<String>::new());
+    assert_eq!(asked(), 1);
+
+    agent(&keyring, &bench, Some(PASSPHRASE));
+    let called = use_agent(&["full", "src", &url, "--current-time", "1700000000"]);
+    assert_eq!(called.code, 0, "{}", called.err);
+    // Twice: nothing else would tell a mistyped one.
+    assert_eq!(asked(), 2);
+    bench.write("src/dir/two", "changed\n");
+    let called = use_agent(&["incr", "src", &url, "--current-time", "1700003600"]);
+    assert_eq!(called.code, 0, "{}", called.err);
+    assert_eq!(asked(), 2);
+    bench.settle("src");
+    let expected = listing(&bench.path("src"));
+    let restored = |called: Called, out: &str| {
+        assert_eq!(called.code, 0, "{out}: {}", called.err);
+        bench.settle(out);
+        assert_eq!(listing(&bench.path(out)), expected, "{out}");
+    };
+    restored(use_agent(&["restore", &url, "cached"]), "cached");
+    assert_eq!(asked(), 2);
+    // An agent that knows nothing has gpg ask for the files themselves.
+    agent(&keyring, &bench, Some(PASSPHRASE));
+    let _ = fs::remove_dir_all(bench.path("cache"));
+    restored(use_agent(&["restore", &url, "asked-for"]), "asked-for");
+    assert!(asked() >= 1);
+    let reader = [("GNUPGHOME", home.as_str()), ("PASSPHRASE", PASSPHRASE)];
+    let words = ["restore", &url, "theirs"];
+    if let Some(called) = bench.call(Program::Duplicity3, "other", &words, "", &reader) {
+        restored(called, "theirs");
+    }
+
+    // Told in advance, by the name of the archive dir; nobody is asked.
+    let tool = Path::new("/usr/lib/gnupg/gpg-preset-passphrase");
+    if !tool.exists() {
+        programs::skipped("a preset passphrase", "gpg-preset-passphrase is not here");
+        return;
+    }
+    agent(&keyring, &bench, None);
+    let started = Command::new("gpg-connect-agent")
+        .args(["--homedir", &home, "/bye"])
+        .output();
+    assert!(started.is_ok_and(|output| output.status.success()));
+    let mut child = Command::new(tool)
+        .args(["--preset", "duplicity:x"])
+        .env("GNUPGHOME", &home)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it is there");
+    let mut input = child.stdin.take().expect("piped");
+    writeln!(input, "{PASSPHRASE}").expect("a pipe");
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+    let _ = fs::remove_dir_all(bench.path("cache"));
+    restored(use_agent(&["restore", &url, "preset"]), "preset");
+    let called = use_agent(&["full", "src", &url]);
+    assert_eq!(called.code, 0, "{}", called.err);
+    assert_eq!(asked(), 0);
 }

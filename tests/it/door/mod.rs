@@ -1,15 +1,19 @@
 //! duplicity's door held against real duplicities: options, actions, output, exit codes, and real duply on top of it.
 
+mod dejadup;
 mod duply;
+mod functional;
 mod gpg;
 mod manual;
 mod options;
 mod output;
+mod owners;
 mod prompts;
 mod purpose;
 mod rdiffdir;
 mod replicate;
 mod scripts;
+mod secrets;
 mod services;
 
 use crate::support::programs::Program;

@@ -146,6 +146,8 @@ fn version_is_what_wrappers_read() {
             version.split('.').all(|n| n.parse::<u32>().is_ok()),
             "{version}"
         );
+        // Déjà Dup takes the last word.
+        assert_eq!(words.next_back(), Some(version));
         assert!(called.out.contains("dupr"));
     }
 }

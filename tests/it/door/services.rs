@@ -1,7 +1,7 @@
 //! Options and variables for services, at real servers: whom to trust, what to send besides, which password.
 
 use super::{Bench, Called, listing};
-use crate::servers::{Dav, Ftpd, S3};
+use crate::servers::{Azurite, Dav, Ftpd, S3, Sshd};
 use crate::support::programs::Program;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -245,4 +245,106 @@ fn keys_of_object_stores_come_from_the_files_of_their_tools() {
         let called = status();
         assert_eq!(called.code, 0, "{file}: {}", called.err);
     }
+}
+
+/// Volumes go to the tier that is asked for, in one piece or in parts; what all runs read stays where it can be read.
+#[test]
+fn volumes_go_to_the_tier_of_azure_that_is_asked_for() {
+    let server = Azurite::start();
+    let connection = server.connection_string();
+    let env = [("AZURE_CONNECTION_STRING", connection.as_str())];
+    for (tier, in_parts) in [("Cool", false), ("archive", true)] {
+        let bench = Bench::new("tier");
+        let url = format!("azure://container/{tier}");
+        if in_parts {
+            bench.write("src/large", &"0123456789abcdef".repeat(1 << 20));
+        }
+        let words = ["full", "src", &url, "--no-compression"];
+        let asks = ["--azure-blob-tier", tier];
+        let size = ["--azure-max-block-size", "6000000"];
+        let called = dupr(&bench, &[&words[..], &asks, &size].concat(), &env);
+        assert_eq!(called.code, 0, "{tier}: {}", called.err);
+        assert!(!called.out.contains("no effect"), "{}", called.out);
+        let mut blobs = server.tiers("container");
+        blobs.retain(|(name, _)| name.starts_with(tier));
+        assert_eq!(blobs.len(), 3, "{blobs:?}");
+        for (name, found) in blobs {
+            let is_volume = name.contains("difftar");
+            let wanted = if is_volume { tier } else { "Hot" };
+            assert!(found.eq_ignore_ascii_case(wanted), "{name} {found}");
+        }
+        // Names and states need nothing of the archive.
+        let _ = fs::remove_dir_all(bench.path("cache"));
+        assert_eq!(dupr(&bench, &["ls", &url], &env).code, 0);
+        let restored = dupr(&bench, &["restore", &url, "out"], &env);
+        assert_eq!(restored.code == 0, !in_parts, "{}", restored.err);
+    }
+    let bench = Bench::new("tier");
+    let words = ["st", "azure://container/x", "--azure-blob-tier", "Lukewarm"];
+    assert_eq!(dupr(&bench, &words, &env).code, 23);
+}
+
+/// moto checks signatures with Amazon's own code: a header that is not signed would be refused.
+#[test]
+fn whoever_is_granted_control_of_objects_gets_it() {
+    let server = S3::moto();
+    let bench = Bench::new("grant");
+    let (endpoint, url) = (server.endpoint(), "s3://bucket/grant");
+    let env = [
+        ("AWS_ACCESS_KEY_ID", server.key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", server.secret.as_str()),
+    ];
+    let ada = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be";
+    let grant = format!("id={ada}");
+    bench.write("src/large", &"0123456789abcdef".repeat(1 << 20));
+    let at = ["--s3-endpoint-url", endpoint.as_str(), "--no-compression"];
+    let grants = ["--s3-kms-grant", &grant];
+    for (set, words, granted) in [
+        ("full", &["--s3-use-server-side-kms-encryption"][..], 3),
+        // As there, it counts beside that option alone.
+        ("incr", &[], 3),
+    ] {
+        let words = [&[set, "src", url][..], &at, &grants, words].concat();
+        let called = dupr(&bench, &words, &env);
+        assert_eq!(called.code, 0, "{}", called.err);
+        let told = server.grants("grant");
+        let full_control = told.lines().filter(|l| l.contains("FULL_CONTROL"));
+        let of_ada = full_control.filter(|line| line.contains(ada)).count();
+        assert_eq!(of_ada, granted, "{told}");
+    }
+    let words = [&["restore", url, "out"][..], &at].concat();
+    assert_eq!(dupr(&bench, &words, &env).code, 0);
+    assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+}
+
+/// What a command of sftp or scp says of the way to the server is kept: programs, options, the port.
+#[test]
+fn commands_of_sftp_and_scp_lead_the_way() {
+    let sshd = Sshd::start();
+    let bench = Bench::new("sftpcmd");
+    let log = bench.path("argv");
+    fs::create_dir(bench.path("bin")).expect("folder");
+    let at_log = log.display();
+    let script = format!("#!/bin/sh\necho \"$0 $*\" >> '{at_log}'\nexec \"$@\"\n");
+    let wrapper = bench.path("bin/wrap");
+    fs::write(&wrapper, script).expect("script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&wrapper, mode).expect("script");
+    let options = sshd.ssh_options("userkey");
+    let files = sshd.files();
+    let command = format!("{} sftp -P {} {options}", wrapper.display(), sshd.port());
+    let url = format!("sftp://127.0.0.1/{}/backup", files.display());
+    for option in ["--sftp-command", "--scp-command"] {
+        let _ = fs::remove_file(&log);
+        let words = ["full", "src", &url, option, &command];
+        let called = dupr(&bench, &words, &[]);
+        assert_eq!(called.code, 0, "{option}: {}", called.err);
+        let ran = fs::read_to_string(&log).expect("it ran");
+        assert!(ran.contains(&format!(" ssh -p {} ", sshd.port())), "{ran}");
+    }
+    let words = ["restore", &url, "out", "--sftp-command", &command];
+    assert_eq!(dupr(&bench, &words, &[]).code, 0);
+    assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+    let words = ["st", &url, "--sftp-command", "/opt/transfer-everything"];
+    assert_eq!(dupr(&bench, &words, &[]).code, 23);
 }

@@ -160,7 +160,36 @@ url = f"http://127.0.0.1:{port}/{account}/container?restype=container"
 urllib.request.urlopen(urllib.request.Request(url, data=b"", headers={**head, "Content-Type": ""}, method="PUT"))
 "#;
 
+/// Prints the tier and the name of each blob, by one signed request.
+const AZURITE_TIERS: &str = r#"
+import sys, base64, email.utils, hashlib, hmac, re, urllib.request
+port, account, key, container = sys.argv[1:]
+head = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+lines = "".join(f"{name}:{value}\n" for name, value in sorted(head.items()))
+text = "GET" + "\n" * 12 + lines + f"/{account}/{account}/{container}\ncomp:list\nrestype:container"
+mac = hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
+head["Authorization"] = f"SharedKey {account}:{base64.b64encode(mac).decode()}"
+url = f"http://127.0.0.1:{port}/{account}/{container}?restype=container&comp=list"
+said = urllib.request.urlopen(urllib.request.Request(url, headers=head)).read().decode()
+for name, rest in re.findall("<Name>(.*?)</Name>(.*?)</Blob>", said, re.S):
+    print(re.search("<AccessTier>(.*?)<", rest).group(1), name)
+"#;
+
 impl Azurite {
+    /// Names of the blobs in the container, and the access tier of each.
+    pub fn tiers(&self, container: &str) -> Vec<(String, String)> {
+        let listed = Command::new("/usr/bin/python3")
+            .args(["-c", AZURITE_TIERS, &self.port.to_string()])
+            .args([AZURITE_ACCOUNT, AZURITE_KEY, container])
+            .output()
+            .expect("python3; run tests/setup");
+        let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+        assert!(listed.status.success(), "{listed:?}");
+        let rows = said.lines().filter_map(|line| line.split_once(' '));
+        rows.map(|(tier, name)| (name.into(), tier.into()))
+            .collect()
+    }
+
     /// Starts it.
     pub fn start() -> Self {
         let program = installed(
@@ -210,5 +239,65 @@ impl Azurite {
              BlobEndpoint=http://127.0.0.1:{}/{AZURITE_ACCOUNT};",
             self.port
         )
+    }
+}
+
+/// TLS in front of a server that has none: what comes is handed on, what it answers goes back.
+const RELAY: &str = r#"
+import socket, ssl, sys, threading
+port, to, cert, key = sys.argv[1:]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(cert, key)
+def hand_on(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    for end in (source, sink):
+        try: end.shutdown(socket.SHUT_RDWR)
+        except OSError: pass
+def serve(plain):
+    try:
+        client = context.wrap_socket(plain, server_side=True)
+        server = socket.create_connection(("127.0.0.1", int(to)))
+    except OSError:
+        return plain.close()
+    threading.Thread(target=hand_on, args=(server, client), daemon=True).start()
+    hand_on(client, server)
+listener = socket.create_server(("127.0.0.1", int(port)))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"#;
+
+/// TLS in front of another server of loopback.
+pub struct Tls {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Tls {
+    /// Starts it in front of this port.
+    pub fn before(to: u16) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        super::files::make_certificate(dir.path(), false);
+        let (process, port) = serve(&dir.path().join("log"), "run tests/setup", |port| {
+            let mut command = Command::new("/usr/bin/python3");
+            command.args(["-c", RELAY, &port.to_string(), &to.to_string()]);
+            command.args([dir.path().join("cert.pem"), dir.path().join("key.pem")]);
+            command
+        });
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// Its certificate, for 127.0.0.1.
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("cert.pem")
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Done, Session};
 use crate::cli::duplicity::fault::{Fault, Result, UNSIGNED};
+use crate::cli::duplicity::log::Weight;
 use crate::cli::duplicity::output::Printer;
 use crate::cli::duplicity::session;
 use crate::engine::collection::{BackupSet, Collection};
@@ -64,6 +65,12 @@ impl Session<'_> {
             },
         };
         let renames = self.renames()?;
+        if self.log.shows(Weight::Info) {
+            // What is wrong with a manifest is told where it counts.
+            let needed = self.needed(&collection, time, &options.path);
+            self.log
+                .expect_volumes(needed.map_or(0, |names| names.len() as u64));
+        }
         let stats = self
             .engine
             .restore_chosen(destination, &options, &select, &self.cx)?;
@@ -153,6 +160,20 @@ impl Session<'_> {
         time: Option<Timestamp>,
         path: &PathIndex,
     ) -> Result<Done> {
+        let names = self.needed(collection, time, path)?;
+        let names: String = names.iter().map(|name| format!("\n\t{name}")).collect();
+        self.log
+            .notice(&format!("Required volumes to restore:{names}"));
+        Ok(Done::Well)
+    }
+
+    /// Names of the volumes that may hold a part of `path`.
+    fn needed(
+        &self,
+        collection: &Collection,
+        time: Option<Timestamp>,
+        path: &PathIndex,
+    ) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for set in self.sets_at(collection, time)? {
             let manifest = self.engine.manifest(set, &self.cx)?;
@@ -160,13 +181,11 @@ impl Session<'_> {
                 let before = volume.end.path < *path && !volume.end.path.is_within(path);
                 let after = volume.start.path > *path && !volume.start.path.is_within(path);
                 if path.is_root() || !(before || after) {
-                    names.extend(set.volumes.get(number).map(|f| format!("\n\t{}", f.name)));
+                    names.extend(set.volumes.get(number).map(|f| f.name.clone()));
                 }
             }
         }
-        self.log
-            .notice(&format!("Required volumes to restore:{}", names.concat()));
-        Ok(Done::Well)
+        Ok(names)
     }
 
     fn sets_at<'c>(

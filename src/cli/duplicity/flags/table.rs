@@ -36,28 +36,6 @@ const fn alias(
     }
 }
 
-const fn ssh(name: &'static str) -> Flag {
-    row(
-        Storage,
-        name,
-        V,
-        Ignored(
-            "has no effect: OpenSSH's ssh is used; name it in PATH, its options in --ssh-options",
-        ),
-    )
-}
-
-const fn azure(name: &'static str) -> Flag {
-    row(
-        Storage,
-        name,
-        V,
-        Ignored(
-            "has no effect: blobs go to the account's own tier, in blocks of --azure-max-block-size",
-        ),
-    )
-}
-
 const fn swift(name: &'static str) -> Flag {
     row(
         Storage,
@@ -193,12 +171,12 @@ pub const TABLE: &[Flag] = &[
 
     row(Storage, "ssh-askpass", F, Honored),
     row(Storage, "ssh-options", V, Honored),
-    ssh("scp-command"),
-    ssh("sftp-command"),
+    row(Storage, "scp-command", V, Honored),
+    row(Storage, "sftp-command", V, Honored),
     row(Storage, "use-scp", F, Ignored("has no effect: scp:// is done with sftp")),
     row(Storage, "s3-endpoint-url", V, Honored),
     row(Storage, "s3-region-name", V, Honored),
-    row(Storage, "s3-unencrypted-connection", F, Ignored("has no effect: the endpoint's scheme decides; give --s3-endpoint-url http://…")),
+    row(Storage, "s3-unencrypted-connection", F, Honored),
     row(Storage, "s3-use-rrs", F, Honored),
     row(Storage, "s3-use-ia", F, Honored),
     row(Storage, "s3-use-onezone-ia", F, Honored),
@@ -208,9 +186,9 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "s3-use-server-side-encryption", F, Honored),
     row(Storage, "s3-use-server-side-kms-encryption", F, Honored),
     row(Storage, "s3-kms-key-id", V, Honored),
-    row(Storage, "s3-kms-grant", V, Refused("is not built: give the role of this program the right to use the key")),
-    row(Storage, "s3-multipart-chunk-size", V, Ignored("has no effect: parts are cut by the size of the file")),
-    row(Storage, "s3-multipart-max-procs", V, Ignored("has no effect: --concurrency says how many files go at once")),
+    row(Storage, "s3-kms-grant", V, Honored),
+    row(Storage, "s3-multipart-chunk-size", V, Honored),
+    row(Storage, "s3-multipart-max-procs", V, Honored),
     old_boto("s3-multipart-max-timeout", V),
     old_boto("s3-european-buckets", F),
     old_boto("s3-use-new-style", F),
@@ -227,10 +205,10 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "par2-options", V, Honored),
     row(Storage, "par2-redundancy", V, Honored),
     row(Storage, "par2-volumes", V, Honored),
-    azure("azure-blob-tier"),
-    azure("azure-max-single-put-size"),
-    azure("azure-max-block-size"),
-    azure("azure-max-connections"),
+    row(Storage, "azure-blob-tier", V, Honored),
+    row(Storage, "azure-max-single-put-size", V, Ignored("has no effect: what is no longer than --azure-max-block-size goes in one piece")),
+    row(Storage, "azure-max-block-size", V, Honored),
+    row(Storage, "azure-max-connections", V, Honored),
     row(Storage, "b2-hide-files", F, Ignored("has no effect: files are deleted, and the bucket's rules say what becomes of them")),
     row(Storage, "cf-backend", V, Gone("was for Rackspace libraries that no longer exist; use s3:// or sftp://")),
     row(Storage, "gio", F, Gone("was dropped in duplicity 2.0; mount the place and use file://")),

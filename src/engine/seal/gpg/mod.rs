@@ -3,6 +3,7 @@
 //! A run of gpg counts as good only if it exits with 0 *and* its status lines say so. Secrets travel by descriptor,
 //! never in the arguments; words are taken from the status lines, which no locale changes.
 
+pub(super) mod agent;
 mod decrypt;
 mod encrypt;
 mod process;
@@ -12,6 +13,7 @@ pub(super) use decrypt::{Signer, decrypt};
 pub(super) use encrypt::{GpgWriter, Orders};
 pub(super) use sign::DetachedSigner;
 
+use super::keys::Keyring;
 use crate::engine::error::{Error, ErrorKind, Result};
 use process::{Finished, Process};
 use std::collections::HashSet;
@@ -31,6 +33,18 @@ pub(super) struct Gpg {
 }
 
 impl Gpg {
+    /// The GnuPG of a keyring that has one.
+    pub(super) fn of(keyring: &Keyring, options: &[String]) -> Option<Self> {
+        match keyring {
+            Keyring::GnuPg { home, program } => Some(Self {
+                program: program.clone(),
+                home: home.clone(),
+                options: options.to_vec(),
+            }),
+            Keyring::Certificates(_) => None,
+        }
+    }
+
     /// Public keys of everything the name matches, as gpg matches it; empty if nothing does.
     pub(super) fn export(&self, name: &str) -> Result<Vec<u8>> {
         let (_, output) = self.run(["--export", "--", name])?;

@@ -1,15 +1,23 @@
 //! Containers of Azure's blob storage, through opendal.
 //!
 //! A blob appears when its upload is committed, so names are final from the start. The container must exist.
-//! Credentials are a connection string, as the service's pages show it, or account and key.
+//! Credentials are a connection string, as the service's pages show it, or account and key. What all runs read stays in
+//! the account's own tier when `access-tier` names another: the archive tier takes hours to read back.
 
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator, operator_through};
+use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
+use http::Method;
+use opendal::HttpTransporter;
 use opendal::services::Azblob;
+use reqsign_azure_storage::{RequestSigner, StaticCredentialProvider};
 use std::sync::Arc;
+
+/// Access tiers, as the service spells them.
+const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
 
 /// Blobs of one container below one prefix.
 ///
@@ -23,16 +31,78 @@ pub(super) fn open(
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
     options.allow_only("azure", settings::AZURE)?;
-    let service = credentials(options)?
-        .container(container)
-        .root(&format!("/{prefix}"));
+    let tier = tier(options)?;
+    let service = || -> Result<Azblob> {
+        let service = credentials(options)?.container(container);
+        Ok(service.root(&format!("/{prefix}")))
+    };
     let explain = {
         let container = container.to_string();
         move |error| explain(error, &container)
     };
-    let operator = operator(service, options, &explain)?;
+    let tiered = match tier {
+        Some(tier) => {
+            let transport = Some(to_tier(tier, options)?);
+            Some(operator_through(service()?, transport, &explain)?)
+        }
+        None => None,
+    };
+    let operator = operator(service()?, options, &explain)?;
     let storage = CloudStorage::new(operator, location, transfer, Box::new(explain));
-    Ok(storage.with_parts(options)?.without_backslashes())
+    let storage = storage.with_parts(options)?.without_backslashes();
+    Ok(match tiered {
+        Some(tiered) => storage.with_class(tiered, options.standard_names),
+        None => storage,
+    })
+}
+
+/// The access tier that is asked for.
+fn tier(options: &StorageOptions) -> Result<Option<&'static str>> {
+    let Some(given) = options.setting("access-tier") else {
+        return Ok(None);
+    };
+    match TIERS.iter().find(|tier| tier.eq_ignore_ascii_case(given)) {
+        Some(tier) => Ok(Some(tier)),
+        None => {
+            let text = format!("the azure option `access-tier` cannot be {given:?}");
+            Err(Error::new(ErrorKind::Usage, text)
+                .with_hint("it can be hot, cool, cold or archive"))
+        }
+    }
+}
+
+/// Sends what makes a blob to this tier.
+// Source: x-ms-access-tier of "Put Blob" and "Put Block List" in the service's documentation.
+fn to_tier(tier: &str, options: &StorageOptions) -> Result<HttpTransporter> {
+    let (account, key) = account_and_key(options);
+    let keys = StaticCredentialProvider::new_shared_key(account, key);
+    let makes_blob = |method: &Method, query: &str| {
+        let part = query.split('&').find_map(|pair| pair.strip_prefix("comp="));
+        *method == Method::PUT && part.is_none_or(|part| part == "blocklist")
+    };
+    let transport = Further::new(options, keys, RequestSigner::new(), makes_blob)?;
+    Ok(HttpTransporter::new(
+        transport.with("x-ms-access-tier", tier)?,
+    ))
+}
+
+/// Account and key; empty if requests are not signed with a key.
+fn account_and_key(options: &StorageOptions) -> (&str, &str) {
+    let variable = |name: &str| options.environment.get(name).unwrap_or_default();
+    let text = variable("AZURE_CONNECTION_STRING");
+    if text.is_empty() {
+        let names = ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"];
+        return names.map(variable).into();
+    }
+    let field = |name: &str| {
+        let mut fields = text
+            .split(';')
+            .filter_map(|field| field.trim().split_once('='));
+        fields
+            .find_map(|(known, value)| (known == name).then_some(value))
+            .unwrap_or_default()
+    };
+    (field("AccountName"), field("AccountKey"))
 }
 
 /// The service with account and key.

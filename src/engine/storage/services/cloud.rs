@@ -15,7 +15,7 @@ use super::http;
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
-use opendal::{Builder, EntryMode, Execute, Executor, Operator};
+use opendal::{Builder, EntryMode, Execute, Executor, HttpTransporter, Operator};
 use std::future::poll_fn;
 use std::io::Write;
 use std::path::Path;
@@ -88,6 +88,15 @@ pub(super) fn operator(
     options: &StorageOptions,
     explain: impl Fn(opendal::Error) -> Error,
 ) -> Result<Operator> {
+    operator_through(service, http::transport(options)?, explain)
+}
+
+/// As [`operator`], through this transport; `None` for the usual one.
+pub(super) fn operator_through(
+    service: impl Builder,
+    transport: Option<HttpTransporter>,
+    explain: impl Fn(opendal::Error) -> Error,
+) -> Result<Operator> {
     // Gives opendal its HTTP client; repeated calls do nothing.
     opendal::install_default();
     let runtime = runtime::get()?;
@@ -95,7 +104,7 @@ pub(super) fn operator(
     let mut context = operator
         .base_context()
         .with_executor(Executor::with(Parts(runtime)));
-    if let Some(transport) = http::transport(options)? {
+    if let Some(transport) = transport {
         context = context.with_http_transport(transport);
     }
     Ok(operator.with_context(context))

@@ -17,6 +17,8 @@ mod rsync;
 #[cfg(feature = "cloud")]
 mod s3;
 mod sftp;
+#[cfg(feature = "cloud")]
+mod signed;
 #[cfg(any(feature = "cloud", feature = "ftp"))]
 mod tls;
 #[cfg(feature = "cloud")]

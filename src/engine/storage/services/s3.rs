@@ -7,10 +7,15 @@
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator_through};
+use super::http;
+use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
+use ::http::Method;
+use opendal::HttpTransporter;
 use opendal::services::S3;
+use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use std::sync::Arc;
 
 /// Where objects lie, and what is particular about the service.
@@ -87,6 +92,20 @@ impl<'a> Place<'a> {
         Ok(endpoint)
     }
 
+    /// Id and key, as far as the URL and the variables tell.
+    fn keys<'b>(
+        &'b self,
+        options: &'b StorageOptions,
+    ) -> Result<(Option<&'b str>, Option<&'b str>)> {
+        let [id, key] = self.credentials.map(|name| options.environment.get(name));
+        let own = self.key.1.as_ref().map(Secret::expose);
+        let own = own.map(std::str::from_utf8).transpose().map_err(|_| {
+            let text = format!("the key for {} is not UTF-8", self.service);
+            Error::new(ErrorKind::Usage, text)
+        })?;
+        Ok((self.key.0.or(id), own.or(key)))
+    }
+
     /// The region that goes into signatures.
     fn region<'b>(&self, options: &'b StorageOptions, endpoint: Option<&'b str>) -> &'b str {
         let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -119,12 +138,16 @@ pub(super) fn open(
         let bucket = place.bucket.to_string();
         move |error| explain(error, service, &bucket, credentials)
     };
+    let transport = match options.setting("kms-grant") {
+        Some(grant) => Some(with_grant(grant, place, options)?),
+        None => http::transport(options)?,
+    };
     let build = |class: Option<&str>| {
         let mut service = configure(place, options)?;
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator(service, options, &explain)
+        operator_through(service, transport.clone(), &explain)
     };
     let class = options
         .setting("storage-class")
@@ -139,6 +162,31 @@ pub(super) fn open(
         Some(classed) => storage.with_class(classed, options.standard_names),
         None => storage,
     })
+}
+
+/// Gives whoever `grant` names full control of each object that is made.
+// Source: x-amz-grant-full-control of PutObject and CreateMultipartUpload.
+fn with_grant(grant: &str, place: &Place<'_>, options: &StorageOptions) -> Result<HttpTransporter> {
+    let (Some(id), Some(key)) = place.keys(options)? else {
+        let text = "the option `kms-grant` needs keys that are in variables";
+        return Err(Error::new(ErrorKind::Usage, text));
+    };
+    let keys = StaticCredentialProvider::new(id, key);
+    let keys = match options.environment.get("AWS_SESSION_TOKEN") {
+        Some(token) if place.service == "s3" => keys.with_session_token(token),
+        _ => keys,
+    };
+    let region = place.region(options, place.endpoint(options)?);
+    let makes_object = |method: &Method, query: &str| match *method {
+        Method::PUT => !query.contains("partNumber="),
+        Method::POST => query.starts_with("uploads"),
+        _ => false,
+    };
+    let signature = RequestSigner::new("s3", region);
+    let transport = Further::new(options, keys, signature, makes_object)?;
+    Ok(HttpTransporter::new(
+        transport.with("x-amz-grant-full-control", grant)?,
+    ))
 }
 
 /// The service as the options want it, without storage class.
@@ -218,16 +266,7 @@ fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
             ));
         }
     }
-    let [id_name, key_name] = place.credentials;
-    let key = place.key.1.as_ref().map(Secret::expose);
-    let key = key.map(std::str::from_utf8).transpose().map_err(|_| {
-        let text = format!("the key for {} is not UTF-8", place.service);
-        Error::new(ErrorKind::Usage, text)
-    })?;
-    match (
-        place.key.0.or_else(|| environment.get(id_name)),
-        key.or_else(|| environment.get(key_name)),
-    ) {
+    match place.keys(options)? {
         (Some(id), Some(secret)) => {
             service = service.access_key_id(id).secret_access_key(secret);
             if let Some(token) = environment.get("AWS_SESSION_TOKEN")
@@ -238,6 +277,7 @@ fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
         }
         _ if source == "environment" => {
             let text = format!("no credentials for {}", place.service);
+            let [id_name, key_name] = place.credentials;
             let mut hint = format!("set {id_name} and {key_name}");
             if place.service == "s3" {
                 hint += ", or the option `credentials = \"chain\"` to use ~/.aws";
