@@ -101,13 +101,14 @@ impl<R: Read> Inflate<R> {
     }
 
     fn start(&mut self, crew: Option<Crew>) {
-        let many = crew.filter(|crew| crew.threads > 1);
-        let permit = many.and_then(|crew| Some((crew.threads, crew.streams.take()?)));
         self.state = alone(&[]);
-        if let Some((threads, permit)) = permit
+        // Only who has marks takes the threads from others.
+        if let Some(crew) = crew.filter(|crew| crew.threads > 1)
             && let Stretch::Marked(first) = self.source.stretch(Vec::new())
         {
-            match SideBySide::start(threads, permit, self.checksum.is_some()) {
+            let permit = crew.streams.take();
+            let checksum = self.checksum.is_some();
+            match permit.and_then(|permit| SideBySide::start(crew.threads, permit, checksum)) {
                 Some(mut work) => {
                     work.submit(first);
                     self.state = State::SideBySide(work);
