@@ -200,7 +200,8 @@ mod tests {
                       out = d.decompress(sys.stdin.buffer.read()) + d.flush()\n\
                       assert d.eof and not d.unused_data\n\
                       sys.stdout.buffer.write(out)";
-        let ways: [fn(&[&[u8]]) -> Vec<u8>; 2] = [packed::<Finder<2>>, packed::<Thorough>];
+        type Pack = fn(&[&[u8]]) -> Vec<u8>;
+        let ways: [Pack; 2] = [packed::<Finder<2>>, packed::<Thorough>];
         for (data, way) in hard().iter().flat_map(|data| ways.map(|way| (data, way))) {
             let mut python = Command::new("python3")
                 .args(["-c", script])

@@ -173,7 +173,9 @@ mod tests {
             assert_eq!(ending, Ending::Unknown);
         }
         // Blocks with codes, cut anywhere.
-        let text: Vec<u8> = (0..40_000u32).map(|n| (n * n >> 11) as u8 & 0x3f).collect();
+        let text: Vec<u8> = (0..40_000u32)
+            .map(|n| ((n * n) >> 11) as u8 & 0x3f)
+            .collect();
         let whole = packed(&text, b"", FlushCompress::Sync);
         for cut in (1..whole.len() - 5).step_by(7) {
             let stretch = marked(whole[..cut].to_vec());
