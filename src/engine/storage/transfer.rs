@@ -99,6 +99,7 @@ impl Transfer {
     }
 
     /// The bytes of a file that may still grow, at the pace of uploads.
+    #[cfg(feature = "cloud")]
     pub(super) fn upload_growing<'a>(&'a self, growing: &'a Growing) -> Result<Upload<'a>> {
         let mut upload = self.upload(growing.path())?;
         (upload.bytes, upload.left) = (0, 0);
