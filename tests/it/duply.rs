@@ -288,6 +288,6 @@ fn a_passphrase_alone_and_duplys_own_cache_are_taken_over() {
         "{status}"
     );
     // A second import does not overwrite the first.
-    let again = site.dupr(1, &["import", "duply", "night"]);
+    let again = site.dupr(2, &["import", "duply", "night"]);
     assert!(again.stderr.contains("night"), "{}", again.stderr);
 }
