@@ -5,6 +5,7 @@ mod servers;
 mod support;
 
 mod adopted;
+mod aging;
 mod architecture;
 mod cli;
 mod counts;
@@ -43,4 +44,3 @@ mod storage_services;
 mod storage_troubles;
 mod targets;
 mod watch;
-mod years;
