@@ -2,6 +2,7 @@
 //!
 //! The moments are spread over the time a run takes when it is left alone. `DUPR_KILLS` sets how many SIGKILLs there are.
 
+use crate::support::effort;
 use crate::support::programs::{self, Program};
 use crate::support::scratch::Scratch;
 use crate::support::tree::Tree;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Unless `DUPR_KILLS` says otherwise.
+/// With full effort, unless `DUPR_KILLS` says otherwise.
 const KILLS: usize = 100;
 /// Sets after which a new chain is begun, so that chains stay short.
 const CHAIN: usize = 8;
@@ -191,7 +192,7 @@ fn any_number_of_kills() {
     let kills = std::env::var("DUPR_KILLS")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(KILLS);
+        .unwrap_or_else(|| effort::of(KILLS, KILLS * 2 / 5));
     let mut bench = Bench::new("kill");
     let mut last = Tree::default();
     // Of a full and of an incremental run.

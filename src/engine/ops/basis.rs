@@ -10,6 +10,9 @@ use crate::engine::stream::overlay::Overlay;
 use crate::engine::target::Engine;
 use crate::engine::tree::Source;
 
+/// What is told of a secret key that is here and that nobody unlocks.
+pub(super) const KEY_IS_LOCKED: &str = "the secret key is locked and no passphrase was given; going on without a look into what is at the target";
+
 impl Engine {
     /// A wrong passphrase is found before the first byte is written: two keys in one chain make it unreadable.
     pub(super) fn check_key(
@@ -24,6 +27,11 @@ impl Engine {
             return Ok(());
         };
         match self.remote_manifest(set, cx) {
+            // A locked key says nothing of today's key: it is as if it were not here.
+            Err(e) if e.kind() == ErrorKind::WrongKey && !self.target.seal.can_read_back() => {
+                cx.monitor.note(Level::Notice, KEY_IS_LOCKED);
+                Ok(())
+            }
             Err(e) if e.kind() == ErrorKind::WrongKey => {
                 if options.allow_new_key && options.mode == Mode::Full {
                     cx.monitor.note(

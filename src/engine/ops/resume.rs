@@ -1,6 +1,7 @@
 //! Going on with an interrupted set: what of it is safely at the target, and whether it still fits.
 
 use super::backup::{BackupOptions, Mode};
+use super::basis::KEY_IS_LOCKED;
 use crate::engine::archive::{Checkpoint, JournalHead};
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
@@ -223,6 +224,10 @@ impl Engine {
             .fetch(first, None, cx)
             .and_then(|mut r| Ok(r.read(&mut byte)?));
         match opened {
+            Err(e) if e.kind() == ErrorKind::WrongKey && !self.target.seal.can_read_back() => {
+                cx.monitor.note(Level::Notice, KEY_IS_LOCKED);
+                Ok(())
+            }
             Err(e) if e.kind() == ErrorKind::WrongKey => Err(Error::new(
                 ErrorKind::WrongKey,
                 "the key does not open the volumes of the interrupted run",

@@ -94,7 +94,8 @@ pub trait Seal: Send + Sync {
     /// `WrongKey` if no key or passphrase opens it, `Corrupt` if it is not what `form` says.
     fn unseal(&self, form: Form, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>>;
 
-    /// Whether files sealed today can be read back on this machine (not so with a public key alone).
+    /// Whether files sealed today can be read back on this machine: not so with a public key alone, and not any more once
+    /// [`unseal`](Self::unseal) has met a secret key that is locked and that no passphrase was given for.
     fn can_read_back(&self) -> bool {
         true
     }

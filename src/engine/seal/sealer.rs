@@ -270,6 +270,6 @@ impl Seal for Sealer {
     }
 
     fn can_read_back(&self) -> bool {
-        self.can_read_back
+        self.can_read_back && !self.secrets.has_met_locked_key()
     }
 }

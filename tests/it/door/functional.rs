@@ -1,6 +1,7 @@
 //! duplicity's own functional tests, run on dupr. `tests/setup` fetches them; a copy of the source package whose program is dupr
 //! is all they need. What they expect and dupr does otherwise is listed here, with the reason.
 
+use crate::support::effort;
 use crate::support::programs::{Program, find};
 use crate::support::scratch::Scratch;
 use std::collections::BTreeSet;
@@ -18,10 +19,6 @@ const DIFFERENT: &[(&str, &str)] = &[
     (
         "::test_new_file",
         "the part sigtar is gone: duplicity goes on and signs half of the set, dupr begins anew",
-    ),
-    (
-        "RestartTest::test_restart_encrypt_without_password",
-        "a fault, docs/roadmap.md: a set to a key that is here and locked is not gone on with unless it can be opened",
     ),
     ("::test_split_after_small", "the same as for a new file"),
     ("::test_split_after_large", "the same as for a new file"),
@@ -139,7 +136,9 @@ fn duplicitys_own_functional_tests_pass() {
     let python = source.parent().expect("a venv").join("bin/python");
     let ran: Vec<_> = thread::scope(|scope| {
         let start = |files: &'static &[&str]| scope.spawn(|| run(&source, &python, files));
-        let groups: Vec<_> = GROUPS.iter().map(start).collect();
+        // The differential tests know more of selection than the first group.
+        let groups = GROUPS.iter().skip(effort::of(0, 1));
+        let groups: Vec<_> = groups.map(start).collect();
         groups
             .into_iter()
             .map(|group| group.join().expect("its message is above"))
@@ -158,5 +157,5 @@ fn duplicitys_own_functional_tests_pass() {
         let differs = failed.iter().any(|test| test.ends_with(name));
         assert!(differs, "{name} passes: take it off the list ({why})");
     }
-    assert_eq!(passed + failed.len(), 158, "tests that ran");
+    assert_eq!(passed + failed.len(), effort::of(158, 54), "tests that ran");
 }

@@ -1,5 +1,6 @@
 //! What several capabilities need: other programs, scratch folders, trees and their comparison.
 
+pub mod effort;
 pub mod home;
 pub mod keyring;
 pub mod programs;

@@ -81,7 +81,12 @@ pub(in crate::engine::seal) fn decrypt(
         }
     }
     Err(match refusal {
-        Some(finished) => finished.error("gpg cannot decrypt it"),
+        Some(finished) => {
+            if finished.met_locked_key() {
+                secrets.met_locked_key();
+            }
+            finished.error("gpg cannot decrypt it")
+        }
         None => Error::new(ErrorKind::WrongKey, "no key to decrypt it with"),
     })
 }

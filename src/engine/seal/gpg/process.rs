@@ -265,17 +265,19 @@ impl Finished {
         }
     }
 
+    /// Whether the secret key is here, and nobody told gpg its passphrase: no pinentry, no terminal, canceled.
+    pub(super) fn met_locked_key(&self) -> bool {
+        const BAD_PASSPHRASE: u32 = 11;
+        self.lines("ERROR")
+            .filter(|line| line.starts_with("pkdecrypt_failed"))
+            .any(|line| code_of(line).is_some_and(|code| code != BAD_PASSPHRASE))
+    }
+
     fn kind(&self) -> ErrorKind {
-        // The last field of ERROR and FAILURE lines is a libgpg-error code; its low 16 bits are the cause.
         let codes: Vec<u32> = ["ERROR", "FAILURE"]
             .iter()
             .flat_map(|keyword| self.lines(keyword))
-            .filter_map(|line| {
-                line.split_whitespace()
-                    .filter_map(|word| word.parse::<u32>().ok())
-                    .next_back()
-            })
-            .map(|code| code & 0xffff)
+            .filter_map(code_of)
             .collect();
         // Bad secret key, bad passphrase, no secret key, no or failing pinentry, bad PIN, canceled, no passphrase.
         let key = [7, 11, 17, 85, 86, 87, 99, 177, 198];
@@ -296,6 +298,14 @@ impl Finished {
             ErrorKind::Unsupported
         }
     }
+}
+
+/// The cause in an ERROR or FAILURE line: its last field is a libgpg-error code, of which the low 16 bits count.
+fn code_of(line: &str) -> Option<u32> {
+    let mut numbers = line
+        .split_whitespace()
+        .filter_map(|word| word.parse::<u32>().ok());
+    numbers.next_back().map(|code| code & 0xffff)
 }
 
 fn keyword_of(line: &str) -> &str {

@@ -13,7 +13,7 @@ use sequoia_openpgp::packet::{Key, key};
 use sequoia_openpgp::types::SymmetricAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Salts remembered. A set of duplicity has one per volume, a set of dupr one in all.
@@ -32,6 +32,8 @@ pub(in crate::engine::seal) struct Secrets {
     /// A derivation of the kind we make, of a message that was read whole, and the number of its passphrase.
     proven: Mutex<Option<(usize, S2K)>>,
     unlocked: Mutex<HashMap<Fingerprint, KeyPair>>,
+    /// Whether a secret key was met that nobody gave a passphrase for.
+    locked_key: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -62,6 +64,7 @@ impl Secrets {
             derived: Mutex::default(),
             proven: Mutex::default(),
             unlocked: Mutex::default(),
+            locked_key: AtomicBool::new(false),
         }
     }
 
@@ -171,9 +174,26 @@ impl Secrets {
         if let Some(pair) = locked(&self.unlocked).get(&fingerprint) {
             return Some(pair.clone());
         }
-        let pair = unlock_with(key, self.passphrases().map(|(_, passphrase)| passphrase))?;
-        locked(&self.unlocked).insert(fingerprint, pair.clone());
-        Some(pair)
+        let pair = unlock_with(key, self.passphrases().map(|(_, passphrase)| passphrase));
+        match &pair {
+            Some(pair) => {
+                locked(&self.unlocked).insert(fingerprint, pair.clone());
+            }
+            None => self.met_locked_key(),
+        }
+        pair
+    }
+
+    /// Takes note of a secret key that does not open: if no passphrase was given, that is no mistake of anybody's.
+    pub(in crate::engine::seal) fn met_locked_key(&self) {
+        if self.passphrases.is_empty() {
+            self.locked_key.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a secret key stayed locked because no passphrase was given.
+    pub(in crate::engine::seal) fn has_met_locked_key(&self) -> bool {
+        self.locked_key.load(Ordering::Relaxed)
     }
 }
 
