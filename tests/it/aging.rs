@@ -3,7 +3,7 @@
 //! exactly the sets that were promised are there, and each restores to what was backed up.
 //!
 //! The clock is moved by `faketime`, which stands between the program and the system's; nothing in dupr knows of it.
-//! `DUPR_SEED` gives other years (`random` for any); without full effort the first fifth of the nights is lived.
+//! `DUPR_SEED` gives other years (`random` for any); without full effort the first seventh of the nights is lived.
 
 use crate::support::effort;
 use crate::support::home::{Called, Home, called};
@@ -419,7 +419,7 @@ fn two_years_of_nights() {
     let first: Timestamp = "2031-01-01T02:17:00Z".parse().expect("time");
     let mut now = first;
     let mut half_done = false;
-    let nights = effort::of(ALL_NIGHTS, ALL_NIGHTS / 5);
+    let nights = effort::of(ALL_NIGHTS, ALL_NIGHTS / 7);
     for number in 0..nights {
         now = first + SignedDuration::from_hours(24 * i64::from(number));
         if !half_done {
@@ -436,7 +436,7 @@ fn two_years_of_nights() {
     now += SignedDuration::from_hours(24);
     world.night(nights, now, Fate::Nothing);
     assert!(
-        world.promised.len() > nights as usize * 2 / 3 && world.sets.len() > 15,
+        world.promised.len() > nights as usize * 2 / 3 && world.sets.len() > effort::of(15, 5),
         "{:?}",
         world.sets
     );

@@ -12,6 +12,7 @@ mod profiles;
 mod resumed;
 mod site;
 
+use crate::support::effort;
 use crate::support::keyring::Keyring;
 use crate::support::programs::{self, Program};
 use crate::support::tree::Tree;
@@ -173,10 +174,10 @@ fn dupr_and_duplicity_continue_and_restore_each_others_chains() {
 
 #[test]
 fn profiles_and_command_lines_continue_one_chain() {
-    run_all(PROFILES, profiles::profiles);
+    run_all(effort::of(PROFILES, PROFILES / 2), profiles::profiles);
 }
 
 #[test]
 fn what_one_leaves_when_killed_the_others_deal_with() {
-    run_all(KILLED, killed::killed);
+    run_all(effort::of(KILLED, KILLED / 2), killed::killed);
 }

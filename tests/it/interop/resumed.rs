@@ -2,6 +2,7 @@
 //! the last volume. Both then restore the tree exactly, and so does the increment after it.
 
 use super::site::{FIRST, Mode, Site};
+use crate::support::effort;
 use crate::support::keyring::Keyring;
 use crate::support::programs::{self, Program, WithEnv};
 use crate::support::tree::Tree;
@@ -214,19 +215,20 @@ fn passed_on(
     }
 }
 
-/// Runs cases on all cores; each tells whether the set was gone on with, and that is compared with what is expected.
+/// Runs cases on all cores, without full effort every third; each tells whether the set was gone on with, and that is compared with what is expected.
 fn all<T: Sync + std::fmt::Debug>(
     cases: &[T],
     expected: impl Fn(&T) -> Option<bool> + Sync,
     run: impl Fn(&T) -> Result<bool, String> + Sync,
 ) {
+    let step = effort::of(1, 3);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failures = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get()) {
             scope.spawn(|| {
                 while let Some(case) =
-                    cases.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                    cases.get(next.fetch_add(step, std::sync::atomic::Ordering::Relaxed))
                 {
                     let failure = match (run(case), expected(case)) {
                         (Err(error), _) => error,
