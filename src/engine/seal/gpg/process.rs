@@ -268,9 +268,13 @@ impl Finished {
     /// Whether the secret key is here, and nobody told gpg its passphrase: no pinentry, no terminal, canceled.
     pub(super) fn met_locked_key(&self) -> bool {
         const BAD_PASSPHRASE: u32 = 11;
-        self.lines("ERROR")
-            .filter(|line| line.starts_with("pkdecrypt_failed"))
-            .any(|line| code_of(line).is_some_and(|code| code != BAD_PASSPHRASE))
+        let failures = self
+            .lines("ERROR")
+            .filter(|line| line.starts_with("pkdecrypt_failed"));
+        let mut causes = failures.filter_map(code_of).peekable();
+        // With try-all-secrets gpg tells no failure, and then that it has no key.
+        let asked = causes.peek().is_some() || self.says("PINENTRY_LAUNCHED");
+        asked && causes.all(|cause| cause != BAD_PASSPHRASE)
     }
 
     fn kind(&self) -> ErrorKind {
