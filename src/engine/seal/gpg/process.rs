@@ -294,6 +294,7 @@ impl Finished {
             "BAD_PASSPHRASE",
             "MISSING_PASSPHRASE",
         ]) || codes.iter().any(|code| key.contains(code))
+            || self.met_locked_key()
         {
             ErrorKind::WrongKey
         } else if says_any(&["BADMDC", "DECRYPTION_FAILED", "NODATA"]) {
