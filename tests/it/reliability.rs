@@ -70,7 +70,12 @@ fn as_nobody(home: &Home) -> Option<Command> {
         return Some(home.command(&[]));
     }
     let copy = home.path().join("dupr");
-    fs::copy(env!("CARGO_BIN_EXE_dupr"), &copy).expect("copy of the program");
+    // By another process: a child of another test would hold our file open, and the program could not be run.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_dupr"))
+        .arg(&copy)
+        .status();
+    assert!(copied.expect("cp").success());
     let own = Command::new("chown")
         .args(["-R", "65534:65534"])
         .arg(home.path())

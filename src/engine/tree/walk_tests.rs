@@ -388,7 +388,11 @@ pub(super) fn as_nobody(test: &str) {
     // Where this program lies may be closed to others.
     let temp = tempfile::tempdir().unwrap();
     let program = temp.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a child that another test starts just then would hold our file open, which keeps it from being run.
+    let copied = std::process::Command::new("cp")
+        .args([&std::env::current_exe().unwrap(), &program])
+        .status();
+    assert!(copied.unwrap().success());
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let output = std::process::Command::new(&program)
         .args(["--exact", test, "--nocapture"])
