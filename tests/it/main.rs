@@ -16,7 +16,6 @@ mod documents;
 mod door;
 mod dumps;
 mod duply;
-
 mod golden;
 mod groups;
 mod hooks;
@@ -43,4 +42,5 @@ mod storage_network;
 mod storage_services;
 mod storage_troubles;
 mod targets;
+mod uploads;
 mod watch;

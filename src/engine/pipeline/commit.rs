@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A volume that was begun: it can be uploaded while it is written.
 pub(super) struct BegunVolume {
@@ -25,16 +26,21 @@ pub(super) struct BegunVolume {
     pub sealed: Receiver<SealedVolume>,
 }
 
-/// An uploader: takes volumes that were begun until there are no more. The first of a new set claims the set's names:
-/// another run may have begun one in the same second.
+/// An uploader: takes volumes that were begun until there are no more, or until an upload `has_failed`. The first of a new set
+/// claims the set's names: another run may have begun one in the same second.
 pub(super) fn upload(
     begun: &Receiver<BegunVolume>,
     done: &Sender<Result<SealedVolume>>,
     storage: &dyn Storage,
     name_of: &(dyn Fn(u32) -> String + Sync),
     is_new: bool,
+    has_failed: &AtomicBool,
 ) {
     for volume in begun {
+        // The run ends: what comes now would be made and uploaded for nothing.
+        if has_failed.load(Ordering::Relaxed) {
+            return volume.growing.refuse();
+        }
         let name = name_of(volume.number);
         let is_first = is_new && volume.number == 1;
         let put = storage.put_growing(&name, &volume.growing, is_first);
@@ -47,12 +53,11 @@ pub(super) fn upload(
             Err(_) if volume.growing.is_abandoned() => return,
             Err(e) => Err(e.within(format!("cannot upload {name} to {}", storage.location()))),
         };
-        // After a failure the run ends: what comes next would be made and uploaded for nothing.
-        let failed = result.is_err();
-        if failed {
+        if result.is_err() {
+            has_failed.store(true, Ordering::Relaxed);
             volume.growing.refuse();
         }
-        if done.send(result).is_err() || failed {
+        if done.send(result).is_err() {
             return;
         }
     }
@@ -108,7 +113,8 @@ impl Committer {
         }
     }
 
-    /// Commits what arrives until the uploaders end. Later volumes wait for earlier ones.
+    /// Commits what arrives until the uploaders end. Later volumes wait for earlier ones; after a failure those that were on their
+    /// way already still count.
     pub(super) fn run(
         &mut self,
         done: &Receiver<Result<SealedVolume>>,
@@ -121,10 +127,8 @@ impl Committer {
                 Ok(volume) => {
                     waiting.insert(volume.number, volume);
                 }
-                // What was uploaded before it can still be committed; nothing new is begun.
                 Err(e) => {
                     failed.get_or_insert(e);
-                    break;
                 }
             }
             while let Some(volume) = waiting.remove(&self.next) {

@@ -31,6 +31,7 @@ use super::storage::Storage;
 use super::stream::change::Change;
 use super::tree::Source;
 use crossbeam_channel::bounded;
+use std::sync::atomic::AtomicBool;
 
 /// The stages that outlive a run of the pipeline.
 pub(crate) struct Stages {
@@ -73,7 +74,7 @@ pub(crate) fn run(
     let (done_tx, done_rx) = bounded(uploads);
     let cx = *cx;
     let name_of = committer.name_of();
-    let name_of = &name_of;
+    let (name_of, has_failed) = (&name_of, &AtomicBool::new(false));
     std::thread::scope(|scope| {
         let walker = scope.spawn(move || read::feed(changes, source, read, &job_tx, &order_tx));
         for _ in 0..readers {
@@ -90,7 +91,9 @@ pub(crate) fn run(
         let uploaders: Vec<_> = (0..uploads.max(1))
             .map(|_| {
                 let (begun, done) = (begun_rx.clone(), done_tx.clone());
-                scope.spawn(move || commit::upload(&begun, &done, storage, name_of, is_new))
+                scope.spawn(move || {
+                    commit::upload(&begun, &done, storage, name_of, is_new, has_failed)
+                })
             })
             .collect();
         drop((begun_rx, done_tx));

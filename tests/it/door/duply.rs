@@ -2,7 +2,6 @@
 //! same kinds of files at the target, the same trees restored.
 
 use super::{Bench, listing};
-use crate::support::effort;
 use crate::support::keyring::{Keyring, PASSPHRASE};
 use crate::support::programs;
 use std::fs;
@@ -207,9 +206,6 @@ fn duply_without_encryption_lives_the_same_life() {
 
 #[test]
 fn duply_with_a_passphrase_lives_the_same_life() {
-    if !effort::is_full() {
-        return;
-    }
     let gnupg = crate::support::scratch::Scratch::new("gnupg1");
     fs::write(gnupg.join("gpg.conf"), "s2k-count 65536\n").expect("conf");
     compare("duply1", "GPG_PW='p w $1 ü'", gnupg.path());

@@ -215,7 +215,8 @@ fn passed_on(
     }
 }
 
-/// Runs cases on all cores, without full effort every third; each tells whether the set was gone on with, and that is compared with what is expected.
+/// Runs cases on all cores, without full effort every third; each tells whether the set was gone on with, and that is compared
+/// with what is expected.
 fn all<T: Sync + std::fmt::Debug>(
     cases: &[T],
     expected: impl Fn(&T) -> Option<bool> + Sync,

@@ -272,9 +272,9 @@ impl Finished {
             .lines("ERROR")
             .filter(|line| line.starts_with("pkdecrypt_failed"));
         let mut causes = failures.filter_map(code_of).peekable();
-        // With try-all-secrets gpg tells no failure, and then that it has no key.
-        let asked = causes.peek().is_some() || self.says("PINENTRY_LAUNCHED");
-        asked && causes.all(|cause| cause != BAD_PASSPHRASE)
+        // With try-all-secrets gpg tells no failure, and then that it has no key. A passphrase of the message itself is another thing.
+        let asked = self.says("PINENTRY_LAUNCHED") && !self.says("NEED_PASSPHRASE_SYM");
+        (asked || causes.peek().is_some()) && causes.all(|cause| cause != BAD_PASSPHRASE)
     }
 
     fn kind(&self) -> ErrorKind {

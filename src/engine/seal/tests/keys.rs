@@ -192,6 +192,16 @@ fn protected_keys_open_with_their_passphrase() {
 }
 
 #[test]
+fn a_message_with_a_passphrase_is_no_locked_key() {
+    let home = Home::with_ada();
+    let file = sealed(&*open(&symmetric("pw")).unwrap(), b"content");
+    let seal = open(&public(&home, &["ada"])).unwrap();
+    let error = unseal(&*seal, Form::Gpg, &file).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongKey, "{error}");
+    assert!(seal.can_read_back(), "so that no chain gets two keys");
+}
+
+#[test]
 fn public_keys_alone_cannot_read_back() {
     let home = Home::with_ada();
     let public_file = home.export_public("ada");

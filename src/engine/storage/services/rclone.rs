@@ -20,6 +20,9 @@ use std::sync::Arc;
 const NO_DIRECTORY: Option<i32> = Some(3);
 const NO_FILE: Option<i32> = Some(4);
 
+/// How often a rename is tried again.
+const RENAMES: u32 = 3;
+
 /// Objects in one directory of one remote.
 pub(super) struct RcloneStorage {
     program: Program,
@@ -95,6 +98,21 @@ impl RcloneStorage {
     fn run(&self, command: &[&str], places: &[OsString]) -> Result<Ended> {
         self.program
             .run(&self.arguments(command, places), Vec::new(), None)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let places = [self.place(from).into(), self.place(to).into()];
+        let mut attempts = 0..RENAMES;
+        loop {
+            // Equal sizes and times would make rclone drop the new object and keep the old one.
+            let moved = self.run(&["moveto", "--ignore-times"], &places)?;
+            match moved.code {
+                Some(0) => return Ok(()),
+                // rclone deletes what it replaces, and fails if somebody else was faster.
+                _ if moved.complaints.contains("Couldn't delete") && attempts.next().is_some() => {}
+                _ => return Err(explain(&moved)),
+            }
+        }
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -176,16 +194,7 @@ impl Storage for RcloneStorage {
             &[from.into(), self.place(&temp).into()],
         )?;
         let outcome = match copied.code {
-            // Equal sizes and times would make rclone drop the new object and keep the old one.
-            Some(0) => self
-                .run(
-                    &["moveto", "--ignore-times"],
-                    &[self.place(&temp).into(), self.place(name).into()],
-                )
-                .and_then(|moved| match moved.code {
-                    Some(0) => Ok(()),
-                    _ => Err(explain(&moved)),
-                }),
+            Some(0) => self.rename(&temp, name),
             _ => Err(explain(&copied)),
         };
         if outcome.is_err() {
