@@ -144,11 +144,17 @@ pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Pla
     let past = read(&History::of(cx.state_dir, &profile.name), &mut Vec::new());
     let engine = open::engine(profile, cx.around)?;
     let mut state = observe::observe(&engine, &past, &context(profile, cx))?;
+    let origin = origin(profile, batch).map(|o| open::engine(o, cx.around));
+    state.origin = origin
+        .transpose()?
+        .map(|o| o.scan(&context(profile, cx)))
+        .transpose()?;
     if let Some(newest) = state.collection.newest_time() {
         state.now = later_than(newest, cx)?;
     }
     let mut plan = planned(profile, batch, &state, cx)?;
-    if batch.commands().iter().any(|c| c.makes_a_set())
+    if profile.origin.is_none()
+        && batch.commands().iter().any(|c| c.makes_a_set())
         && let Some(trouble) = open::source_trouble(profile, state.now, cx.around.zone)
     {
         plan.notes.push(format!("the backup would fail: {trouble}"));
@@ -185,14 +191,20 @@ fn begin(
     if !looks && let Some(reason) = require::unmet(&profile.run.require, &profile.backup.temp_dir) {
         return Err(NotBegun::Deferred(reason));
     }
-    if let Some(reason) = absent_folder(profile)? {
-        return Err(NotBegun::Absent(reason));
+    let origin_profile = origin(profile, batch);
+    for place in [Some(profile), origin_profile].into_iter().flatten() {
+        if let Some(reason) = absent_folder(place)? {
+            return Err(NotBegun::Absent(reason));
+        }
     }
     if !looks {
         *announced = desk.begin();
     }
     let _priority = (!looks).then(|| Priority::set(&profile.run, cx.log));
     let engine = open::engine(profile, cx.around)?;
+    let origin = origin_profile
+        .map(|o| open::engine(o, cx.around))
+        .transpose()?;
     let holder = format!(
         "dupr {} {} since {}",
         profile.name,
@@ -200,16 +212,18 @@ fn begin(
         (cx.clock)()
     );
     let wait = cx.lock_wait.unwrap_or(profile.run.lock_wait);
-    let _lock = if looks {
-        None
-    } else {
+    let mut locks = Vec::new();
+    for engine in [Some(&engine), origin.as_ref()].into_iter().flatten() {
+        if looks {
+            break;
+        }
         match engine.lock(&holder, wait, &context(profile, cx)) {
             Err(e) if tried_again(profile, cx) && e.kind() == ErrorKind::Locked => {
                 return Err(NotBegun::Deferred(e.to_string()));
             }
-            other => Some(other?),
+            other => locks.push(other?),
         }
-    };
+    }
     let state = patiently(profile, cx, || {
         observe::observe(&engine, past, &context(profile, cx))
     });
@@ -218,6 +232,15 @@ fn begin(
             return Err(NotBegun::Absent(e.to_string()));
         }
         other => other?,
+    };
+    let there = origin
+        .as_ref()
+        .map(|origin| patiently(profile, cx, || origin.scan(&context(profile, cx))));
+    state.origin = match (there.transpose(), origin_profile) {
+        (Err(e), Some(origin)) if origin.target.optional && is_absent(e.kind()) => {
+            return Err(NotBegun::Absent(e.to_string()));
+        }
+        (there, _) => there?,
     };
     if let Some(reason) = emptied(profile, batch, past, &state) {
         return Err(NotBegun::Absent(reason));
@@ -228,6 +251,7 @@ fn begin(
     let plan = planned(profile, batch, &state, cx)?;
     let actions = EngineActions {
         engine: &engine,
+        origin: origin.as_ref(),
         profile,
         around: cx.around,
         products: Mutex::new(products),
@@ -250,6 +274,12 @@ fn begin(
             .and_then(|s| s.next_after((cx.clock)())),
     };
     Ok(runner.run(&plan))
+}
+
+/// The profile of the target this one is a copy of, if the batch copies.
+fn origin<'a>(profile: &'a Profile, batch: &Batch) -> Option<&'a Profile> {
+    let copies = batch.commands().contains(&&Command::Replicate);
+    profile.origin.as_deref().filter(|_| copies)
 }
 
 /// Whether a run that does not begin is begun again within the hour.
@@ -305,16 +335,23 @@ fn absent_folder(profile: &Profile) -> Result<Option<String>> {
 
 /// Why a target that may be absent is not the one it was: an empty mount point looks like this.
 fn emptied(profile: &Profile, batch: &Batch, past: &PastRuns, state: &State) -> Option<String> {
-    let full = batch.commands().iter().any(|c| matches!(c, Command::Full));
+    let anew = match profile.origin {
+        Some(_) => profile.backup.once.allow_empty_target,
+        None => batch.commands().contains(&&Command::Full),
+    };
     let held = past
         .runs
         .iter()
         .flat_map(|o| &o.steps)
         .any(|s| s.set.is_some());
     let empty = state.collection.newest_time().is_none();
-    (profile.target.optional && empty && held && !full).then(|| {
+    let words = match profile.origin {
+        Some(_) => "replicate --allow-empty-target",
+        None => "full",
+    };
+    (profile.target.optional && empty && held && !anew).then(|| {
         format!(
-            "the target held sets and is empty: is the disk mounted? `dupr {} full` begins anew",
+            "the target held sets and is empty: is the disk mounted? `dupr {} {words}` begins anew",
             profile.name
         )
     })

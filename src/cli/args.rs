@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub mod commands;
 mod tools;
 
 pub use tools::*;
@@ -200,12 +201,8 @@ pub enum What {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page dupr(1), or that of the other front door
-    Man {
-        /// Which page
-        #[arg(value_enum, default_value_t = Page::Dupr)]
-        page: Page,
-    },
+    /// The manual page of dupr, of a tool or of a command of a batch
+    Man(ManArgs),
     /// Version and build
     Version,
     /// A profile and its batch.
@@ -284,7 +281,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 fn after_help() -> String {
     let mut text = String::from(
         "Commands of a batch: backup full incr bkp pre post purge purgeFull purgeIncr purgeAuto cleanup verify\n\
-         verifyPath check status list find diff restore fetch sync. `_` then, `+` only if the last one succeeded,\n\
+         verifyPath check status list find diff restore fetch sync replicate. `_` then, `+` only if the last one succeeded,\n\
          `-` only if it failed, `[ ]` groups: dupr home backup_purge, dupr home 'bkp+[verify-status]'.\n\n\
          Exit codes:\n",
     );

@@ -108,7 +108,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Import { from } => tools::import::run(&from, &Session::new(world, common)),
         What::Schema { of } => tools::docs::schema(of),
         What::Completions { shell } => tools::docs::completions(shell),
-        What::Man { page } => tools::docs::man(page),
+        What::Man(args) => tools::manual::run(&args, &Session::new(world, common)),
         What::Version => tools::docs::version(),
     }
 }

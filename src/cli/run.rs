@@ -140,6 +140,7 @@ pub fn prepare(words: &BatchWords, session: &Session) -> std::result::Result<Vec
                 None => found.name.clone(),
             };
             let mut targets = targets(&profile, found).map_err(Complaint::Profile)?;
+            concerned(&mut targets, &batch, &profile)?;
             // What is fetched comes from one place.
             if batch.commands().iter().any(|c| fetches(c)) {
                 targets.truncate(1);
@@ -194,6 +195,47 @@ fn targets(profile: &Profile, found: &Found) -> std::result::Result<Vec<Profile>
         return Err(Errors::single(message, Some(help)));
     }
     Ok(all)
+}
+
+/// Leaves the targets at which the batch has something to do: copies get their sets from other targets alone.
+fn concerned(
+    targets: &mut Vec<Profile>,
+    batch: &Batch,
+    profile: &Profile,
+) -> std::result::Result<(), Complaint> {
+    let complaint = |message: String, help: &str| {
+        Err(Complaint::Batch {
+            message,
+            help: Some(help.to_owned()),
+            marked: None,
+        })
+    };
+    let copies = batch.commands().contains(&&Command::Replicate);
+    if copies && profile.targets().all(|t| t.copy_of.is_none()) {
+        let message = format!("no target of {} is a copy of another", profile.name);
+        return complaint(
+            message,
+            "write copy-of = \"nas\" under a further [[target]]",
+        );
+    }
+    let only = targets.first().map(|p| p.target.clone());
+    targets.retain(|p| {
+        let mut commands = batch.commands().into_iter();
+        commands.any(|c| c.concerns(p.origin.is_some()))
+    });
+    match only.filter(|_| targets.is_empty()) {
+        None => Ok(()),
+        Some(target) => match &target.copy_of {
+            Some(of) => complaint(
+                format!("{} is a copy of {of}: it gets no backups", target.name),
+                "replicate copies to it what is missing",
+            ),
+            None => complaint(
+                format!("{} is no copy of another target", target.name),
+                "leave out @TARGET, or name a target with copy-of",
+            ),
+        },
+    }
 }
 
 /// The name a word has in the histories: that of the profile, or of the one target that is meant.

@@ -29,12 +29,23 @@ impl Slot {
         matches!(self, Slot::Time | Slot::Count)
     }
 
+    /// As the synopsis of a command writes it.
+    fn placeholder(self) -> &'static str {
+        match self {
+            Slot::Inside => "PATH",
+            Slot::Local => "LOCAL",
+            Slot::Pattern => "PATTERN",
+            Slot::Time => "AGE",
+            Slot::Count => "N",
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Slot::Inside => "a path inside the source",
             Slot::Local => "a local path",
             Slot::Pattern => "a pattern",
-            Slot::Time => "a time",
+            Slot::Time => "a time or age",
             Slot::Count => "a number",
         }
     }
@@ -45,6 +56,28 @@ impl Slot {
             Slot::Count => argument.parse::<u32>().is_ok_and(|n| n > 0),
             _ => !argument.is_empty(),
         }
+    }
+}
+
+/// An argument of a command, for its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argument {
+    /// As the synopsis writes it: `AGE`.
+    pub placeholder: &'static str,
+    /// What it may be, in words.
+    pub meaning: &'static str,
+    /// Whether it may be left out.
+    pub optional: bool,
+}
+
+impl Word {
+    /// Its arguments, in order.
+    pub fn arguments(self) -> impl Iterator<Item = Argument> {
+        slots(self).iter().map(|slot| Argument {
+            placeholder: slot.placeholder(),
+            meaning: slot.name(),
+            optional: slot.optional(),
+        })
     }
 }
 
@@ -225,6 +258,7 @@ fn command(word: Word, values: &mut VecDeque<Option<String>>) -> Result<Command,
             time: time(next()),
         },
         Word::Sync => Command::Sync,
+        Word::Replicate => Command::Replicate,
     })
 }
 

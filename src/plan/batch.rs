@@ -117,6 +117,8 @@ pub enum Command {
     },
     /// Makes the archive dir equal to the target.
     Sync,
+    /// Copies sets to a target that is a copy of another.
+    Replicate,
 }
 
 /// A word of the language, before its arguments are known.
@@ -144,6 +146,7 @@ pub enum Word {
     Restore,
     Fetch,
     Sync,
+    Replicate,
 }
 
 /// Every word of the language, lower case, as hooks name them too.
@@ -169,13 +172,14 @@ pub const WORDS: &[(&str, Word)] = &[
     ("restore", Word::Restore),
     ("fetch", Word::Fetch),
     ("sync", Word::Sync),
+    ("replicate", Word::Replicate),
 ];
 
 /// Tools, which are no part of a batch: `dupr home history`.
 pub const ALONE: &[&str] = &["history", "show", "plan", "doctor"];
 
 /// Commands that are kept free and not there yet; docs/roadmap.md names them.
-pub const TO_COME: &[&str] = &["du", "browse", "mount", "replicate", "keys"];
+pub const TO_COME: &[&str] = &["du", "browse", "mount", "keys"];
 
 impl Word {
     /// As plans write it.
@@ -366,6 +370,7 @@ impl Command {
             Command::Restore { .. } => Word::Restore,
             Command::Fetch { .. } => Word::Fetch,
             Command::Sync => Word::Sync,
+            Command::Replicate => Word::Replicate,
         }
     }
 
@@ -383,6 +388,16 @@ impl Command {
             self.word(),
             Word::Backup | Word::Bkp | Word::Full | Word::Incr
         )
+    }
+
+    /// Whether it has something to do at a target: no set is made where another target is copied to, and only there
+    /// `replicate` copies.
+    pub fn concerns(&self, is_copy: bool) -> bool {
+        match self.word() {
+            Word::Replicate => is_copy,
+            Word::Pre | Word::Post => !is_copy,
+            _ => !(is_copy && self.makes_a_set()),
+        }
     }
 
     /// Whether it asks before it deletes or overwrites.

@@ -13,6 +13,7 @@ pub mod render;
 pub mod retention;
 pub mod state;
 
+pub use arguments::Argument;
 pub use batch::{Batch, BatchError, BatchOptions};
 pub use error::Error;
 pub use planner::{default_batch, plan};
@@ -147,6 +148,8 @@ pub enum Action {
     },
     /// Makes the archive dir equal to the target.
     Sync,
+    /// Copies sets of another target that are missing here.
+    Replicate(ReplicaAction),
     /// Looks at stored data.
     Check(CheckKind),
     /// Looks for entries by name over all sets.
@@ -252,6 +255,18 @@ pub struct RemoveAction {
     pub kept: Vec<Removal>,
     /// Whether to delete; otherwise only list.
     pub force: bool,
+}
+
+/// Sets to copy. What is missing is looked at again when it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReplicaAction {
+    /// Where they come from, printable.
+    pub from: String,
+    /// The sets, oldest first.
+    pub sets: Vec<SetId>,
+    /// Bytes of their files there.
+    pub bytes: u64,
 }
 
 /// A set and why it goes or stays.

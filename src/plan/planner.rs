@@ -187,6 +187,9 @@ impl<'a> Planner<'a> {
     }
 
     fn command(&mut self, command: &Command, when: When) -> Result<Vec<Node>, Error> {
+        if !command.concerns(self.profile.origin.is_some()) {
+            return Ok(Vec::new());
+        }
         match command {
             Command::Backup => {
                 let undo_from = self.to_undo.len();

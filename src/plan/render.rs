@@ -139,6 +139,12 @@ fn step(out: &mut String, plan: &Plan, step: &Step, condition: Option<&str>, det
                 if listed { NOT_FORCED } else { "" },
             );
         }
+        Action::Replicate(replica) => {
+            line(out, &id, &what, &object, &reason(&step.why));
+            for set in replica.sets.iter().filter(|_| detail) {
+                line(out, "", "", &format!("  {set}"), "");
+            }
+        }
         _ if object.is_empty() => line(out, &id, &what, &reason(&step.why), ""),
         _ => line(out, &id, &what, &object, &reason(&step.why)),
     }
@@ -267,6 +273,14 @@ fn words(action: &Action) -> (String, String) {
         Action::Remove(remove) => ("remove".into(), format!("{} sets", remove.sets.len())),
         Action::Cleanup { .. } => ("cleanup".into(), String::new()),
         Action::Sync => ("sync".into(), String::new()),
+        Action::Replicate(replica) => {
+            let sets = match replica.sets.len() {
+                0 => "nothing".to_owned(),
+                1 => format!("1 set, {}", bytes(replica.bytes)),
+                n => format!("{n} sets, {}", bytes(replica.bytes)),
+            };
+            ("replicate".into(), format!("{sets}, from {}", replica.from))
+        }
         Action::Check(CheckKind::Quick) => ("check quick".into(), String::new()),
         Action::Check(CheckKind::Spot { sample_percent }) => {
             ("check spot".into(), format!("{sample_percent}%"))

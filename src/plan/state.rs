@@ -24,6 +24,9 @@ pub struct State {
     pub unreadable_basis: Option<String>,
     /// When the checks last succeeded.
     pub checks: CheckTimes,
+    /// What the target holds that this one is a copy of, if it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Collection>,
 }
 
 /// Whether the target answered.
@@ -98,6 +101,7 @@ impl State {
                 self.collection.orphans.clear();
                 self.collection.incomplete.retain(|s| Some(s.id) == partial);
             }
+            Action::Replicate(replica) => replica.sets.iter().for_each(|set| self.add(*set)),
             Action::Check(kind) => match kind {
                 CheckKind::Quick => self.checks.quick = Some(self.now),
                 CheckKind::Spot { .. } => self.checks.spot = Some(self.now),

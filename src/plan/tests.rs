@@ -127,3 +127,51 @@ fn example_profiles_make_plans() {
     }
     assert!(found >= 7);
 }
+
+#[test]
+fn a_copy_gets_what_it_lacks_and_makes_no_set() {
+    use crate::engine::collection::{BackupChain, BackupSet, Collection};
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("profile.toml");
+    let text = "version = 1\nsource = \"/a\"\npassphrase = { env = \"P\" }\n[[target]]\nname = \"nas\"\nurl = \"file:///a\"\n[[target]]\nname = \"usb\"\nurl = \"file:///b\"\ncopy-of = \"nas\"\n";
+    std::fs::write(&file, text).unwrap();
+    let targets = profile(&file).per_target();
+    let full = |day: i64| BackupChain {
+        full: BackupSet::new(SetId::Full {
+            time: Timestamp(day * 86_400),
+        }),
+        incrementals: Vec::new(),
+        replaced: Vec::new(),
+    };
+    let holds = |chains: Vec<BackupChain>| Collection {
+        chains,
+        ..Collection::default()
+    };
+    let state = State {
+        now: Timestamp(100 * 86_400),
+        collection: holds(vec![full(1), full(2)]),
+        origin: Some(holds(vec![full(2), full(3), full(4)])),
+        ..State::default()
+    };
+    let batch = batch("backup_replicate_status").unwrap();
+    let commands = |profile: &Profile| -> Vec<String> {
+        let plan = plan(profile, &batch, &state, &TimeZone::UTC).unwrap();
+        let text = render::text(&plan, false);
+        let steps = text.lines().skip(2).map(|l| l[3..].trim_end().to_owned());
+        steps.collect()
+    };
+    let at_nas = commands(&targets[0]);
+    assert!(
+        at_nas[0].starts_with("backup incr") && at_nas[1].starts_with("status"),
+        "{at_nas:?}"
+    );
+    let at_usb = commands(&targets[1]);
+    assert!(
+        at_usb[0].starts_with("replicate       2 sets, 0 B, from nas"),
+        "{at_usb:?}"
+    );
+    assert!(
+        at_usb[0].ends_with("1 is there already") && at_usb.len() == 2,
+        "{at_usb:?}"
+    );
+}

@@ -141,6 +141,7 @@ impl Checker<'_> {
             source: source?,
             target: targets.next()?,
             other_targets: targets.collect(),
+            origin: None,
             keys: keys?,
             backup: backup?,
             retention,

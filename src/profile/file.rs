@@ -154,6 +154,9 @@ pub struct TargetFile {
     /// Password of the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretEntry>,
+    /// Gets copies of the sets of this other target, and no backups of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
     /// Skipped when absent, not failed.
     pub optional: bool,
     /// Bytes a second uploads may use.
@@ -182,6 +185,7 @@ impl Default for TargetFile {
             url: None,
             options: BTreeMap::new(),
             password: None,
+            copy_of: None,
             optional: false,
             upload_limit: None,
             download_limit: None,

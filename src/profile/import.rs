@@ -2,11 +2,15 @@
 //! comment and a warning.
 
 pub mod borgmatic;
+pub mod deja_dup;
 pub mod duply;
+mod params;
+pub mod script;
 
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -84,6 +88,17 @@ fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
+/// A path as it stands in a URL.
+fn url_path(path: &Path) -> String {
+    const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encoding::percent_encode(path.as_os_str().as_bytes(), PLAIN).to_string()
+}
+
 fn list(values: &[String]) -> String {
     format!(
         "[{}]",
@@ -93,6 +108,18 @@ fn list(values: &[String]) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     )
+}
+
+/// A file that sets variables, for `EnvironmentFile=` of a unit or a shell.
+fn environment_file(variables: &[(String, String)]) -> ImportedFile {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let lines = variables.iter();
+    let lines: String = lines.map(|(n, v)| format!("{n}={}\n", quoted(v))).collect();
+    ImportedFile {
+        name: "environment".to_owned(),
+        content: Secret::new(lines),
+        executable: false,
+    }
 }
 
 /// A file with a secret, and the words by which a profile refers to it.

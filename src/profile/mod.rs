@@ -62,6 +62,8 @@ pub struct Profile {
     pub target: Target,
     /// Further targets, each with a chain and an archive dir of its own. See [`Profile::per_target`].
     pub other_targets: Vec<Target>,
+    /// The profile of the target this one's is a copy of. Only [`Profile::per_target`] sets it.
+    pub origin: Option<Box<Profile>>,
     /// How data is sealed.
     pub keys: Keys,
     /// How sets are made.
@@ -118,7 +120,20 @@ impl Profile {
             one.backup.archive_dir = self.backup.archive_dir.with_file_name(&one.backup.name);
             all.push(one);
         }
+        let originals = all.clone();
+        for one in &mut all {
+            let of = one.target.copy_of.as_deref();
+            let origin = originals
+                .iter()
+                .find(|p| Some(p.target.name.as_str()) == of);
+            one.origin = origin.cloned().map(Box::new);
+        }
         all
+    }
+
+    /// All its targets, in order.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.target).chain(&self.other_targets)
     }
 
     /// Its name without that of a target.
@@ -197,6 +212,8 @@ pub struct Target {
     pub options: BTreeMap<String, String>,
     /// Password of the service.
     pub password: Option<SecretRef>,
+    /// Name of the target whose sets are copied here. Sets come from nowhere else then.
+    pub copy_of: Option<String>,
     /// A target that may be absent: skipped then, not failed.
     pub optional: bool,
     /// Bytes a second uploads may use.

@@ -283,6 +283,39 @@ fn files_others_can_get_at_are_refused() {
 }
 
 #[test]
+fn a_copy_names_a_target_before_it() {
+    let text = |first: &str, second: &str, third: &str| {
+        format!(
+            "version = 1\nsource = \"/a\"\npassphrase = {{ env = \"P\" }}\n\
+             [[target]]\nname = \"nas\"\nurl = \"file:///a\"\n{first}\
+             [[target]]\nname = \"usb\"\nurl = \"file:///b\"\n{second}\
+             [[target]]\nname = \"far\"\nurl = \"file:///c\"\n{third}"
+        )
+    };
+    let of = |name: &str| format!("copy-of = {name:?}\n");
+    let all = check(&text("", &of("nas"), "")).unwrap().per_target();
+    let origins: Vec<_> = all
+        .iter()
+        .map(|p| p.origin.as_ref().map(|o| o.name.as_str()))
+        .collect();
+    assert_eq!(origins, [None, Some("home"), None]);
+    for (text, message) in [
+        (
+            text(&of("usb"), "", ""),
+            "there is no target \"usb\" before this one",
+        ),
+        (
+            text("", &of("usb"), ""),
+            "there is no target \"usb\" before this one",
+        ),
+        (text("", &of("nas"), &of("usb")), "usb is a copy itself"),
+    ] {
+        let found = problems(&text);
+        assert!(found[0].contains(message), "{found:?}");
+    }
+}
+
+#[test]
 fn several_targets_are_several_profiles() {
     let text = "version = 1\nsource = \"/a\"\npassphrase = { env = \"P\" }\n[[target]]\nurl = \"file:///a\"\n[[target]]\nname = \"usb\"\nurl = \"file:///b\"\noptional = true\n";
     let all = check(text).unwrap().per_target();

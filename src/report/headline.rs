@@ -85,6 +85,10 @@ fn deeds(outcome: &Outcome) -> String {
                 format::bytes(stats.stored_bytes)
             ));
         }
+        if let Some(stats) = &step.replica {
+            let sets = format::counted(stats.sets.len() as u64, "set");
+            parts.push(format!("{sets} copied, {}", format::bytes(stats.bytes)));
+        }
         if let Some(stats) = step.restore.as_ref().filter(|s| s.differences > 0) {
             parts.push(format::counted(stats.differences, "difference"));
         } else if let Some(stats) = &step.restore {

@@ -4,6 +4,7 @@ use super::notify::Undelivered;
 use super::{format, headline, status_word};
 use crate::engine::format::SetId;
 use crate::engine::time::Timestamp;
+use crate::plan::{Batch, BatchOptions};
 use crate::profile::Profile;
 use crate::run::due;
 use crate::run::outcome::{Outcome, Verdict};
@@ -88,6 +89,13 @@ pub struct Expectation {
     pub since: Option<Timestamp>,
 }
 
+/// Whether the runs of the schedule do anything at the target of this profile; a copy may be made by hand alone.
+fn is_part_of_it(profile: &Profile) -> bool {
+    let batch = Batch::parse(&profile.run.default, &[], BatchOptions::default());
+    let is_copy = profile.origin.is_some();
+    batch.is_ok_and(|b| b.commands().iter().any(|c| c.concerns(is_copy)))
+}
+
 /// A scheduled run may take this long before it counts as missed, in seconds: it is recorded when it ends.
 const GRACE: i64 = 6 * 3600;
 
@@ -111,7 +119,7 @@ impl Expectation {
             next_due: schedule.and_then(|s| s.next_after(now)),
             // A disk that may be absent misses runs; only its age counts.
             last_due: schedule
-                .filter(|_| !profile.target.optional)
+                .filter(|_| !profile.target.optional && is_part_of_it(profile))
                 .and_then(|s| s.previous(now.plus(-grace(s)))),
             answered: due::answered(past, &profile.run.default),
             since,
@@ -141,7 +149,9 @@ impl Overview {
             .map(|(set, _)| set.time())
             .max();
         let chain = || sets().filter(|(set, _)| full.is_some_and(|f| set.time() >= f));
-        let last_good = sets().map(|(set, _)| set.time()).max();
+        // A copy has sets and makes none.
+        let all = past.iter().flat_map(|o| &o.steps).filter_map(|s| s.set);
+        let last_good = all.map(|set| set.time()).max();
         let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
         let age = |t: Timestamp| now.as_secs() - t.as_secs();
         let missed = expected.missed();

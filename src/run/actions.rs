@@ -12,6 +12,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::monitor::Level;
 use crate::engine::ops::backup::Mode;
+use crate::engine::ops::replicate::ReplicaOptions;
 use crate::engine::ops::restore::RestoreOptions;
 use crate::engine::ops::verify::VerifyOptions;
 use crate::engine::path::PathIndex;
@@ -31,6 +32,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct EngineActions<'a> {
     /// The opened target.
     pub engine: &'a Engine,
+    /// The target it is a copy of.
+    pub origin: Option<&'a Engine>,
     /// What the user declared.
     pub profile: &'a Profile,
     /// What was handed down from the outside.
@@ -89,6 +92,7 @@ impl Actions for EngineActions<'_> {
                 let collection = self.engine.scan(cx)?;
                 self.engine.sync(&collection, cx)
             }
+            Action::Replicate(_) => self.replicate(done, cx),
             Action::Check(kind) => checks::check(self.engine, self.profile, *kind, done, cx),
             Action::Members { .. } => Err(Error::new(
                 ErrorKind::Internal,
@@ -240,6 +244,32 @@ impl<'a> EngineActions<'a> {
         done.removed = stats.sets;
         done.freed_bytes = stats.bytes;
         Ok(())
+    }
+
+    fn replicate(&self, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
+        let Some(origin) = self.origin else {
+            return Err(Error::new(ErrorKind::Internal, "the origin is not open"));
+        };
+        let options = ReplicaOptions {
+            read_back: true,
+            go_on: true,
+            refuse_emptied: !self.profile.backup.once.allow_empty_target,
+            ..ReplicaOptions::default()
+        };
+        let stats = origin.replicate(self.engine, &options, cx)?;
+        let there = self.engine.scan(cx)?;
+        done.set = there.sets().map(|s| s.id).max_by_key(|id| id.time());
+        let left_out = stats.left_out.len();
+        let first = stats.left_out.first().cloned();
+        done.replica = Some(stats);
+        first.map_or(Ok(()), |first| {
+            let text = format!("cannot copy the {}: {}", first.set, first.reason);
+            let error = Error::new(ErrorKind::Corrupt, text);
+            Err(match left_out {
+                1 => error,
+                n => error.with_hint(format!("{n} sets were left out, the others are copied")),
+            })
+        })
     }
 
     fn cleanup(&self, force: bool, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {

@@ -59,6 +59,7 @@ pub fn observe(engine: &Engine, past: &PastRuns, cx: &Context<'_>) -> Result<Sta
         }),
         unreadable_basis,
         checks: check_times(past),
+        origin: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::engine::error::ErrorKind;
 use crate::engine::format::SetId;
 use crate::engine::monitor::Problem;
+use crate::engine::ops::replicate::ReplicaStats;
 use crate::engine::stats::{BackupStats, RestoreStats};
 use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,8 +124,11 @@ pub struct StepOutcome {
     pub notes: Vec<String>,
     /// Figures of a backup.
     pub backup: Option<BackupStats>,
-    /// The set a backup made.
+    /// The set a backup made, or the newest one of a copy.
     pub set: Option<SetId>,
+    /// Figures of sets that were copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<ReplicaStats>,
     /// Figures of a restore or verify.
     pub restore: Option<RestoreStats>,
     /// Sets that were deleted, or would be without `--force`.
@@ -160,6 +164,7 @@ impl StepOutcome {
             notes: Vec::new(),
             backup: None,
             set: None,
+            replica: None,
             restore: None,
             removed: Vec::new(),
             freed_bytes: 0,

@@ -202,7 +202,7 @@ fn secrets(profile: &Profile) -> impl Iterator<Item = &SecretRef> {
             MailTransport::Smtp { password, .. } => password.as_ref(),
             MailTransport::Sendmail(_) => None,
         });
-    let targets = std::iter::once(&profile.target).chain(&profile.other_targets);
+    let targets = profile.targets();
     [&profile.keys.passphrase, &profile.keys.sign_passphrase]
         .into_iter()
         .flatten()

@@ -83,6 +83,32 @@ fn help_version_and_documents_are_successes() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let home = Home::new("pages");
+    assert_eq!(home.expect(0, &["man", "--all", "pages"]).stdout, "");
+    let page = |name: &str| fs::read_to_string(home.path().join("pages").join(name)).expect(name);
+    for name in [
+        "dupr.1",
+        "dupr-backup.1",
+        "dupr-purgefull.1",
+        "dupr-schedule-install.1",
+    ] {
+        assert!(page(name).contains(".SH SYNOPSIS"), "{name}");
+    }
+    for call in [&["man", "restore"][..], &["man", "dupr-restore"]] {
+        assert_eq!(home.expect(0, call).stdout, page("dupr-restore.1"));
+    }
+    let schedule = home.expect(0, &["man", "schedule", "install"]).stdout;
+    assert_eq!(schedule, page("dupr-schedule-install.1"));
+    let unknown = home.expect(2, &["man", "restroe"]);
+    assert!(
+        unknown.stderr.contains("dupr-restroe(1)"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
 fn a_day_of_work() {
     let home = Home::new("day");
     let plan = home.expect(0, &["home", "backup", "--plan"]);

@@ -20,6 +20,7 @@ mod golden;
 mod groups;
 mod hooks;
 mod hostile;
+mod import;
 mod instructions;
 mod interop;
 mod kill;

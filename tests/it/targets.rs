@@ -185,3 +185,59 @@ fn tools_look_at_each_target_or_the_one_that_is_named() {
     );
     home.expect(2, &["watch", "home@tape"]);
 }
+
+/// Names of what lies in a folder.
+fn names(dir: PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_copy_gets_the_sets_of_its_origin_and_restores_alone() {
+    let home = Home::new("copy");
+    two_targets(
+        &home,
+        "copy-of = \"nas\"\n[run]\ndefault = \"backup_replicate\"\n",
+    );
+    fs::create_dir(usb(&home)).expect("a disk");
+    let run = home.expect(0, &["home"]);
+    assert!(run.stdout.contains("1 set in 1 volume"), "{}", run.stdout);
+    assert_eq!(names(home.target()), names(usb(&home)));
+    home.write("one", "changed\n");
+    home.expect(0, &["home", "incr", "-q"]);
+    assert_eq!(home.history("home@usb").len(), 1, "no run of the copy");
+    let plan = home.expect(0, &["home", "replicate", "--plan"]).stdout;
+    assert!(
+        plan.contains("from nas") && plan.contains("1 is there already"),
+        "{plan}"
+    );
+    home.expect(0, &["home", "replicate"]);
+    assert_eq!(names(home.target()), names(usb(&home)));
+    // Words that have nothing to do there.
+    for (word, batch) in [("home@usb", "backup"), ("home@nas", "replicate")] {
+        let refused = home.expect(2, &[word, batch]);
+        assert!(refused.stderr.contains("copy"), "{}", refused.stderr);
+    }
+    // Damage stays where it is.
+    home.expect(0, &["home", "full", "-q"]);
+    let newest = |kind: &str| {
+        let all = names(home.target()).into_iter();
+        let full = all.filter(|n| n.starts_with("duplicity-full.") && n.contains(kind));
+        full.max().expect("a full set")
+    };
+    let volume = home.target().join(newest(".vol1."));
+    let mut bytes = fs::read(&volume).expect("volume");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&volume, bytes).expect("write");
+    home.expect(14, &["home", "replicate"]);
+    assert!(!names(usb(&home)).contains(&newest(".manifest")));
+    fs::remove_dir_all(home.target()).expect("the origin is lost");
+    home.expect(0, &["home@usb", "restore", "back"]);
+    let back = fs::read_to_string(home.path().join("back/one")).expect("restored");
+    assert_eq!(back, "changed\n");
+}

@@ -217,13 +217,14 @@ pub enum Described {
     Groups,
 }
 
-/// A manual page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Page {
-    /// dupr(1).
-    Dupr,
-    /// dupr-duplicity(1).
-    Duplicity,
+/// Which manual pages, and where they go.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// A tool, a command of a batch, or duplicity for the other front door; dupr(1) if absent
+    pub page: Vec<String>,
+    /// Write all pages into this folder, as packages need them
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub all: Option<PathBuf>,
 }
 
 /// Another tool's profiles.
@@ -233,6 +234,29 @@ pub enum ImportFrom {
     Duply {
         /// Its name, or the directory with `conf`
         profile: PathBuf,
+        /// Directory for the new profile's folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
+    /// A shell script that calls duplicity
+    Script {
+        /// The script; it is read and not run
+        file: PathBuf,
+        /// Name of the new profile, if not that of the script
+        #[arg(long)]
+        name: Option<String>,
+        /// Directory for the new profile's folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
+    /// The settings of Déjà Dup
+    DejaDup {
+        /// File with what `gsettings list-recursively org.gnome.DejaDup` or `dconf dump /org/gnome/deja-dup/` printed;
+        /// the settings of this user if absent
+        file: Option<PathBuf>,
+        /// Name of the new profile, if not deja-dup
+        #[arg(long)]
+        name: Option<String>,
         /// Directory for the new profile's folder
         #[arg(long, value_name = "DIR")]
         into: Option<PathBuf>,

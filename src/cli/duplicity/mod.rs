@@ -13,6 +13,7 @@ mod output;
 mod prompt;
 pub mod rdiffdir;
 mod sabotage;
+pub mod script;
 mod services;
 mod session;
 mod ssh;

@@ -1,8 +1,7 @@
-//! Tools that describe dupr itself: schema, completions, manual page, version. All made from one grammar.
+//! Tools that describe dupr itself: schema, completions, version. All made from one grammar.
 
 use crate::cli::ui::out;
-use crate::cli::{args, exit, run};
-use crate::engine::error::{Error, ErrorKind};
+use crate::cli::{args, exit};
 use crate::profile::file;
 
 /// The JSON Schema of profiles, or of groups.
@@ -20,24 +19,6 @@ pub fn completions(shell: clap_complete::Shell) -> u8 {
     clap_complete::generate(shell, &mut args::grammar(), "dupr", &mut text);
     out::text(&String::from_utf8_lossy(&text));
     exit::DONE
-}
-
-/// A manual page, in roff.
-pub fn man(page: args::Page) -> u8 {
-    if page == args::Page::Duplicity {
-        out::text(&crate::cli::duplicity::manual());
-        return exit::DONE;
-    }
-    let mut text = Vec::new();
-    match clap_mangen::Man::new(args::grammar()).render(&mut text) {
-        Ok(()) => {
-            out::text(&String::from_utf8_lossy(&text));
-            exit::DONE
-        }
-        Err(e) => run::failed(
-            &Error::new(ErrorKind::Internal, "cannot write the manual page").with_source(e),
-        ),
-    }
 }
 
 /// Version and what was built in.

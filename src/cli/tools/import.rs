@@ -3,15 +3,18 @@
 use crate::cli::args::ImportFrom;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{complain, exit};
-use crate::profile::import::{Imported, borgmatic, duply};
+use crate::cli::{complain, duplicity, exit};
+use crate::profile::import::{Imported, borgmatic, deja_dup, duply, script};
 use crate::report::format;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Translates a profile; writes it unless `--plan` asks only to see it.
 pub fn run(from: &ImportFrom, session: &Session) -> u8 {
-    let (ImportFrom::Duply { into, .. } | ImportFrom::Borgmatic { into, .. }) = from;
+    let (ImportFrom::Duply { into, .. }
+    | ImportFrom::DejaDup { into, .. }
+    | ImportFrom::Script { into, .. }
+    | ImportFrom::Borgmatic { into, .. }) = from;
     let dest = match into {
         Some(dir) => session.world.current_dir.join(dir),
         None => session
@@ -24,6 +27,15 @@ pub fn run(from: &ImportFrom, session: &Session) -> u8 {
     let imported = match from {
         ImportFrom::Duply { profile, .. } => {
             duply::import(&place(profile, session), &dest, &around)
+        }
+        ImportFrom::DejaDup { file, name, .. } => deja_dup::import(
+            file.as_deref(),
+            name.as_deref(),
+            &session.world.host,
+            &around,
+        ),
+        ImportFrom::Script { file, name, .. } => {
+            script::import(file, name.as_deref(), &around, &duplicity::script::read)
         }
         ImportFrom::Borgmatic { file, name, .. } => {
             let file = file.clone().unwrap_or_else(|| usual_file(session));

@@ -8,6 +8,7 @@ pub mod import;
 pub mod init;
 pub mod keys;
 pub mod mail_test;
+pub mod manual;
 pub mod plan;
 pub mod profiles;
 pub mod recover;

@@ -45,6 +45,18 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
             ),
         );
     }
+    for stats in outcome.steps.iter().filter_map(|s| s.replica.as_ref()) {
+        let sets = format::counted(stats.sets.len() as u64, "set");
+        let volumes = format::counted(stats.volumes, "volume");
+        add(
+            "copied",
+            format!(
+                "{sets} in {volumes}, {}, read back; {} there already",
+                format::bytes(stats.bytes),
+                format::count(stats.already)
+            ),
+        );
+    }
     let removed: usize = outcome.steps.iter().map(|s| s.removed.len()).sum();
     let freed: u64 = outcome.steps.iter().map(|s| s.freed_bytes).sum();
     if freed > 0 {

@@ -167,7 +167,7 @@ impl Engine {
         };
         let collection = self.scan_mended(cx)?;
         self.check_key(&collection, options, cx)?;
-        self.check_target(&collection, options)?;
+        self.check_target(&collection, options.allow_empty_target)?;
         self.check_source(source, &collection, options, cx)?;
         let abandoned = self.archive.part_sets()?;
         let begun = match self.resume_point(source, options, &collection, cx)? {

@@ -54,13 +54,9 @@ impl Engine {
     }
 
     /// A disk that is not mounted looks like a target without backups; one made there would fill what lies below it.
-    pub(super) fn check_target(
-        &self,
-        collection: &Collection,
-        options: &BackupOptions,
-    ) -> Result<()> {
+    pub(super) fn check_target(&self, collection: &Collection, allow_empty: bool) -> Result<()> {
         let is_empty = collection.every_set().next().is_none() && collection.incomplete.is_empty();
-        if options.allow_empty_target || !is_empty {
+        if allow_empty || !is_empty {
             return Ok(());
         }
         let known = self.known_sets()?;

@@ -42,7 +42,7 @@ impl Engine {
             ..*cx
         };
         let collection = self.scan(cx)?;
-        self.check_target(&collection, options)?;
+        self.check_target(&collection, options.allow_empty_target)?;
         self.check_source(source, &collection, options, cx)?;
         let (basis, full_because) = match options.mode {
             Mode::Full => (None, None),

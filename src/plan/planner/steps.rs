@@ -7,7 +7,9 @@ use crate::plan::batch::Command;
 use crate::plan::decide::{self, Wish, decide};
 use crate::plan::error::Error;
 use crate::plan::retention::{self, Rules};
-use crate::plan::{Action, BackupAction, CheckKind, Node, RemoveAction, SnapshotKind, When};
+use crate::plan::{
+    Action, BackupAction, CheckKind, Node, RemoveAction, ReplicaAction, SnapshotKind, When,
+};
 use crate::profile::Age;
 use std::path::PathBuf;
 
@@ -94,11 +96,34 @@ impl Planner<'_> {
             Command::Check => Ok(self.checks()),
             Command::Status => one(self.act(word, Action::Status, "")),
             Command::Sync => one(self.act(word, Action::Sync, "")),
+            Command::Replicate => Ok(self.replicate(word)),
             other => {
                 let (action, why) = self.read(other)?;
                 one(self.act(word, action, why))
             }
         }
+    }
+
+    fn replicate(&mut self, word: &str) -> Vec<Node> {
+        let Some(origin) = &self.profile.origin else {
+            return Vec::new();
+        };
+        let from = origin.target.name.clone();
+        let there = self.state.origin.iter().flat_map(|c| c.every_set());
+        let here: Vec<_> = self.state.collection.every_set().map(|s| s.id).collect();
+        let (known, mut missing): (Vec<_>, Vec<_>) = there.partition(|s| here.contains(&s.id));
+        missing.sort_by_key(|s| (s.id.time(), s.id));
+        let why = match (missing.len(), known.len()) {
+            (0, 0) => format!("{from} holds no set"),
+            (_, 1) => "1 is there already".to_owned(),
+            (_, n) => format!("{n} are there already"),
+        };
+        let action = ReplicaAction {
+            from,
+            sets: missing.iter().map(|s| s.id).collect(),
+            bytes: missing.iter().map(|s| s.bytes()).sum(),
+        };
+        vec![self.act(word, Action::Replicate(action), why)]
     }
 
     fn backup(&mut self, word: &str, wish: Wish) -> Result<Node, Error> {

@@ -135,10 +135,37 @@ impl Checker<'_> {
                         help,
                     );
                 }
+                if let Some(of) = &target.copy_of {
+                    self.copy(&format!("{key}.copy-of"), of, &targets);
+                }
                 targets.push(target);
             }
         }
         targets
+    }
+
+    /// Checks what a target is to be a copy of: one that comes before it, so that a run copies what it has just made.
+    fn copy(&mut self, key: &str, of: &str, before: &[Target]) {
+        let known: Vec<&str> = before.iter().map(|t| t.name.as_str()).collect();
+        let (message, help) = match before.iter().find(|t| t.name == of) {
+            Some(origin) if origin.copy_of.is_none() => return,
+            Some(origin) => (
+                format!("{of} is a copy itself"),
+                origin
+                    .copy_of
+                    .as_ref()
+                    .map(|o| format!("write copy-of = {o:?}")),
+            ),
+            None if known.is_empty() => (
+                format!("there is no target {of:?} before this one"),
+                Some("write the target that gets the backups first".to_owned()),
+            ),
+            None => (
+                format!("there is no target {of:?} before this one"),
+                Some(format!("those before it: {}", known.join(", "))),
+            ),
+        };
+        self.problem(key, message, help);
     }
 
     fn target(&mut self, key: &str, file: &TargetFile, i: usize, inline: bool) -> Option<Target> {
@@ -202,6 +229,7 @@ impl Checker<'_> {
                 .map(|(k, v)| (k.clone(), v.to_string()))
                 .collect(),
             password: password.flatten(),
+            copy_of: file.copy_of.clone(),
             optional: file.optional,
             upload_limit: file.upload_limit.as_ref().map(|r| r.bytes),
             download_limit: file.download_limit.as_ref().map(|r| r.bytes),

@@ -4,18 +4,17 @@
 //! in silence: what has no counterpart becomes a comment and a warning. Name and place of the archive dir are
 //! kept, so that the next backup goes on where duply stopped.
 
+use super::params::Params;
 use super::{Imported, ImportedFile};
 use crate::profile::error::Errors;
 use crate::profile::load::Surroundings;
 use crate::profile::secret::capture;
-use params::Params;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 use translate::Import;
 
 mod keys;
-mod params;
 mod translate;
 
 /// Longest a `conf` may run.

@@ -6,6 +6,7 @@ use crate::cli::duplicity::session;
 use crate::engine::collection::{BackupChain, Collection};
 use crate::engine::error::Error;
 use crate::engine::format::SetId;
+use crate::engine::ops::replicate::ReplicaOptions;
 use crate::engine::time::Timestamp;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -143,8 +144,12 @@ impl Session<'_> {
         let origin = session::origin(args, from, temp, scratch.path(), world, log)?;
         let _lock = origin.lock("replicate", Duration::ZERO, &self.cx)?;
         let dry = args.has("dry-run");
-        let before = self.at()?;
-        let stats = origin.replicate(&self.engine, before, dry, &self.cx)?;
+        let options = ReplicaOptions {
+            before: self.at()?,
+            dry,
+            ..ReplicaOptions::default()
+        };
+        let stats = origin.replicate(&self.engine, &options, &self.cx)?;
         let verb = if dry { "Would copy" } else { "Copied" };
         if stats.sets.is_empty() && stats.already == 0 {
             return Err(Fault::new(30, "No backup chains found"));

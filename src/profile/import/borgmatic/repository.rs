@@ -1,10 +1,11 @@
 //! Repositories of Borg as targets of dupr: the same place, a folder of its own.
 
-use super::super::quote;
+use super::super::{quote, url_path};
 use super::Import;
 use super::config::{field, plain};
 use crate::engine::storage::split_words;
 use crate::profile::error::Errors;
+use std::path::Path;
 
 /// Put behind the repository's folder, which stays as it is.
 const BESIDE: &str = "-dupr";
@@ -69,16 +70,10 @@ impl Import<'_> {
 
     /// The URL of a folder beside a repository.
     fn beside(&mut self, path: &str) -> Option<String> {
-        let encoded = |text: &str| {
-            const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-                .remove(b'/')
-                .remove(b'-')
-                .remove(b'.')
-                .remove(b'_')
-                .remove(b'~');
-            percent_encoding::utf8_percent_encode(text, PLAIN).to_string()
+        let with = |path: &str| {
+            let path = Path::new(path.trim_end_matches('/'));
+            format!("{}{BESIDE}", url_path(path))
         };
-        let with = |path: &str| format!("{}{BESIDE}", encoded(path.trim_end_matches('/')));
         if path.contains('{') {
             return None;
         }

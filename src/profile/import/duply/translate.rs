@@ -1,10 +1,10 @@
 //! Variables of a `conf`, put into the words of a profile.
 
-use super::params::Params;
 use super::{ImportedFile, Variables};
 use crate::engine::secret::Secret;
 use crate::profile::error::Errors;
-use crate::profile::import::{list, quote, secret_file};
+use crate::profile::import::params::{Params, without_password};
+use crate::profile::import::{environment_file, list, quote, secret_file};
 use crate::profile::load::Surroundings;
 use crate::profile::url;
 use std::collections::BTreeSet;
@@ -69,21 +69,7 @@ impl Import<'_> {
     fn source(&mut self, out: &mut String, source: &str, dir: &Path) {
         let _ = writeln!(out, "[source]\npath = {}", quote(source));
         let params = std::mem::take(&mut self.params);
-        if let Some(time) = &params.older_than {
-            let _ = writeln!(out, "exclude-older-than = {}", quote(time));
-        }
-        for (key, values) in [
-            ("exclude-if-present", &params.if_present),
-            ("exclude-regex", &params.regexes),
-        ] {
-            if !values.is_empty() {
-                let _ = writeln!(out, "{key} = {}", list(values));
-            }
-        }
-        if !params.rules.is_empty() {
-            let _ = writeln!(out, "select = {}", list(&params.rules));
-        }
-        let mut lists = params.lists.clone();
+        let mut lists = Vec::new();
         if let Ok(content) = std::fs::read(dir.join("exclude")) {
             self.files.push(ImportedFile {
                 name: "exclude".to_owned(),
@@ -92,40 +78,13 @@ impl Import<'_> {
             });
             lists.push("exclude".to_owned());
         }
-        if !lists.is_empty() {
-            let _ = writeln!(out, "exclude-file = {}", list(&lists));
-        }
-        for (key, set) in [
-            ("one-filesystem", params.one_filesystem),
-            ("exclude-devices", params.no_devices),
-            ("follow-symlinks", params.follow_links),
-        ] {
-            if set {
-                let _ = writeln!(out, "{key} = true");
-            }
-        }
+        params.selection(out, &lists);
         self.warnings.extend(params.warnings.iter().cloned());
         self.params = params;
     }
 
     fn target(&mut self, out: &mut String, target: &str) {
-        let decoded = |text: &str| {
-            percent_encoding::percent_decode_str(text)
-                .decode_utf8_lossy()
-                .into_owned()
-        };
-        let password_range = url::password(target);
-        let in_url = password_range
-            .clone()
-            .map(|r| decoded(target.get(r).unwrap_or("")));
-        let mut url = match password_range {
-            Some(r) => format!(
-                "{}{}",
-                target.get(..r.start - 1).unwrap_or(""),
-                target.get(r.end..).unwrap_or("")
-            ),
-            None => target.to_owned(),
-        };
+        let (mut url, in_url) = without_password(target);
         let user = self
             .get("TARGET_USER")
             .filter(|u| u != "_backend_username_");
@@ -144,39 +103,13 @@ impl Import<'_> {
         if let Some(path) = url.strip_prefix('/') {
             url = format!("file:///{path}");
         }
-        let _ = writeln!(out, "\n[target]\nurl = {}", quote(&url));
-        if let Some(password) = password {
-            let place = self.secret_file("target.pass", &password);
-            let _ = writeln!(out, "password = {place}");
-        }
-        for (key, value) in &self.params.target {
-            let _ = writeln!(out, "{key} = {value}");
-        }
-        if !self.params.options.is_empty() {
-            let options: Vec<String> = self
-                .params
-                .options
-                .iter()
-                .map(|(k, v)| format!("{k} = {}", quote(v)))
-                .collect();
-            let _ = writeln!(out, "options = {{ {} }}", options.join(", "));
-        }
+        let place = password.map(|password| self.secret_file("target.pass", &password));
+        self.params.target(out, &url, place.as_deref());
     }
 
     fn backup(&mut self, out: &mut String) {
         let _ = writeln!(out, "\n[backup]");
-        if let Some(age) = &self.params.full_every {
-            let _ = writeln!(out, "full-every = {}", quote(age));
-        }
-        if let Some(mebibytes) = self.params.volume_mebibytes {
-            let _ = writeln!(out, "volume-size = \"{mebibytes} MiB\"");
-        }
-        if let Some(bytes) = self.params.max_block {
-            let _ = writeln!(out, "max-block-size = {bytes}");
-        }
-        for (key, value) in &self.params.prefixes {
-            let _ = writeln!(out, "{key} = {}", quote(value));
-        }
+        self.params.sets(out);
         let own = format!("duply_{}", self.name);
         let (base, name) = match self
             .get("ARCH_DIR")
@@ -354,15 +287,7 @@ impl Import<'_> {
         if !exported.is_empty() {
             let names: Vec<&str> = exported.iter().map(|(n, _)| n.as_str()).collect();
             let names = names.join(", ");
-            let text: String = exported
-                .iter()
-                .map(|(n, v)| format!("{n}={}\n", shell_quote(v)))
-                .collect();
-            self.files.push(ImportedFile {
-                name: "environment".to_owned(),
-                content: Secret::new(text),
-                executable: false,
-            });
+            self.files.push(environment_file(&exported));
             let _ = writeln!(out, "\n# conf exports {names}: see the file environment.");
             self.warnings.push(format!(
                 "conf exports {names}: they are in the file environment, to be set before dupr runs (EnvironmentFile= of a unit, or set -a; . …/environment)"
@@ -380,8 +305,4 @@ impl Import<'_> {
             "{variable}: {shown} has no counterpart and was left out"
         ));
     }
-}
-
-fn shell_quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }

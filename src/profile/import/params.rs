@@ -1,4 +1,8 @@
-//! `DUPL_PARAMS`, the free options of a duply profile, sorted by the key of a profile they belong to.
+//! Options of duplicity, sorted by the key of a profile they belong to: `DUPL_PARAMS` of duply, calls in scripts.
+
+use super::{list, quote};
+use crate::profile::url;
+use std::fmt::Write;
 
 /// What the options say. Whatever is not understood is kept as it is.
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ pub(super) struct Params {
 
 impl Params {
     /// Sorts the words.
-    pub fn parse(words: &[String]) -> Self {
+    pub(super) fn parse(words: &[String]) -> Self {
         let mut params = Params::default();
         let mut rest = words.iter().map(String::as_str).peekable();
         // Kinds of rules in the order they came; a profile has them in a fixed one.
@@ -71,10 +75,71 @@ impl Params {
             }
         }
         if !order.is_sorted() {
-            let text = "DUPL_PARAMS mixes kinds of rules; a profile tries exclude-regex before select before exclude-file: check their order";
+            let text = "the options mix kinds of rules; a profile tries exclude-regex before select before exclude-file: check their order";
             params.warnings.push(text.to_owned());
         }
         params
+    }
+
+    /// Writes what is selected, behind the path of `[source]`; `lists` are further files of rules.
+    pub(super) fn selection(&self, out: &mut String, lists: &[String]) {
+        if let Some(time) = &self.older_than {
+            let _ = writeln!(out, "exclude-older-than = {}", quote(time));
+        }
+        let files = [self.lists.as_slice(), lists].concat();
+        for (key, values) in [
+            ("exclude-if-present", &self.if_present),
+            ("exclude-regex", &self.regexes),
+            ("select", &self.rules),
+            ("exclude-file", &files),
+        ] {
+            if !values.is_empty() {
+                let _ = writeln!(out, "{key} = {}", list(values));
+            }
+        }
+        for (key, set) in [
+            ("one-filesystem", self.one_filesystem),
+            ("exclude-devices", self.no_devices),
+            ("follow-symlinks", self.follow_links),
+        ] {
+            if set {
+                let _ = writeln!(out, "{key} = true");
+            }
+        }
+    }
+
+    /// Writes `[target]`; `password` is where that is.
+    pub(super) fn target(&self, out: &mut String, url: &str, password: Option<&str>) {
+        let _ = writeln!(out, "\n[target]\nurl = {}", quote(url));
+        if let Some(place) = password {
+            let _ = writeln!(out, "password = {place}");
+        }
+        for (key, value) in &self.target {
+            let _ = writeln!(out, "{key} = {value}");
+        }
+        if !self.options.is_empty() {
+            let options = self.options.iter();
+            let options: Vec<String> = options
+                .map(|(k, v)| format!("{k} = {}", quote(v)))
+                .collect();
+            let _ = writeln!(out, "options = {{ {} }}", options.join(", "));
+        }
+    }
+
+    /// Writes how sets are made, behind `[backup]`.
+    pub(super) fn sets(&self, out: &mut String) {
+        if let Some(age) = &self.full_every {
+            let _ = writeln!(out, "full-every = {}", quote(age));
+        }
+        if let Some(mebibytes) = self.volume_mebibytes {
+            let _ = writeln!(out, "volume-size = \"{mebibytes} MiB\"");
+        }
+        if let Some(bytes) = self.max_block {
+            let _ = writeln!(out, "max-block-size = {bytes}");
+        }
+        for (key, value) in &self.prefixes {
+            let _ = writeln!(out, "{key} = {}", quote(value));
+        }
     }
 
     fn flag(&mut self, option: &str) -> bool {
@@ -175,4 +240,17 @@ impl Params {
             _ => self.unknown.push(format!("{option} {value}")),
         }
     }
+}
+
+/// A URL without the password in it, and the password.
+pub(super) fn without_password(target: &str) -> (String, Option<String>) {
+    let Some(range) = url::password(target) else {
+        return (target.to_owned(), None);
+    };
+    let part = |range: std::ops::Range<usize>| target.get(range).unwrap_or_default();
+    let password = percent_encoding::percent_decode_str(part(range.clone()));
+    let password = password.decode_utf8_lossy().into_owned();
+    let before = part(0..range.start.saturating_sub(1));
+    let url = format!("{before}{}", part(range.end..target.len()));
+    (url, Some(password))
 }
