@@ -19,8 +19,12 @@ mod s3;
 mod sftp;
 #[cfg(feature = "cloud")]
 mod signed;
+#[cfg(feature = "cloud")]
+mod swift;
 #[cfg(any(feature = "cloud", feature = "ftp"))]
 mod tls;
+#[cfg(feature = "cloud")]
+mod web;
 #[cfg(feature = "cloud")]
 mod webdav;
 
@@ -74,6 +78,22 @@ pub(super) fn open(
             options,
             transfer,
         )?),
+        #[cfg(feature = "cloud")]
+        Place::Swift {
+            archive,
+            container,
+            prefix,
+        } => {
+            let place = swift::Place {
+                archive: *archive,
+                container,
+                prefix,
+            };
+            let location = url.location();
+            Box::new(swift::SwiftStorage::new(
+                &place, location, options, transfer,
+            )?)
+        }
         #[cfg(feature = "ftp")]
         Place::Ftp {
             security,
@@ -113,6 +133,7 @@ pub(super) fn open(
         | Place::Gs { .. }
         | Place::B2 { .. }
         | Place::Azure { .. }
+        | Place::Swift { .. }
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),

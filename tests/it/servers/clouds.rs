@@ -1,0 +1,56 @@
+//! Imitations of services that have no server to install, from `tests/support`.
+
+use super::{Process, serve};
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Starts an imitation: a script with its port and these words as arguments, and the name of a log.
+fn imitation(script: &str, words: &[String], dir: &TempDir) -> (Process, u16) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/support")
+        .join(script);
+    serve(&dir.path().join("output"), "run tests/setup", |port| {
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(&script).arg(port.to_string()).args(words);
+        command.arg(dir.path().join("log"));
+        command
+    })
+}
+
+/// OpenStack's object storage with its three logins: `tests/support/swift_fake.py`.
+pub struct Swift {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Swift {
+    /// Objects are no longer than this many bytes, a page has 7 rows, and a token holds for so many requests.
+    pub fn start(longest: u64, uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [uses, 7, longest].map(|n| n.to_string());
+        let (process, port) = imitation("swift_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// Variables for a login of the first version.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let url = format!("http://127.0.0.1:{}/auth/v1.0", self.port);
+        vec![
+            ("SWIFT_USERNAME", "backups:ada".into()),
+            ("SWIFT_PASSWORD", "p@ss:w".into()),
+            ("SWIFT_AUTHURL", url),
+        ]
+    }
+
+    /// What it logged: method, path and status, a line each.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
