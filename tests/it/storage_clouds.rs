@@ -1,6 +1,6 @@
 //! Services that only run at their vendors, against strict imitations of them: the contract, and what is special about each.
 
-use crate::servers::Swift;
+use crate::servers::{Backblaze, S3, Swift};
 use crate::storage_contract::{opened, settings, source};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -13,6 +13,48 @@ fn quick(variables: &[(&str, &str)]) -> StorageOptions {
         attempts: 3,
         environment: variables.iter().copied().collect(),
         ..StorageOptions::default()
+    }
+}
+
+/// Nobody names the server: the account does, and is asked once.
+#[test]
+fn backblaze_is_asked_for_the_server_of_a_bucket() {
+    let server = S3::moto();
+    let account = Backblaze::before(&server);
+    let mut options = quick(&[
+        ("B2_ENVIRONMENT", &account.address()),
+        ("B2_APPLICATION_KEY_ID", &server.key_id),
+        ("B2_APPLICATION_KEY", &server.secret),
+    ]);
+    options.settings = settings(&[("region", "us-east-1")]);
+    let storage = opened("b2://bucket/x", &options);
+    assert_eq!(account.calls(), 0, "opening asks nobody");
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            let storage = &storage;
+            scope.spawn(move || storage.put(name, source(10).path()).expect(name));
+        }
+    });
+    storage
+        .put("large", source(9 << 20).path())
+        .expect("in parts");
+    assert_eq!(list(&*storage), ["a", "b", "c", "large"]);
+    let mut got = Vec::new();
+    storage.get("a", &mut got).expect("get");
+    assert_eq!(got, [0x5a; 10]);
+    storage.delete("a").expect("delete");
+    assert_eq!(account.calls(), 1);
+
+    for (variable, value, says) in [
+        ("B2_APPLICATION_KEY", "canary", "B2_APPLICATION_KEY"),
+        ("B2_APPLICATION_KEY_ID", "0123456789ab", "application key"),
+    ] {
+        let mut wrong = options.clone();
+        wrong.environment.set(variable, value);
+        let error = opened("b2://bucket/x", &wrong).list().expect_err(says);
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        assert!(error.hint().unwrap_or_default().contains(says), "{error}");
+        assert!(!format!("{error:?}").contains("canary"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Imitations of services that have no server to install, from `tests/support`.
 
-use super::{Process, serve};
+use super::{Process, S3, serve};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -16,6 +16,39 @@ fn imitation(script: &str, words: &[String], dir: &TempDir) -> (Process, u16) {
         command.arg(dir.path().join("log"));
         command
     })
+}
+
+/// Backblaze's account, which tells where the interface of S3 is: `tests/support/b2_fake.py`.
+pub struct Backblaze {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Backblaze {
+    /// An account whose buckets are at this server.
+    pub fn before(server: &S3) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [&server.key_id, &server.secret, &server.endpoint()].map(String::from);
+        let (process, port) = imitation("b2_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For `B2_ENVIRONMENT`.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How often it was asked.
+    pub fn calls(&self) -> usize {
+        let log = std::fs::read_to_string(self.dir.path().join("log"));
+        log.unwrap_or_default().lines().count()
+    }
 }
 
 /// OpenStack's object storage with its three logins: `tests/support/swift_fake.py`.

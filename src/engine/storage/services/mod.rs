@@ -3,6 +3,8 @@
 #[cfg(feature = "cloud")]
 mod azure;
 #[cfg(feature = "cloud")]
+mod b2;
+#[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "ftp")]
 mod ftp;
@@ -67,8 +69,8 @@ pub(super) fn open(
             prefix,
         } => {
             let key = super::options::first_password(url.password(), options);
-            let place = s3::Place::backblaze(bucket, prefix, key_id.as_deref(), key);
-            Box::new(s3::open(&place, url.location(), options, transfer)?)
+            let key = (key_id.as_deref(), key);
+            b2::open(bucket, prefix, key, url.location(), options, transfer)?
         }
         #[cfg(feature = "cloud")]
         Place::Azure { container, prefix } => Box::new(azure::open(
