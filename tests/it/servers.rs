@@ -7,7 +7,7 @@ mod databases;
 mod files;
 mod network;
 
-pub use clouds::{Backblaze, Swift};
+pub use clouds::{Backblaze, Dropbox, Swift};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use network::{Azurite, Ftpd, Tls};

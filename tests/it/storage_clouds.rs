@@ -1,6 +1,6 @@
 //! Services that only run at their vendors, against strict imitations of them: the contract, and what is special about each.
 
-use crate::servers::{Backblaze, S3, Swift};
+use crate::servers::{Backblaze, Dropbox, S3, Swift};
 use crate::storage_contract::{opened, settings, source};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -14,6 +14,42 @@ fn quick(variables: &[(&str, &str)]) -> StorageOptions {
         environment: variables.iter().copied().collect(),
         ..StorageOptions::default()
     }
+}
+
+/// Parts are small there, listings are short, and tokens do not hold for long.
+#[test]
+fn dropbox_keeps_the_contract() {
+    let server = Dropbox::start(8 << 20, 50);
+    let mut options = quick(&[
+        ("DPBX_REFRESH_TOKEN", "refresh"),
+        ("DPBX_APP_KEY", "app"),
+        ("DPBX_APP_SECRET", "secret"),
+    ]);
+    options.settings = settings(&[("endpoint", &server.endpoint()), ("part-mb", "8")]);
+    let storage = opened("dpbx:///some/folder", &options);
+    contract::run_but(&*storage, &["back\\slash"]);
+    contract::exclusive_claims(&*storage);
+
+    for (variable, says) in [
+        ("DPBX_APP_SECRET", "DPBX_APP_SECRET"),
+        ("DPBX_REFRESH_TOKEN", "DPBX_REFRESH_TOKEN"),
+    ] {
+        let mut wrong = options.clone();
+        wrong.environment.set(variable, "canary");
+        let error = opened("dpbx:///x", &wrong).list().expect_err(says);
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        assert!(error.hint().unwrap_or_default().contains(says), "{error}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+    options.environment = [("DPBX_ACCESS_TOKEN", "canary")].into_iter().collect();
+    let put = opened("dpbx:///x", &options).put("a", source(10).path());
+    let error = put.expect_err("an old token");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(
+        error
+            .hint()
+            .is_some_and(|h| h.contains("DPBX_REFRESH_TOKEN"))
+    );
 }
 
 /// Nobody names the server: the account does, and is asked once.

@@ -24,7 +24,8 @@ pub fn trust(
         | Place::Gs { .. }
         | Place::B2 { .. }
         | Place::Azure { .. }
-        | Place::Swift { .. } => (true, false),
+        | Place::Swift { .. }
+        | Place::Dropbox { .. } => (true, false),
         Place::WebDav { secure, .. } => (*secure, *secure),
         Place::Ftp { security, .. } => {
             let secure = *security != FtpSecurity::None;

@@ -24,6 +24,8 @@ pub(super) enum Scheme {
         /// Whether it is that of OVH's archive.
         archive: bool,
     },
+    /// A folder of Dropbox.
+    Dropbox,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
     /// A directory of an FTP server.
@@ -58,7 +60,7 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Swift, Unknown,
+    Azure, B2, Dead, Dropbox, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Swift, Unknown,
     WebDav,
 };
 
@@ -87,6 +89,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["gs"], Gs),
     (&["b2"], B2),
     (&["azure"], Azure),
+    (&["dpbx"], Dropbox),
     (&["swift"], Swift { archive: false }),
     (&["pca"], Swift { archive: true }),
     (
@@ -122,7 +125,6 @@ const TABLE: &[(&[&str], Scheme)] = &[
             "gdrive",
             "pydrive",
             "pydrive+gdocs",
-            "dpbx",
             "box",
             "mega",
             "megav2",
@@ -254,10 +256,14 @@ impl Scheme {
             Sftp => Support::Program("ssh"),
             Rsync => Support::Program("rsync"),
             Rclone => Support::Program("rclone"),
-            S3 | Gs | B2 | Azure | Swift { .. } | WebDav { .. } if cfg!(feature = "cloud") => {
+            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. }
+                if cfg!(feature = "cloud") =>
+            {
                 Support::Native
             }
-            S3 | Gs | B2 | Azure | Swift { .. } | WebDav { .. } => Support::LeftOut("cloud"),
+            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. } => {
+                Support::LeftOut("cloud")
+            }
             Ftp(_) if cfg!(feature = "ftp") => Support::Native,
             Ftp(_) => Support::LeftOut("ftp"),
             Planned { instead } => Support::Refused {

@@ -72,6 +72,11 @@ pub enum Place {
         /// Start of every object's name: empty, or ends in `/`.
         prefix: String,
     },
+    /// A folder of Dropbox.
+    Dropbox {
+        /// Empty, or begins with `/` and ends without.
+        folder: String,
+    },
     /// A directory of an FTP server.
     Ftp {
         /// How the line is encrypted.
@@ -403,6 +408,7 @@ mod tests {
                 prefix,
             } => format!("{} {bucket} {prefix}", name(key_id)),
             Place::Gs { bucket, prefix } => format!("{bucket} {prefix}"),
+            Place::Dropbox { folder } => folder.clone(),
             Place::Azure { container, prefix } => format!("{container} {prefix}"),
             Place::Swift {
                 archive,
@@ -451,6 +457,9 @@ mod tests {
             ("swift://con tainer//a%20b/", "false con tainer a b/"),
             ("swift:///container", "false container "),
             ("pca://container/a", "true container a/"),
+            ("dpbx:///a//b%20c/", "/a/b c"),
+            ("dpbx://a", "/a"),
+            ("dpbx:///", ""),
             ("azure://container/a%20b", "container a b/"),
             ("b2://bucket/a", " bucket a/"),
             ("b2://id@bucket", "id bucket "),

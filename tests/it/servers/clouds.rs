@@ -51,6 +51,33 @@ impl Backblaze {
     }
 }
 
+/// Dropbox's files: `tests/support/dropbox_fake.py`.
+pub struct Dropbox {
+    _process: Process,
+    _dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Dropbox {
+    /// Parts are no longer than this many bytes, a page has 7 entries, and an access token holds for so many requests.
+    pub fn start(longest: u64, uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [uses, 7, longest].map(|n| n.to_string());
+        let (process, port) = imitation("dropbox_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            _dir: dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
 /// OpenStack's object storage with its three logins: `tests/support/swift_fake.py`.
 pub struct Swift {
     _process: Process,

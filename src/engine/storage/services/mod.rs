@@ -6,6 +6,8 @@ mod azure;
 mod b2;
 #[cfg(feature = "cloud")]
 mod cloud;
+#[cfg(feature = "cloud")]
+mod dropbox;
 #[cfg(feature = "ftp")]
 mod ftp;
 #[cfg(feature = "cloud")]
@@ -81,6 +83,13 @@ pub(super) fn open(
             transfer,
         )?),
         #[cfg(feature = "cloud")]
+        Place::Dropbox { folder } => {
+            let location = url.location();
+            Box::new(dropbox::DropboxStorage::new(
+                folder, location, options, transfer,
+            )?)
+        }
+        #[cfg(feature = "cloud")]
         Place::Swift {
             archive,
             container,
@@ -136,6 +145,7 @@ pub(super) fn open(
         | Place::B2 { .. }
         | Place::Azure { .. }
         | Place::Swift { .. }
+        | Place::Dropbox { .. }
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),

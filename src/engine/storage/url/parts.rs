@@ -158,6 +158,16 @@ impl<'a> Parts<'a> {
                 let (container, prefix) = self.bucket(scheme, after_slashes)?;
                 return swift(archive, container, prefix);
             }
+            Scheme::Dropbox => {
+                if self.user_info().is_some() {
+                    return Err(usage("a dpbx:// URL holds no credentials")
+                        .with_hint("set DPBX_REFRESH_TOKEN and DPBX_APP_KEY"));
+                }
+                let path = utf8(scheme, after_slashes)?;
+                let parts = path.split('/').filter(|part| !part.is_empty());
+                let folder = parts.map(|part| format!("/{part}")).collect();
+                return Ok(Place::Dropbox { folder });
+            }
             Scheme::B2 => return self.b2(after_slashes),
             Scheme::Multi => return self.multi(after_slashes),
             _ => {}
