@@ -36,6 +36,7 @@ mod restore_by_hand;
 mod schedule;
 mod schema;
 mod snapshots;
+mod storage_clouds;
 mod storage_combined;
 mod storage_contract;
 mod storage_cycles;

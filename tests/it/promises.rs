@@ -343,7 +343,7 @@ fn what_this_build_does_not_do_is_refused_and_not_ignored() {
             called.stderr
         );
     }
-    for target in ["gopher://h/x", "swift://h/x", "s3://h:9000/bucket"] {
+    for target in ["gopher://h/x", "onedrive://h/x", "s3://h:9000/bucket"] {
         home.raw_profile(
             "home",
             &format!(

@@ -2,10 +2,12 @@
 //!
 //! A missing program is a failed test with a hint, never a skipped one.
 
+mod clouds;
 mod databases;
 mod files;
 mod network;
 
+pub use clouds::{Backblaze, Dropbox, Swift};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use network::{Azurite, Ftpd, Tls};

@@ -2,7 +2,7 @@
 //! restore, prune, cleanup; and real duplicity on the same archive where it reaches the server.
 
 use crate::door::{Bench, listing};
-use crate::servers::{Azurite, Ftpd, S3};
+use crate::servers::{Azurite, Ftpd, S3, Swift};
 use crate::support::home::Home;
 use crate::support::programs::{Program, find};
 use std::path::PathBuf;
@@ -147,10 +147,25 @@ fn azure_keeps_backups_that_duplicity_restores() {
     let server = Azurite::start();
     let service = Service {
         name: "azure",
-        url: "azure://container".to_string(),
+        // It is made by the first upload.
+        url: "azure://absent".to_string(),
         options: Vec::new(),
         environment: vec![("AZURE_CONNECTION_STRING", server.connection_string())],
         duplicity: packages("azure"),
+    };
+    service.lives();
+}
+
+#[test]
+fn swift_keeps_backups() {
+    let server = Swift::start(8 << 20, 50);
+    let service = Service {
+        name: "swift",
+        url: "swift://container/back/up".to_string(),
+        options: Vec::new(),
+        environment: server.variables(),
+        // Its library for this is no part of the test environment.
+        duplicity: None,
     };
     service.lives();
 }

@@ -178,15 +178,33 @@ fn azure_keeps_the_contract() {
     let error = error.expect_err("wrong key");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(!format!("{error:?}").contains("Y2FuYXJ5"), "{error:?}");
+}
 
-    let error = opened("azure://no-such-container", &options).list();
-    let error = error.expect_err("no container");
+/// As duplicity makes them: by whatever is put first, in one piece, in parts or to another tier.
+#[test]
+fn containers_of_azure_are_made() {
+    let server = Azurite::start();
+    let mut options = quick(&[("AZURE_CONNECTION_STRING", &server.connection_string())]);
+    let storage = opened("azure://made-at-once/x", &options);
+    assert_eq!(storage.list().expect("nothing yet").len(), 0);
+    assert_eq!(storage.stat("a").expect("nothing yet"), None);
+    let error = storage.get("a", &mut Vec::new()).expect_err("nothing yet");
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-    assert!(
-        error
-            .hint()
-            .is_some_and(|h| h.contains("no-such-container"))
-    );
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            let storage = &storage;
+            scope.spawn(move || storage.put(name, source(10).path()).expect(name));
+        }
+    });
+    assert_eq!(storage.list().expect("list").len(), 3);
+    let storage = opened("azure://made-by-parts", &options);
+    storage.put("a", source(9 << 20).path()).expect("in parts");
+    assert_eq!(storage.list().expect("list").len(), 1);
+    options.settings = settings(&[("access-tier", "cool")]);
+    let storage = opened("azure://made-by-claim", &options);
+    storage.claim("a", source(10).path()).expect("claim");
+    let tiers = server.tiers("made-by-claim");
+    assert_eq!(tiers, [("a".to_string(), "Cool".to_string())]);
 }
 
 #[test]

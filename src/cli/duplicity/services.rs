@@ -112,6 +112,14 @@ pub fn storage_options(
             set("parts-at-once", connections);
         }
     }
+    if any || matches!(place, Place::Swift { .. }) {
+        // COMPAT(dup all): 0 is the service's own limit.
+        if let Some(mb @ 1..) = args.number::<u64>("mp-segment-size")? {
+            set("segment-mb", &mb.min(5120).to_string());
+        }
+        let policy = args.text("swift-storage-policy")?;
+        set("storage-policy", policy.unwrap_or_default());
+    }
     let by_ssh = matches!(
         place,
         Place::Sftp { .. } | Place::Rsync { daemon: false, .. }

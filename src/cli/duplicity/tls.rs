@@ -20,9 +20,12 @@ pub fn trust(
 ) -> Result<()> {
     // COMPAT(dup all): for WebDAV and what lftp does, a file at one of three places is taken if none is named.
     let (speaks_tls, looks_around) = match place {
-        Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } | Place::Azure { .. } => {
-            (true, false)
-        }
+        Place::S3 { .. }
+        | Place::Gs { .. }
+        | Place::B2 { .. }
+        | Place::Azure { .. }
+        | Place::Swift { .. }
+        | Place::Dropbox { .. } => (true, false),
         Place::WebDav { secure, .. } => (*secure, *secure),
         Place::Ftp { security, .. } => {
             let secure = *security != FtpSecurity::None;

@@ -19,6 +19,13 @@ pub(super) enum Scheme {
     B2,
     /// A container of Azure's blob storage.
     Azure,
+    /// A container of OpenStack's object storage.
+    Swift {
+        /// Whether it is that of OVH's archive.
+        archive: bool,
+    },
+    /// A folder of Dropbox.
+    Dropbox,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
     /// A directory of an FTP server.
@@ -53,7 +60,8 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Unknown, WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Swift, Unknown,
+    WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
@@ -81,6 +89,9 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["gs"], Gs),
     (&["b2"], B2),
     (&["azure"], Azure),
+    (&["dpbx"], Dropbox),
+    (&["swift"], Swift { archive: false }),
+    (&["pca"], Swift { archive: true }),
     (
         &["webdavs", "https", "lftp+webdavs", "lftp+https", "gio+davs"],
         WebDav { secure: true },
@@ -110,13 +121,10 @@ const TABLE: &[(&[&str], Scheme)] = &[
     ),
     (
         &[
-            "swift",
-            "pca",
             "onedrive",
             "gdrive",
             "pydrive",
             "pydrive+gdocs",
-            "dpbx",
             "box",
             "mega",
             "megav2",
@@ -150,7 +158,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
         &["cf+http"],
         Dead {
             fate: "its client libraries are gone",
-            instead: "set Rackspace up as swift in rclone and use rclone://REMOTE:PATH",
+            instead: "use swift://CONTAINER/PREFIX, or set Rackspace up in rclone and use rclone://REMOTE:PATH",
         },
     ),
     (
@@ -248,8 +256,14 @@ impl Scheme {
             Sftp => Support::Program("ssh"),
             Rsync => Support::Program("rsync"),
             Rclone => Support::Program("rclone"),
-            S3 | Gs | B2 | Azure | WebDav { .. } if cfg!(feature = "cloud") => Support::Native,
-            S3 | Gs | B2 | Azure | WebDav { .. } => Support::LeftOut("cloud"),
+            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. }
+                if cfg!(feature = "cloud") =>
+            {
+                Support::Native
+            }
+            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. } => {
+                Support::LeftOut("cloud")
+            }
             Ftp(_) if cfg!(feature = "ftp") => Support::Native,
             Ftp(_) => Support::LeftOut("ftp"),
             Planned { instead } => Support::Refused {
@@ -353,7 +367,9 @@ mod tests {
 
     #[test]
     fn refusals_name_a_way_out() {
-        for scheme in ["ad", "cf+hubic", "swift", "gio+smb", "nonsense", "s3+http"] {
+        for scheme in [
+            "ad", "cf+hubic", "onedrive", "gio+smb", "nonsense", "s3+http",
+        ] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains(scheme), "{error}");

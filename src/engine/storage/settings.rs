@@ -27,6 +27,20 @@ pub(super) const AZURE: &[&str] = &[
     "ca-folder",
     "check-certificate",
 ];
+pub(super) const SWIFT: &[&str] = &[
+    "segment-mb",
+    "storage-policy",
+    "ca-file",
+    "ca-folder",
+    "check-certificate",
+];
+pub(super) const DROPBOX: &[&str] = &[
+    "endpoint",
+    "part-mb",
+    "ca-file",
+    "ca-folder",
+    "check-certificate",
+];
 pub(super) const WEBDAV: &[&str] = &["headers", "ca-file", "ca-folder", "check-certificate"];
 pub(super) const FTP: &[&str] = &[
     "data-connection",
@@ -41,7 +55,7 @@ pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-opti
 
 /// Whether any service has a setting of this name.
 pub(super) fn exists(name: &str) -> bool {
-    [S3, AZURE, WEBDAV, FTP, SFTP, RSYNC, RCLONE, PAR2]
+    [S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, SFTP, RSYNC, RCLONE, PAR2]
         .iter()
         .any(|known| known.contains(&name))
 }
@@ -53,6 +67,8 @@ pub(super) fn fits(name: &str, place: &Place) -> bool {
         Place::WebDav { .. } => WEBDAV.contains(&name),
         Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => S3.contains(&name),
         Place::Azure { .. } => AZURE.contains(&name),
+        Place::Swift { .. } => SWIFT.contains(&name),
+        Place::Dropbox { .. } => DROPBOX.contains(&name),
         Place::Ftp { .. } => FTP.contains(&name),
         Place::Sftp { .. } => SFTP.contains(&name),
         // Those of the way to a host mean nothing to a daemon.

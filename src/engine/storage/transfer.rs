@@ -10,7 +10,7 @@ use crate::engine::context::Cancel;
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -214,6 +214,18 @@ impl Upload<'_> {
     /// Length of the file in bytes.
     pub(super) fn len(&self) -> u64 {
         self.bytes
+    }
+
+    /// Leaves out the first `bytes` bytes of a file that grows no more. Called before anything is read.
+    ///
+    /// # Errors
+    /// `Io` and the like if the file cannot be read.
+    #[cfg(feature = "cloud")]
+    pub(super) fn skip(&mut self, bytes: u64) -> Result<()> {
+        self.left = self.bytes.saturating_sub(bytes);
+        let sought = self.file.seek(SeekFrom::Start(bytes));
+        sought.map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(())
     }
 
     /// The next `most` bytes, fewer only at the end; empty after it.

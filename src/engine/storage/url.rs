@@ -63,6 +63,20 @@ pub enum Place {
         /// Start of every blob's name: empty, or ends in `/`.
         prefix: String,
     },
+    /// A container of OpenStack's object storage.
+    Swift {
+        /// Whether it is that of OVH's archive.
+        archive: bool,
+        /// Name of the container.
+        container: String,
+        /// Start of every object's name: empty, or ends in `/`.
+        prefix: String,
+    },
+    /// A folder of Dropbox.
+    Dropbox {
+        /// Empty, or begins with `/` and ends without.
+        folder: String,
+    },
     /// A directory of an FTP server.
     Ftp {
         /// How the line is encrypted.
@@ -394,7 +408,13 @@ mod tests {
                 prefix,
             } => format!("{} {bucket} {prefix}", name(key_id)),
             Place::Gs { bucket, prefix } => format!("{bucket} {prefix}"),
+            Place::Dropbox { folder } => folder.clone(),
             Place::Azure { container, prefix } => format!("{container} {prefix}"),
+            Place::Swift {
+                archive,
+                container,
+                prefix,
+            } => format!("{archive} {container} {prefix}"),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -434,6 +454,12 @@ mod tests {
         for (url, expected) in [
             ("gs://bucket/a//b", "bucket a/b/"),
             ("azure://con-tainer", "con-tainer "),
+            ("swift://con tainer//a%20b/", "false con tainer a b/"),
+            ("swift:///container", "false container "),
+            ("pca://container/a", "true container a/"),
+            ("dpbx:///a//b%20c/", "/a/b c"),
+            ("dpbx://a", "/a"),
+            ("dpbx:///", ""),
             ("azure://container/a%20b", "container a b/"),
             ("b2://bucket/a", " bucket a/"),
             ("b2://id@bucket", "id bucket "),
@@ -697,7 +723,7 @@ mod tests {
             assert_eq!(kind(url), ErrorKind::Usage, "{url:?}");
         }
         for url in [
-            "swift://h/x",
+            "onedrive://h/x",
             "ad://x",
             "gio+smb://h/x",
             "par2+ad://x",

@@ -36,15 +36,6 @@ const fn alias(
     }
 }
 
-const fn swift(name: &'static str) -> Flag {
-    row(
-        Storage,
-        name,
-        V,
-        Ignored("is for swift:// and pca://, which are not built"),
-    )
-}
-
 const fn old_boto(name: &'static str, arity: Arity) -> Flag {
     row(
         Storage,
@@ -214,8 +205,8 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "gio", F, Gone("was dropped in duplicity 2.0; mount the place and use file://")),
     row(Storage, "idr-fakeroot", V, Ignored("is for idrived://, which is not built")),
     row(Storage, "mf-purge", F, Gone("was for mf:// (MediaFire), whose library no longer exists; use s3:// or sftp://")),
-    swift("mp-segment-size"),
-    swift("swift-storage-policy"),
+    row(Storage, "mp-segment-size", V, Honored),
+    row(Storage, "swift-storage-policy", V, Honored),
 
     row(Hidden, "current-time", V, Honored),
     row(Hidden, "fail-on-volume", V, Honored),

@@ -1,16 +1,20 @@
 //! Containers of Azure's blob storage, through opendal.
 //!
-//! A blob appears when its upload is committed, so names are final from the start. The container must exist.
+//! A blob appears when its upload is committed, so names are final from the start. The container is made when it is absent.
 //! Credentials are a connection string, as the service's pages show it, or account and key. What all runs read stays in
 //! the account's own tier when `access-tier` names another: the archive tier takes hours to read back.
+
+mod container;
 
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator, operator_through};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator_through};
+use super::http;
 use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
-use http::Method;
+use ::http::Method;
+use container::Making;
 use opendal::HttpTransporter;
 use opendal::services::Azblob;
 use reqsign_azure_storage::{RequestSigner, StaticCredentialProvider};
@@ -40,16 +44,19 @@ pub(super) fn open(
         let container = container.to_string();
         move |error| explain(error, &container)
     };
+    let through = |transport: Option<HttpTransporter>| {
+        let making = Making::new(container, transport.clone(), options)?;
+        let transport = making.map(HttpTransporter::new).or(transport);
+        operator_through(service()?, transport, &explain)
+    };
     let tiered = match tier {
-        Some(tier) => {
-            let transport = Some(to_tier(tier, options)?);
-            Some(operator_through(service()?, transport, &explain)?)
-        }
+        Some(tier) => Some(through(Some(to_tier(tier, options)?))?),
         None => None,
     };
-    let operator = operator(service()?, options, &explain)?;
+    let operator = through(http::transport(options)?)?;
     let storage = CloudStorage::new(operator, location, transfer, Box::new(explain));
     let storage = storage.with_parts(options)?.without_backslashes();
+    let storage = storage.empty_when_absent();
     Ok(match tiered {
         Some(tiered) => storage.with_class(tiered, options.standard_names),
         None => storage,
@@ -74,8 +81,8 @@ fn tier(options: &StorageOptions) -> Result<Option<&'static str>> {
 /// Sends what makes a blob to this tier.
 // Source: x-ms-access-tier of "Put Blob" and "Put Block List" in the service's documentation.
 fn to_tier(tier: &str, options: &StorageOptions) -> Result<HttpTransporter> {
-    let (account, key) = account_and_key(options);
-    let keys = StaticCredentialProvider::new_shared_key(account, key);
+    let keys = Keys::of(options);
+    let keys = StaticCredentialProvider::new_shared_key(keys.account, keys.key);
     let makes_blob = |method: &Method, query: &str| {
         let part = query.split('&').find_map(|pair| pair.strip_prefix("comp="));
         *method == Method::PUT && part.is_none_or(|part| part == "blocklist")
@@ -86,23 +93,40 @@ fn to_tier(tier: &str, options: &StorageOptions) -> Result<HttpTransporter> {
     ))
 }
 
-/// Account and key; empty if requests are not signed with a key.
-fn account_and_key(options: &StorageOptions) -> (&str, &str) {
-    let variable = |name: &str| options.environment.get(name).unwrap_or_default();
-    let text = variable("AZURE_CONNECTION_STRING");
-    if text.is_empty() {
-        let names = ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"];
-        return names.map(variable).into();
+/// What proves who asks; empty what there is not.
+struct Keys<'a> {
+    account: &'a str,
+    key: &'a str,
+    /// A shared access signature.
+    token: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    fn of(options: &'a StorageOptions) -> Self {
+        let variable = |name: &str| options.environment.get(name).unwrap_or_default();
+        let text = variable("AZURE_CONNECTION_STRING");
+        if text.is_empty() {
+            let token = variable("AZURE_STORAGE_SAS_TOKEN");
+            return Self {
+                account: variable("AZURE_STORAGE_ACCOUNT"),
+                key: variable("AZURE_STORAGE_KEY"),
+                token: token.trim_start_matches('?'),
+            };
+        }
+        let field = |name: &str| {
+            let mut fields = text
+                .split(';')
+                .filter_map(|field| field.trim().split_once('='));
+            fields
+                .find_map(|(known, value)| (known == name).then_some(value))
+                .unwrap_or_default()
+        };
+        Self {
+            account: field("AccountName"),
+            key: field("AccountKey"),
+            token: field("SharedAccessSignature").trim_start_matches('?'),
+        }
     }
-    let field = |name: &str| {
-        let mut fields = text
-            .split(';')
-            .filter_map(|field| field.trim().split_once('='));
-        fields
-            .find_map(|(known, value)| (known == name).then_some(value))
-            .unwrap_or_default()
-    };
-    (field("AccountName"), field("AccountKey"))
 }
 
 /// The service with account and key.
@@ -150,7 +174,8 @@ fn explain(error: opendal::Error, container: &str) -> Error {
     let answer = answer_of(&error);
     let has = |word: &str| answer.contains(word);
     let (kind, hint) = if has("ContainerNotFound") {
-        let hint = format!("create the container {container}, or correct its name");
+        let hint =
+            format!("create the container {container}: these credentials may not, or not yet");
         (ErrorKind::NotFound, Some(hint))
     } else if has("AuthenticationFailed") || has("AuthorizationFailure") {
         let hint = "check AZURE_CONNECTION_STRING, and the clock of this machine";

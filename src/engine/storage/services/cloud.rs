@@ -59,6 +59,8 @@ pub(super) struct CloudStorage {
     parts_at_once: usize,
     /// Uploads in parts that are under way.
     uploads: AtomicUsize,
+    /// Whether a place that does not exist lists as empty.
+    empty_when_absent: bool,
     /// Whether the place is known to exist.
     made: AtomicBool,
     explain: Explain,
@@ -125,6 +127,7 @@ impl CloudStorage {
             part: PART,
             parts_at_once: PARTS_AT_ONCE,
             uploads: AtomicUsize::new(0),
+            empty_when_absent: false,
             made: AtomicBool::new(false),
             explain,
             location,
@@ -170,6 +173,14 @@ impl CloudStorage {
     pub(super) fn with_renames(self) -> Self {
         Self {
             renames: true,
+            ..self
+        }
+    }
+
+    /// Lists a place that does not exist as empty: it is made by what is put there.
+    pub(super) fn empty_when_absent(self) -> Self {
+        Self {
+            empty_when_absent: true,
             ..self
         }
     }
@@ -231,7 +242,7 @@ impl Storage for CloudStorage {
     }
 
     fn list(&self) -> Result<Vec<Object>> {
-        self.transfer.block_on(async {
+        let listed = self.transfer.block_on(async {
             let lister = self.standard.lister_with("/");
             let mut lister = pin!(self.answer(async { lister.await }).await?);
             let mut objects = Vec::new();
@@ -251,7 +262,13 @@ impl Storage for CloudStorage {
                     Some(_) => {}
                 }
             }
-        })
+        });
+        match listed {
+            Err(error) if self.empty_when_absent && error.kind() == ErrorKind::NotFound => {
+                Ok(Vec::new())
+            }
+            listed => listed,
+        }
     }
 
     fn stat(&self, name: &str) -> Result<Option<Object>> {

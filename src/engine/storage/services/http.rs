@@ -1,13 +1,14 @@
-//! The HTTP client of services that go through opendal, where the usual one does not do: for certificates of one's own
-//! and further headers.
+//! The HTTP clients of services: for those that go through opendal where the usual one does not do, with certificates of
+//! one's own and further headers, and for those that speak HTTP themselves.
 
 use super::super::StorageOptions;
 use super::tls::Trust;
 use crate::engine::error::{Error, ErrorKind, Result};
 use opendal::HttpTransporter;
 use opendal_http_transport_reqwest::ReqwestTransport;
-use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
 use tokio_rustls::rustls::ALL_VERSIONS;
 
 /// The client that the settings ask for; `None` for the usual one.
@@ -20,15 +21,27 @@ pub(super) fn transport(options: &StorageOptions) -> Result<Option<HttpTransport
     if trust.is_usual() && headers.is_empty() {
         return Ok(None);
     }
-    let mut builder = Client::builder().default_headers(headers);
+    let client = built(Client::builder().default_headers(headers), &trust)?;
+    Ok(Some(HttpTransporter::new(ReqwestTransport::new(client))))
+}
+
+/// A client that follows no redirection: it would hand a token that is no standard header to whoever is named there.
+///
+/// # Errors
+/// As [`transport`].
+pub(super) fn client(options: &StorageOptions) -> Result<Client> {
+    let builder = Client::builder().redirect(Policy::none());
+    built(builder, &Trust::of(options)?)
+}
+
+fn built(mut builder: ClientBuilder, trust: &Trust) -> Result<Client> {
     if !trust.is_usual() {
         builder = builder.tls_backend_preconfigured(trust.config(ALL_VERSIONS)?);
     }
-    let client = builder.build().map_err(|e| {
+    builder.build().map_err(|e| {
         let text = format!("cannot prepare HTTP: {e}");
         Error::new(ErrorKind::Usage, text)
-    })?;
-    Ok(Some(HttpTransporter::new(ReqwestTransport::new(client))))
+    })
 }
 
 /// Headers, a line each.

@@ -3,7 +3,11 @@
 #[cfg(feature = "cloud")]
 mod azure;
 #[cfg(feature = "cloud")]
+mod b2;
+#[cfg(feature = "cloud")]
 mod cloud;
+#[cfg(feature = "cloud")]
+mod dropbox;
 #[cfg(feature = "ftp")]
 mod ftp;
 #[cfg(feature = "cloud")]
@@ -19,8 +23,12 @@ mod s3;
 mod sftp;
 #[cfg(feature = "cloud")]
 mod signed;
+#[cfg(feature = "cloud")]
+mod swift;
 #[cfg(any(feature = "cloud", feature = "ftp"))]
 mod tls;
+#[cfg(feature = "cloud")]
+mod web;
 #[cfg(feature = "cloud")]
 mod webdav;
 
@@ -63,8 +71,8 @@ pub(super) fn open(
             prefix,
         } => {
             let key = super::options::first_password(url.password(), options);
-            let place = s3::Place::backblaze(bucket, prefix, key_id.as_deref(), key);
-            Box::new(s3::open(&place, url.location(), options, transfer)?)
+            let key = (key_id.as_deref(), key);
+            b2::open(bucket, prefix, key, url.location(), options, transfer)?
         }
         #[cfg(feature = "cloud")]
         Place::Azure { container, prefix } => Box::new(azure::open(
@@ -74,6 +82,29 @@ pub(super) fn open(
             options,
             transfer,
         )?),
+        #[cfg(feature = "cloud")]
+        Place::Dropbox { folder } => {
+            let location = url.location();
+            Box::new(dropbox::DropboxStorage::new(
+                folder, location, options, transfer,
+            )?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::Swift {
+            archive,
+            container,
+            prefix,
+        } => {
+            let place = swift::Place {
+                archive: *archive,
+                container,
+                prefix,
+            };
+            let location = url.location();
+            Box::new(swift::SwiftStorage::new(
+                &place, location, options, transfer,
+            )?)
+        }
         #[cfg(feature = "ftp")]
         Place::Ftp {
             security,
@@ -113,6 +144,8 @@ pub(super) fn open(
         | Place::Gs { .. }
         | Place::B2 { .. }
         | Place::Azure { .. }
+        | Place::Swift { .. }
+        | Place::Dropbox { .. }
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),

@@ -75,25 +75,17 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The server, unless it is Amazon's.
-    fn endpoint<'b>(&self, options: &'b StorageOptions) -> Result<Option<&'b str>> {
+    /// The server, unless it is Amazon's, or only Backblaze knows it.
+    pub(super) fn endpoint<'b>(&self, options: &'b StorageOptions) -> Option<&'b str> {
         let mut variables = self.endpoints.iter();
-        let endpoint = options
+        options
             .setting("endpoint")
             .or_else(|| variables.find_map(|name| options.environment.get(name)))
-            .or(self.endpoint);
-        if self.service == "b2" && endpoint.is_none() {
-            let text = "a b2:// URL does not tell at which server the bucket is";
-            return Err(Error::new(ErrorKind::Usage, text).with_hint(
-                "set the option `endpoint`, as the list of buckets at Backblaze shows it: \
-                 https://s3.REGION.backblazeb2.com",
-            ));
-        }
-        Ok(endpoint)
+            .or(self.endpoint)
     }
 
     /// Id and key, as far as the URL and the variables tell.
-    fn keys<'b>(
+    pub(super) fn keys<'b>(
         &'b self,
         options: &'b StorageOptions,
     ) -> Result<(Option<&'b str>, Option<&'b str>)> {
@@ -176,7 +168,7 @@ fn with_grant(grant: &str, place: &Place<'_>, options: &StorageOptions) -> Resul
         Some(token) if place.service == "s3" => keys.with_session_token(token),
         _ => keys,
     };
-    let region = place.region(options, place.endpoint(options)?);
+    let region = place.region(options, place.endpoint(options));
     let makes_object = |method: &Method, query: &str| match *method {
         Method::PUT => !query.contains("partNumber="),
         Method::POST => query.starts_with("uploads"),
@@ -193,7 +185,7 @@ fn with_grant(grant: &str, place: &Place<'_>, options: &StorageOptions) -> Resul
 fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
     let (bucket, prefix) = (place.bucket, place.prefix);
     let environment = &options.environment;
-    let endpoint = place.endpoint(options)?;
+    let endpoint = place.endpoint(options);
     let mut service = S3::default()
         .bucket(bucket)
         .root(&format!("/{prefix}"))
@@ -404,13 +396,17 @@ mod tests {
         let keys = &[("GS_ACCESS_KEY_ID", "i"), ("GS_SECRET_ACCESS_KEY", "s")];
         at("gs://bucket/x", &options(&[], keys)).expect("opens");
 
-        let error = at("b2://id:key@bucket", &options(&[], &[])).expect_err("no server");
+        at("b2://id:key@bucket", &options(&[], &[])).expect("asks for the server later");
+        let error = at("b2://id:key@bucket", &options(&[("regoin", "x")], &[])).expect_err("wrong");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        let anonymous = [("credentials", "anonymous")];
+        let error = at("b2://bucket", &options(&anonymous, &[])).expect_err("whom to ask?");
         assert_eq!(error.kind(), ErrorKind::Usage);
         let server = "https://s3.eu-central-003.backblazeb2.com";
         at("b2://id:key@bucket", &options(&[("endpoint", server)], &[])).expect("opens");
         let of_server = &options(&[("endpoint", server)], &[]);
         let place = Place::backblaze("b", "", None, None);
-        let endpoint = place.endpoint(of_server).expect("given");
+        let endpoint = place.endpoint(of_server);
         assert_eq!(place.region(of_server, endpoint), "eu-central-003");
         let error = at("b2://bucket", of_server).expect_err("no key");
         assert!(

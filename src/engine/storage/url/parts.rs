@@ -154,6 +154,20 @@ impl<'a> Parts<'a> {
                 let (container, prefix) = self.bucket(scheme, after_slashes)?;
                 return azure(container, prefix);
             }
+            Scheme::Swift { archive } => {
+                let (container, prefix) = self.bucket(scheme, after_slashes)?;
+                return swift(archive, container, prefix);
+            }
+            Scheme::Dropbox => {
+                if self.user_info().is_some() {
+                    return Err(usage("a dpbx:// URL holds no credentials")
+                        .with_hint("set DPBX_REFRESH_TOKEN and DPBX_APP_KEY"));
+                }
+                let path = utf8(scheme, after_slashes)?;
+                let parts = path.split('/').filter(|part| !part.is_empty());
+                let folder = parts.map(|part| format!("/{part}")).collect();
+                return Ok(Place::Dropbox { folder });
+            }
             Scheme::B2 => return self.b2(after_slashes),
             Scheme::Multi => return self.multi(after_slashes),
             _ => {}
@@ -172,12 +186,16 @@ impl<'a> Parts<'a> {
         let hint = match scheme {
             "gs" => "write gs://BUCKET/PREFIX",
             "azure" => "write azure://CONTAINER/PREFIX",
+            "swift" => "write swift://CONTAINER/PREFIX; the server goes into SWIFT_AUTHURL",
+            "pca" => "write pca://CONTAINER/PREFIX; the server goes into PCA_AUTHURL",
             _ => "write s3://BUCKET/PREFIX; the server goes into the option `endpoint`",
         };
         if self.user_info().is_some() {
             let variables = match scheme {
                 "gs" => "set GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY",
                 "azure" => "set AZURE_CONNECTION_STRING",
+                "swift" => "set SWIFT_USERNAME, SWIFT_PASSWORD and SWIFT_AUTHURL",
+                "pca" => "set PCA_USERNAME, PCA_PASSWORD and PCA_AUTHURL",
                 _ => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             };
             let text = format!("an {scheme}:// URL holds no credentials");
@@ -401,6 +419,21 @@ fn azure(container: String, prefix: String) -> Result<Place> {
     Err(usage(text).with_hint(
         "it has 3 to 63 lower-case letters, digits and single dashes, and no dash at an end",
     ))
+}
+
+/// A container whose name can stand in an address.
+fn swift(archive: bool, container: String, prefix: String) -> Result<Place> {
+    let is_odd = |part: &str| part == "." || part == "..";
+    if is_odd(&container) || prefix.split('/').any(is_odd) {
+        return Err(usage(
+            "a container or folder of object storage cannot be . or ..",
+        ));
+    }
+    Ok(Place::Swift {
+        archive,
+        container,
+        prefix,
+    })
 }
 
 fn utf8(scheme: &str, bytes: Vec<u8>) -> Result<String> {

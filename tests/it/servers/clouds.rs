@@ -1,0 +1,116 @@
+//! Imitations of services that have no server to install, from `tests/support`.
+
+use super::{Process, S3, serve};
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Starts an imitation: a script with its port and these words as arguments, and the name of a log.
+fn imitation(script: &str, words: &[String], dir: &TempDir) -> (Process, u16) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/support")
+        .join(script);
+    serve(&dir.path().join("output"), "run tests/setup", |port| {
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(&script).arg(port.to_string()).args(words);
+        command.arg(dir.path().join("log"));
+        command
+    })
+}
+
+/// Backblaze's account, which tells where the interface of S3 is: `tests/support/b2_fake.py`.
+pub struct Backblaze {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Backblaze {
+    /// An account whose buckets are at this server.
+    pub fn before(server: &S3) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [&server.key_id, &server.secret, &server.endpoint()].map(String::from);
+        let (process, port) = imitation("b2_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For `B2_ENVIRONMENT`.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How often it was asked.
+    pub fn calls(&self) -> usize {
+        let log = std::fs::read_to_string(self.dir.path().join("log"));
+        log.unwrap_or_default().lines().count()
+    }
+}
+
+/// Dropbox's files: `tests/support/dropbox_fake.py`.
+pub struct Dropbox {
+    _process: Process,
+    _dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Dropbox {
+    /// Parts are no longer than this many bytes, a page has 7 entries, and an access token holds for so many requests.
+    pub fn start(longest: u64, uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [uses, 7, longest].map(|n| n.to_string());
+        let (process, port) = imitation("dropbox_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            _dir: dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// OpenStack's object storage with its three logins: `tests/support/swift_fake.py`.
+pub struct Swift {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Swift {
+    /// Objects are no longer than this many bytes, a page has 7 rows, and a token holds for so many requests.
+    pub fn start(longest: u64, uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [uses, 7, longest].map(|n| n.to_string());
+        let (process, port) = imitation("swift_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// Variables for a login of the first version.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let url = format!("http://127.0.0.1:{}/auth/v1.0", self.port);
+        vec![
+            ("SWIFT_USERNAME", "backups:ada".into()),
+            ("SWIFT_PASSWORD", "p@ss:w".into()),
+            ("SWIFT_AUTHURL", url),
+        ]
+    }
+
+    /// What it logged: method, path and status, a line each.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}

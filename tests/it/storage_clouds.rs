@@ -1,0 +1,278 @@
+//! Services that only run at their vendors, against strict imitations of them: the contract, and what is special about each.
+
+use crate::servers::{Backblaze, Dropbox, S3, Swift};
+use crate::storage_contract::{opened, settings, source};
+use dupr::engine::ErrorKind;
+use dupr::engine::storage::{Storage, StorageOptions};
+use dupr::testing::contract;
+use std::time::Duration;
+
+fn quick(variables: &[(&str, &str)]) -> StorageOptions {
+    StorageOptions {
+        backoff: Duration::from_millis(50),
+        attempts: 3,
+        environment: variables.iter().copied().collect(),
+        ..StorageOptions::default()
+    }
+}
+
+/// Parts are small there, listings are short, and tokens do not hold for long.
+#[test]
+fn dropbox_keeps_the_contract() {
+    let server = Dropbox::start(8 << 20, 50);
+    let mut options = quick(&[
+        ("DPBX_REFRESH_TOKEN", "refresh"),
+        ("DPBX_APP_KEY", "app"),
+        ("DPBX_APP_SECRET", "secret"),
+    ]);
+    options.settings = settings(&[("endpoint", &server.endpoint()), ("part-mb", "8")]);
+    let storage = opened("dpbx:///some/folder", &options);
+    contract::run_but(&*storage, &["back\\slash"]);
+    contract::exclusive_claims(&*storage);
+
+    for (variable, says) in [
+        ("DPBX_APP_SECRET", "DPBX_APP_SECRET"),
+        ("DPBX_REFRESH_TOKEN", "DPBX_REFRESH_TOKEN"),
+    ] {
+        let mut wrong = options.clone();
+        wrong.environment.set(variable, "canary");
+        let error = opened("dpbx:///x", &wrong).list().expect_err(says);
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        assert!(error.hint().unwrap_or_default().contains(says), "{error}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+    options.environment = [("DPBX_ACCESS_TOKEN", "canary")].into_iter().collect();
+    let put = opened("dpbx:///x", &options).put("a", source(10).path());
+    let error = put.expect_err("an old token");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(
+        error
+            .hint()
+            .is_some_and(|h| h.contains("DPBX_REFRESH_TOKEN"))
+    );
+}
+
+/// Nobody names the server: the account does, and is asked once.
+#[test]
+fn backblaze_is_asked_for_the_server_of_a_bucket() {
+    let server = S3::moto();
+    let account = Backblaze::before(&server);
+    let mut options = quick(&[
+        ("B2_ENVIRONMENT", &account.address()),
+        ("B2_APPLICATION_KEY_ID", &server.key_id),
+        ("B2_APPLICATION_KEY", &server.secret),
+    ]);
+    options.settings = settings(&[("region", "us-east-1")]);
+    let storage = opened("b2://bucket/x", &options);
+    assert_eq!(account.calls(), 0, "opening asks nobody");
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            let storage = &storage;
+            scope.spawn(move || storage.put(name, source(10).path()).expect(name));
+        }
+    });
+    storage
+        .put("large", source(9 << 20).path())
+        .expect("in parts");
+    assert_eq!(list(&*storage), ["a", "b", "c", "large"]);
+    let mut got = Vec::new();
+    storage.get("a", &mut got).expect("get");
+    assert_eq!(got, [0x5a; 10]);
+    storage.delete("a").expect("delete");
+    assert_eq!(account.calls(), 1);
+
+    for (variable, value, says) in [
+        ("B2_APPLICATION_KEY", "canary", "B2_APPLICATION_KEY"),
+        ("B2_APPLICATION_KEY_ID", "0123456789ab", "application key"),
+    ] {
+        let mut wrong = options.clone();
+        wrong.environment.set(variable, value);
+        let error = opened("b2://bucket/x", &wrong).list().expect_err(says);
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        assert!(error.hint().unwrap_or_default().contains(says), "{error}");
+        assert!(!format!("{error:?}").contains("canary"));
+    }
+}
+
+/// Objects are cut there, listings are short, and tokens do not hold for long.
+#[test]
+fn swift_keeps_the_contract() {
+    let server = Swift::start(8 << 20, 50);
+    let mut options = quick(&[]);
+    options.environment = server.variables().into_iter().collect();
+    options.settings = settings(&[("segment-mb", "8")]);
+    let storage = opened("swift://container/some/prefix", &options);
+    contract::run(&*storage);
+    contract::exclusive_claims(&*storage);
+    let log = server.log();
+    assert!(log.contains("PUT /v1/AUTH_p1/container 201"), "it is made");
+    let logins = log.lines().filter(|line| line.contains("/auth/")).count();
+    assert!(logins > 3, "{logins} logins");
+    // Segments go with their objects.
+    let left = opened("swift://container_segments", &options).list();
+    assert_eq!(left.expect("the container beside").len(), 0);
+}
+
+#[test]
+fn swift_knows_the_logins_of_keystone() {
+    let server = Swift::start(8 << 20, 50);
+    let at = |path: &str| format!("http://127.0.0.1:{}{path}", server.port);
+    let (base, second) = (at(""), at("/v2.0/"));
+    let login = |version, url, more: &[(&'static str, &'static str)]| {
+        let mut options = quick(more);
+        for (name, value) in [
+            ("SWIFT_AUTHVERSION", version),
+            ("SWIFT_AUTHURL", url),
+            ("SWIFT_REGIONNAME", "One"),
+        ] {
+            options.environment.set(name, value);
+        }
+        options
+    };
+    let ada = ("SWIFT_USERNAME", "ada");
+    let password = ("SWIFT_PASSWORD", "p@ss:w");
+    let project = ("SWIFT_TENANTNAME", "backups");
+    for (name, options) in [
+        ("a", login("2", &base, &[ada, password, project])),
+        (
+            "b",
+            login("2", &second, &[("SWIFT_USERNAME", "backups:ada"), password]),
+        ),
+        (
+            "c",
+            login("2", &second, &[ada, password, ("SWIFT_TENANTID", "p1")]),
+        ),
+        ("d", login("3", &base, &[ada, password, project])),
+        (
+            "e",
+            login(
+                "3",
+                &base,
+                &[
+                    ("SWIFT_USERNAME", "whoever"),
+                    ("SWIFT_USERID", "u1"),
+                    password,
+                    ("SWIFT_PROJECT_NAME", "backups"),
+                    ("SWIFT_PROJECT_DOMAIN_NAME", "Default"),
+                ],
+            ),
+        ),
+    ] {
+        let storage = opened("swift://logins", &options);
+        storage.put(name, source(10).path()).expect(name);
+        let names: Vec<String> = list(&*storage);
+        assert!(names.contains(&name.to_string()), "{names:?}");
+    }
+
+    let wrong = ("SWIFT_PASSWORD", "canary");
+    for (options, kind, says) in [
+        (
+            login("3", &base, &[ada, wrong, project]),
+            ErrorKind::Denied,
+            "SWIFT_PASSWORD",
+        ),
+        (
+            login("1", &base, &[ada, wrong, project]),
+            ErrorKind::Usage,
+            "SWIFT_AUTHVERSION",
+        ),
+        (
+            quick(&[
+                ("SWIFT_PREAUTHURL", "http://127.0.0.1:1/v1/AUTH_p1"),
+                ("SWIFT_PREAUTHTOKEN", "canary"),
+            ]),
+            ErrorKind::Unreachable,
+            "",
+        ),
+        (
+            quick(&[
+                ("SWIFT_PREAUTHURL", &at("/v1/AUTH_p1")),
+                ("SWIFT_PREAUTHTOKEN", "canary"),
+            ]),
+            ErrorKind::Denied,
+            "SWIFT_PREAUTHTOKEN",
+        ),
+    ] {
+        let storage = opened("swift://logins", &options);
+        let put = storage.put("x", source(3_000_000).path());
+        for error in [
+            storage.list().expect_err(says),
+            put.expect_err("no way there"),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.hint().unwrap_or_default().contains(says), "{error}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+}
+
+fn list(storage: &dyn Storage) -> Vec<String> {
+    let listed = storage.list().expect("list");
+    listed.into_iter().map(|object| object.name).collect()
+}
+
+/// OVH's archive has a policy of its own, and takes its time before it gives anything back.
+#[test]
+fn pca_waits_for_what_is_sealed() {
+    let server = Swift::start(8 << 20, 50);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let mut options = quick(&[
+        ("PCA_USERNAME", "ada"),
+        ("PCA_PASSWORD", "p@ss:w"),
+        ("PCA_TENANTNAME", "backups"),
+        ("PCA_REGIONNAME", "One"),
+        ("PCA_AUTHURL", &url),
+    ]);
+    let storage = opened("pca://archive/x", &options);
+    assert_eq!(list(&*storage), Vec::<String>::new());
+    storage.put("a", source(10).path()).expect("put");
+    storage.put("b", source(10).path()).expect("put");
+    storage.get("a", &mut Vec::new()).expect("the second time");
+    options.attempts = 1;
+    let storage = opened("pca://archive/x", &options);
+    let error = storage.get("b", &mut Vec::new()).expect_err("sealed");
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert!(error.hint().is_some_and(|h| h.contains("1 minutes")));
+}
+
+/// What duplicity cuts by `--mp-segment-size` is an empty object that names the start of its segments.
+#[test]
+fn swift_reads_and_removes_objects_of_duplicity_that_are_cut() {
+    let server = Swift::start(8 << 20, 50);
+    let mut options = quick(&[]);
+    options.environment = server.variables().into_iter().collect();
+    for n in ["00", "01"] {
+        let segments = opened("swift://c_segments/a/1/2", &options);
+        segments.put(n, source(1000).path()).expect("segment");
+    }
+    let storage = opened("swift://c", &options);
+    storage.put("other", source(1).path()).expect("put");
+    let made = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", MANIFEST, &format!("http://127.0.0.1:{}", server.port)])
+        .status();
+    assert!(made.expect("python3; run tests/setup").success());
+    let sizes: Vec<u64> = storage
+        .list()
+        .expect("list")
+        .iter()
+        .map(|o| o.size)
+        .collect();
+    assert_eq!(sizes, [2000, 1]);
+    let mut got = Vec::new();
+    storage.get("a", &mut got).expect("get");
+    assert_eq!(got, vec![0x5a; 2000]);
+    storage.delete("a").expect("delete");
+    assert_eq!(list(&*storage), ["other"]);
+    let left = opened("swift://c_segments/a/1/2", &options).list();
+    assert_eq!(left.expect("list").len(), 0);
+}
+
+/// Makes such an object as swiftclient does.
+const MANIFEST: &str = r#"
+import sys, urllib.request as web
+base = sys.argv[1]
+login = web.Request(base + "/auth/v1.0", headers={"X-Auth-User": "backups:ada", "X-Auth-Key": "p@ss:w"})
+token = web.urlopen(login).headers["X-Auth-Token"]
+head = {"X-Auth-Token": token, "X-Object-Manifest": "c_segments/a/1/2/"}
+web.urlopen(web.Request(base + "/v1/AUTH_p1/c/a", data=b"", headers=head, method="PUT"))
+"#;
