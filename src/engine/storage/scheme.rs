@@ -60,8 +60,8 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Dropbox, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Swift, Unknown,
-    WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Swift,
+    Unknown, WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";

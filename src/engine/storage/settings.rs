@@ -55,9 +55,11 @@ pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-opti
 
 /// Whether any service has a setting of this name.
 pub(super) fn exists(name: &str) -> bool {
-    [S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, SFTP, RSYNC, RCLONE, PAR2]
-        .iter()
-        .any(|known| known.contains(&name))
+    [
+        S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, SFTP, RSYNC, RCLONE, PAR2,
+    ]
+    .iter()
+    .any(|known| known.contains(&name))
 }
 
 /// Whether the service of a place has a setting of this name.
