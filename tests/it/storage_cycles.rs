@@ -101,6 +101,39 @@ impl Service {
         bench.settle("again");
         assert_eq!(listing(&bench.path("again")), listing(&bench.path("src")));
     }
+
+    /// Each of dupr and duplicity makes volumes that the other one restores, and dupr removes those of both.
+    fn crosses(&self) {
+        let bench = Bench::new(&format!("cross-{}", self.name));
+        let url = self.url.as_str();
+        let full = |time| {
+            let words = ["full", "src", url, "--no-compression", "--volsize", "3"];
+            [&words[..], &["--current-time", time]].concat()
+        };
+        bench.write("src/large", &"x1y2z3".repeat(700_000));
+        for (from, to, time) in [
+            (Program::Dupr, Program::Duplicity3, "1700000000"),
+            (Program::Duplicity3, Program::Dupr, "1700100000"),
+        ] {
+            let restore = ["restore", url, time];
+            if self.call(&bench, from, "cache", &full(time)).is_none()
+                || self.call(&bench, to, "other cache", &restore).is_none()
+            {
+                break;
+            }
+            bench.settle("src");
+            bench.settle(time);
+            assert_eq!(
+                listing(&bench.path(time)),
+                listing(&bench.path("src")),
+                "{} by {from:?} restored with {to:?}",
+                self.name
+            );
+        }
+        bench.write("src/large", "small\n");
+        self.dupr(&bench, &full("1700200000"));
+        self.dupr(&bench, &["remove-all-but-n-full", "1", url, "--force"]);
+    }
 }
 
 /// Packages of a test environment of Python's.
@@ -156,18 +189,27 @@ fn azure_keeps_backups_that_duplicity_restores() {
     service.lives();
 }
 
+/// Volumes are longer than a segment there.
 #[test]
-fn swift_keeps_backups() {
-    let server = Swift::start(8 << 20, 50);
-    let service = Service {
+fn swift_keeps_backups_that_duplicity_restores() {
+    let Some(server) = Swift::start(3600) else {
+        return;
+    };
+    let mut service = Service {
         name: "swift",
         url: "swift://container/back/up".to_string(),
         options: Vec::new(),
-        environment: server.variables(),
-        // Its library for this is no part of the test environment.
-        duplicity: None,
+        environment: [server.variables(), server.variables_of_its_client()].concat(),
+        duplicity: packages("swift"),
     };
     service.lives();
+    service.url = "swift://cut/back/up".to_string();
+    service.options = ["--mp-segment-size", "1"].map(str::to_string).to_vec();
+    service.crosses();
+    let pieces = "PUT /v1/AUTH_backups/cut_segments/back/up/duplicity-full.";
+    assert!(server.answered(pieces) > 6, "volumes were cut");
+    // Pieces go with their volumes.
+    assert_eq!(server.names("cut_segments"), Vec::<String>::new());
 }
 
 #[test]
