@@ -106,12 +106,16 @@ fn swift_keeps_the_contract() {
     options.settings = settings(&[("segment-mb", "8")]);
     let storage = opened("swift://container/some/prefix", &options);
     contract::run(&*storage);
+    // A token has run out in any case.
     std::thread::sleep(Duration::from_millis(2100));
-    contract::exclusive_claims(&*storage);
+    storage.put("large", source(17 << 20).path()).expect("put");
+    storage.put("large", source(9 << 20).path()).expect("put");
+    assert_eq!(server.names("container_segments").len(), 2, "the new ones");
+    storage.put("large", source(10).path()).expect("put");
+    assert_eq!(server.names("container_segments"), Vec::<String>::new());
+    storage.delete("large").expect("delete");
     let logins = server.answered("GET /auth/v1.0 HTTP/1.0 200");
     assert!(logins > 1, "{logins} logins");
-    // Segments go with their objects.
-    assert_eq!(server.names("container_segments"), Vec::<String>::new());
 
     objects_of_swift_that_begin_with_a_prefix(&server, &options);
     containers_of_swift_have_a_policy(&server, &options);
@@ -254,6 +258,16 @@ fn swift_knows_the_logins_of_keystone() {
         let names: Vec<String> = list(&*storage);
         assert!(names.contains(&name.to_string()), "{names:?}");
     }
+
+    // Whoever has a later clock has stored it; what is sent is accepted and thrown away.
+    let storage = opened(
+        "swift://logins",
+        &login("3", &base, &[ada, password, project]),
+    );
+    let error = storage.put("newer", source(10).path()).expect_err("older");
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    let error = storage.claim("newer", source(10).path()).expect_err("late");
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
 
     let wrong = ("SWIFT_PASSWORD", "canary");
     for (options, kind, says) in [
