@@ -136,7 +136,7 @@ impl SwiftStorage {
     }
 
     /// Paths of the segments of an object that is whatever begins with a prefix: a container and the start of a name.
-    // COMPAT(dup all): --mp-segment-size made such objects ("Dynamic Large Objects") with swiftclient before 4.0.
+    // COMPAT(dup all): --mp-segment-size makes such objects ("Dynamic Large Objects") with older versions of swiftclient.
     pub(super) async fn segments_that_begin(&self, prefix: &str) -> Result<Vec<String>> {
         let decoded = percent_decode_str(prefix).decode_utf8_lossy();
         let Some((container, prefix)) = decoded.split_once('/') else {
