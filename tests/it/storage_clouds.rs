@@ -106,13 +106,17 @@ fn swift_keeps_the_contract() {
     options.settings = settings(&[("segment-mb", "8")]);
     let storage = opened("swift://container/some/prefix", &options);
     contract::run(&*storage);
+    assert_eq!(server.names("container_segments"), Vec::<String>::new());
     // A token has run out in any case.
     std::thread::sleep(Duration::from_millis(2100));
-    storage.put("large", source(17 << 20).path()).expect("put");
-    storage.put("large", source(9 << 20).path()).expect("put");
-    assert_eq!(server.names("container_segments").len(), 2, "the new ones");
-    storage.put("large", source(10).path()).expect("put");
-    assert_eq!(server.names("container_segments"), Vec::<String>::new());
+    let mut small = options.clone();
+    small.settings = settings(&[("segment-mb", "1")]);
+    let storage = opened("swift://container/some/prefix", &small);
+    for (bytes, segments) in [(2_500_000, 3), (1_500_000, 2), (10, 0)] {
+        storage.put("large", source(bytes).path()).expect("put");
+        let there = server.names("container_segments");
+        assert_eq!(there.len(), segments, "{there:?}");
+    }
     storage.delete("large").expect("delete");
     let logins = server.answered("GET /auth/v1.0 HTTP/1.0 200");
     assert!(logins > 1, "{logins} logins");
