@@ -195,7 +195,7 @@ fn azure_keeps_backups_that_duplicity_restores() {
 /// Volumes are longer than a segment there.
 #[test]
 fn swift_keeps_backups_that_duplicity_restores() {
-    let Some(server) = Swift::start(3600) else {
+    let Some(server) = Swift::start() else {
         return;
     };
     let mut service = Service {

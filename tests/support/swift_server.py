@@ -1,6 +1,6 @@
 """OpenStack's own object storage (Debian's python3-swift): its four servers as threads of one process, on loopback.
 
-argv: port, port of memcached, folder for everything, seconds a token holds. One device, one copy; rings are made for ports
+argv: port, port of memcached, folder for everything. One device, one copy; rings are made for ports
 nobody else has. User of the first login is `backups:ada` with password `p@ss:w`; `backups:bob` with the same password may
 do nothing. Objects are no longer than 8 MiB, a page of a listing has 10 rows, storage policies are `gold` and `silver`. What
 the proxy is asked goes to standard error, a line each.
@@ -8,7 +8,7 @@ the proxy is asked goes to standard error, a line each.
 import pathlib
 import sys
 
-port, memcached, token_life = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[4])
+port, memcached = int(sys.argv[1]), int(sys.argv[2])
 folder = pathlib.Path(sys.argv[3])
 etc = folder / "etc"
 etc.mkdir(exist_ok=True)
@@ -71,7 +71,6 @@ use = egg:swift#memcache
 memcache_servers = 127.0.0.1:{memcached}
 [filter:tempauth]
 use = egg:swift#tempauth
-token_life = {token_life}
 user_backups_ada = p@ss:w .admin
 user_backups_bob = p@ss:w
 [filter:slo]
@@ -83,7 +82,7 @@ use = egg:swift#dlo
 
 def serve(kind, text, listener):
     file = etc / (kind + ".conf")
-    file.write_text(text.format(kind=kind, etc=etc, folder=folder, memcached=memcached, token_life=token_life))
+    file.write_text(text.format(kind=kind, etc=etc, folder=folder, memcached=memcached))
     app = wsgi.loadapp(str(file), {"log_name": kind})
     # As `run_server` does it, which cannot be called more than once in a process.
     return eventlet.spawn(eventlet.wsgi.server, listener(), app, utils.NullLogger(), protocol=SwiftHttpProtocol,

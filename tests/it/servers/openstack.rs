@@ -4,6 +4,8 @@ use super::{Process, serve};
 use crate::support::programs::find;
 use rustix::fs::{XattrFlags, setxattr};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -36,14 +38,15 @@ web.urlopen(web.Request(at + sys.argv[2], data=b"", headers=head, method="PUT"))
 pub struct Swift {
     _process: Process,
     _memcached: Process,
+    cache: u16,
     dir: TempDir,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
 
 impl Swift {
-    /// Tokens hold for so many seconds. `None`, said aloud, if it could not be installed.
-    pub fn start(token_life: u32) -> Option<Self> {
+    /// Starts it. `None`, said aloud, if it could not be installed.
+    pub fn start() -> Option<Self> {
         find("swift-server")?;
         let memcached = find("memcached")?;
         let dir = place();
@@ -59,12 +62,13 @@ impl Swift {
             let mut command = Command::new("/usr/bin/python3");
             command.arg(&script);
             command.args([port, cache].map(|port| port.to_string()));
-            command.arg(dir.path()).arg(token_life.to_string());
+            command.arg(dir.path());
             command
         });
         Some(Self {
             _process: process,
             _memcached: memcached,
+            cache,
             dir,
             port,
         })
@@ -97,6 +101,15 @@ impl Swift {
     pub fn answered(&self, words: &str) -> usize {
         let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
         log.lines().filter(|line| line.contains(words)).count()
+    }
+
+    /// From now on no token holds that it gave.
+    pub fn log_out(&self) {
+        let mut cache = TcpStream::connect(("127.0.0.1", self.cache)).expect("memcached");
+        cache.write_all(b"flush_all\r\n").expect("memcached");
+        let mut answer = [0; 4];
+        cache.read_exact(&mut answer).expect("memcached");
+        assert_eq!(&answer, b"OK\r\n");
     }
 
     /// Names of all objects of a container, which must be there.
