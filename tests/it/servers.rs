@@ -6,11 +6,13 @@ mod clouds;
 mod databases;
 mod files;
 mod network;
+mod openstack;
 
-pub use clouds::{Backblaze, Dropbox, Swift};
+pub use clouds::{Backblaze, Dropbox, Keystone};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use network::{Azurite, Ftpd, Tls};
+pub use openstack::Swift;
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};

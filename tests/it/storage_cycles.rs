@@ -48,14 +48,19 @@ impl Service {
     }
 
     fn lives(&self) {
+        self.lives_in_volumes_of("1");
+    }
+
+    /// Volumes have so many MiB.
+    fn lives_in_volumes_of<'a>(&'a self, mb: &'a str) {
         let bench = Bench::new(&format!("cycle-{}", self.name));
         let url = self.url.as_str();
         let at = |time: &'static str| ["--current-time", time];
-        let words = |action: &[&'static str], rest: &[&'static str]| -> Vec<&str> {
+        bench.write("src/large", &"x1y2z3".repeat(400_000));
+        let words = |action: &[&'a str], rest: &[&'a str]| -> Vec<&'a str> {
             [action, &[url], rest].concat()
         };
-        bench.write("src/large", &"x1y2z3".repeat(400_000));
-        let small = ["--volsize", "1", "--no-compression"];
+        let small = ["--volsize", mb, "--no-compression"];
         let full = [&at("1700000000")[..], &small].concat();
         self.dupr(&bench, &words(&["full", "src"], &full));
         bench.write("src/a.txt", "other\n");
@@ -100,6 +105,37 @@ impl Service {
         self.dupr(&bench, &words(&["restore"], &["again"]));
         bench.settle("again");
         assert_eq!(listing(&bench.path("again")), listing(&bench.path("src")));
+    }
+
+    /// dupr restores volumes of duplicity, and removes them. `false` if duplicity may be missing and is.
+    fn takes_over(&self) -> bool {
+        let bench = Bench::new(&format!("over-{}", self.name));
+        let url = self.url.as_str();
+        let full = |time| {
+            let words = ["full", "src", url, "--no-compression", "--volsize", "2"];
+            [&words[..], &["--current-time", time]].concat()
+        };
+        bench.write("src/large", &"x1y2z3".repeat(400_000));
+        let packed = self.duplicity.as_ref().and_then(|_| {
+            let words = full("1700000000");
+            self.call(&bench, Program::Duplicity3, "cache", &words)
+        });
+        if packed.is_none() {
+            return false;
+        }
+        self.dupr(&bench, &["restore", url, "back"]);
+        bench.settle("src");
+        bench.settle("back");
+        assert_eq!(
+            listing(&bench.path("back")),
+            listing(&bench.path("src")),
+            "{} restored",
+            self.name
+        );
+        bench.write("src/large", "small\n");
+        self.dupr(&bench, &full("1700100000"));
+        self.dupr(&bench, &["remove-all-but-n-full", "1", url, "--force"]);
+        true
     }
 }
 
@@ -156,18 +192,31 @@ fn azure_keeps_backups_that_duplicity_restores() {
     service.lives();
 }
 
+/// Volumes are longer than a segment there.
 #[test]
-fn swift_keeps_backups() {
-    let server = Swift::start(8 << 20, 50);
-    let service = Service {
+fn swift_keeps_backups_that_duplicity_restores() {
+    let Some(server) = Swift::start() else {
+        return;
+    };
+    let mut service = Service {
         name: "swift",
         url: "swift://container/back/up".to_string(),
-        options: Vec::new(),
-        environment: server.variables(),
-        // Its library for this is no part of the test environment.
-        duplicity: None,
+        options: ["--mp-segment-size", "1"].map(str::to_string).to_vec(),
+        environment: [server.variables(), server.variables_of_its_client()].concat(),
+        duplicity: packages("swift"),
     };
-    service.lives();
+    service.lives_in_volumes_of("2");
+    let cut = "PUT /v1/AUTH_backups/container_segments/back/up/duplicity-full.";
+    let pieces = server.answered(cut);
+    assert!(pieces > 1, "{pieces} pieces of volumes");
+    service.url = "swift://other/back/up".to_string();
+    if service.takes_over() {
+        // Pieces go with their volumes.
+        let cut = "PUT /v1/AUTH_backups/other_segments/back/up/duplicity-full.";
+        let pieces = server.answered(cut);
+        assert!(pieces > 1, "{pieces} pieces of volumes");
+        assert_eq!(server.names("other_segments"), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -78,39 +78,28 @@ impl Dropbox {
     }
 }
 
-/// OpenStack's object storage with its three logins: `tests/support/swift_fake.py`.
-pub struct Swift {
+/// The logins of Keystone, and OVH's archive behind them: `tests/support/swift_fake.py`.
+pub struct Keystone {
     _process: Process,
-    dir: TempDir,
+    _dir: TempDir,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
 
-impl Swift {
-    /// Objects are no longer than this many bytes, a page has 7 rows, and a token holds for so many requests.
-    pub fn start(longest: u64, uses: u64) -> Self {
+impl Keystone {
+    /// Starts it.
+    pub fn start() -> Self {
         let dir = TempDir::new().expect("temp dir");
-        let words = [uses, 7, longest].map(|n| n.to_string());
-        let (process, port) = imitation("swift_fake.py", &words, &dir);
+        let (process, port) = imitation("swift_fake.py", &[], &dir);
         Self {
             _process: process,
-            dir,
+            _dir: dir,
             port,
         }
     }
 
-    /// Variables for a login of the first version.
-    pub fn variables(&self) -> Vec<(&'static str, String)> {
-        let url = format!("http://127.0.0.1:{}/auth/v1.0", self.port);
-        vec![
-            ("SWIFT_USERNAME", "backups:ada".into()),
-            ("SWIFT_PASSWORD", "p@ss:w".into()),
-            ("SWIFT_AUTHURL", url),
-        ]
-    }
-
-    /// What it logged: method, path and status, a line each.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    /// An address of it.
+    pub fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 }

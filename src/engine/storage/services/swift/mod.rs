@@ -210,8 +210,13 @@ impl SwiftStorage {
                     made = true;
                     self.make(container).await?;
                 }
-                StatusCode::PRECONDITION_FAILED if claims => {
+                StatusCode::PRECONDITION_FAILED | StatusCode::ACCEPTED if claims => {
                     return Err(Error::new(ErrorKind::Locked, "the name is taken"));
+                }
+                // Source: the service accepts, and throws away, what is older by its clock than what is there.
+                StatusCode::ACCEPTED => {
+                    let text = format!("{}: there is a newer object", self.service);
+                    return Err(Error::new(ErrorKind::Unreachable, text));
                 }
                 _ => {
                     self.done("an upload", &response)?;
@@ -232,14 +237,20 @@ impl SwiftStorage {
         names::check(name)?;
         let bytes = self.web.transfer().upload(from)?.len();
         let path = self.path_of(name);
+        let replaced = match claims {
+            true => Vec::new(),
+            false => self.segments_of(name).await?,
+        };
         if bytes <= self.segment {
             let whole = (0, bytes);
-            return self
-                .store(&self.container, &path, from, whole, claims)
-                .await
-                .map(|_| ());
+            self.store(&self.container, &path, from, whole, claims)
+                .await?;
+        } else {
+            self.put_segments(name, &path, from, bytes, claims).await?;
         }
-        self.put_segments(name, &path, from, bytes, claims).await
+        // The service leaves them, and nobody knows of them any more; but the object is there.
+        let _ = self.remove(&replaced).await;
+        Ok(())
     }
 
     async fn head(&self, name: &str) -> Result<Option<Response>> {
@@ -325,7 +336,9 @@ impl SwiftStorage {
                 "may this user write to the container {}?",
                 self.container
             )),
-            413 => error.with_hint("is the account's quota used up?"),
+            413 => error.with_hint(
+                "is the account's quota used up, or does the service want a smaller `segment-mb`?",
+            ),
             429 if self.service == "pca" => {
                 error.with_hint(match retry_after(response.headers()) {
                     Some(seconds) => format!(
@@ -407,7 +420,8 @@ impl Storage for SwiftStorage {
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
-        // What is there is found without sending anything; of two at once the service refuses one.
+        // What is there is found without sending anything. The service looks once more when the upload begins, and not when
+        // it ends: of two in the same moment both may succeed.
         if self.stat(name)?.is_some() {
             return Err(taken(name));
         }
@@ -425,18 +439,18 @@ impl Storage for SwiftStorage {
                 return Ok(());
             };
             let path = self.path_of(name);
-            let of_segments = header(head.headers(), "x-static-large-object").is_some();
-            if of_segments {
+            if header(head.headers(), "x-static-large-object").is_some() {
                 return self.delete_whole(&path).await;
             }
+            let segments = match header(head.headers(), "x-object-manifest") {
+                Some(prefix) => self.segments_that_begin(prefix).await?,
+                None => Vec::new(),
+            };
             let response = self.ask(Method::DELETE, &path, |request| request).await?;
             if response.status() != StatusCode::NOT_FOUND {
                 self.done("a removal", &response)?;
             }
-            match header(head.headers(), "x-object-manifest") {
-                Some(manifest) => self.delete_segments(manifest).await,
-                None => Ok(()),
-            }
+            self.remove(&segments).await
         })
     }
 }

@@ -3,6 +3,7 @@
 //! The manifest is the object: it appears when all segments are there, and is read as one. Of the two kinds there are, the
 //! one that lists its segments with their hashes is written; both are read and removed.
 
+use super::super::web::header;
 use super::{SwiftStorage, address};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::names;
@@ -35,38 +36,28 @@ impl SwiftStorage {
         }
         let container = format!("{}_segments", self.container);
         let folder = format!("{}{name}/{:016x}", self.prefix, names::random());
-        let mut segments = Vec::new();
+        let (mut segments, mut paths) = (Vec::new(), Vec::new());
         let outcome = async {
             let mut start = 0;
             while start < bytes {
                 let length = self.segment.min(bytes - start);
                 let segment = format!("{folder}/{:08}", segments.len());
-                segments.push((segment.clone(), length, None));
                 let at = address(&container, &segment);
+                paths.push(at.clone());
                 let md5 = self
                     .store(&container, &at, from, (start, length), false)
                     .await?;
-                if let Some(last) = segments.last_mut() {
-                    last.2 = Some(md5);
-                }
+                let segment = format!("/{container}/{segment}");
+                segments.push(json!({ "path": segment, "size_bytes": length, "etag": md5 }));
                 start += length;
             }
-            let manifest: Vec<Value> = segments
-                .iter()
-                .map(|(segment, length, md5)| {
-                    json!({ "path": format!("/{container}/{segment}"), "size_bytes": length, "etag": md5 })
-                })
-                .collect();
-            self.put_manifest(path, &Value::from(manifest).to_string(), claims)
+            self.put_manifest(path, &Value::from(segments).to_string(), claims)
                 .await
         }
         .await;
         if outcome.is_err() {
             // Segments nobody names cost money; this is the only chance.
-            for (segment, ..) in &segments {
-                let at = address(&container, segment);
-                let _ = self.ask(Method::DELETE, &at, |request| request).await;
-            }
+            let _ = self.remove(&paths).await;
         }
         outcome
     }
@@ -88,7 +79,7 @@ impl SwiftStorage {
                 StatusCode::NOT_FOUND if !std::mem::replace(&mut made, true) => {
                     self.make(&self.container).await?;
                 }
-                StatusCode::PRECONDITION_FAILED if claims => {
+                StatusCode::PRECONDITION_FAILED | StatusCode::ACCEPTED if claims => {
                     return Err(Error::new(ErrorKind::Locked, "the name is taken"));
                 }
                 _ => return self.done("a manifest", &response),
@@ -117,16 +108,49 @@ impl SwiftStorage {
         }
     }
 
-    /// Removes the segments of an object that is what begins with a prefix.
-    // COMPAT(dup all): --mp-segment-size makes such objects ("Dynamic Large Objects").
-    pub(super) async fn delete_segments(&self, manifest: &str) -> Result<()> {
-        let decoded = percent_decode_str(manifest).decode_utf8_lossy();
-        let Some((container, prefix)) = decoded.split_once('/') else {
-            return Ok(());
+    /// Paths of the segments of an object. None if it is stored whole or absent, or does not tell.
+    pub(super) async fn segments_of(&self, name: &str) -> Result<Vec<String>> {
+        let Some(head) = self.head(name).await? else {
+            return Ok(Vec::new());
         };
-        for (segment, _) in self.rows(container, prefix, "").await? {
-            let path = address(container, &segment);
-            self.ask(Method::DELETE, &path, |request| request).await?;
+        if let Some(prefix) = header(head.headers(), "x-object-manifest") {
+            return self.segments_that_begin(prefix).await;
+        }
+        if header(head.headers(), "x-static-large-object").is_none() {
+            return Ok(Vec::new());
+        }
+        let path = format!("{}?multipart-manifest=get", self.path_of(name));
+        let response = self.ask(Method::GET, &path, |request| request).await?;
+        // OVH's archive may have sealed it.
+        if !response.status().is_success() {
+            return Ok(Vec::new());
+        }
+        let manifest = self.web.json(response).await?;
+        let segments = manifest.as_array().into_iter().flatten();
+        let path = |segment: &Value| {
+            let path = segment["name"].as_str()?.strip_prefix('/')?;
+            let (container, name) = path.split_once('/')?;
+            Some(address(container, name))
+        };
+        Ok(segments.filter_map(path).collect())
+    }
+
+    /// Paths of the segments of an object that is whatever begins with a prefix: a container and the start of a name.
+    // COMPAT(dup all): --mp-segment-size makes such objects ("Dynamic Large Objects") with older versions of swiftclient.
+    pub(super) async fn segments_that_begin(&self, prefix: &str) -> Result<Vec<String>> {
+        let decoded = percent_decode_str(prefix).decode_utf8_lossy();
+        let Some((container, prefix)) = decoded.split_once('/') else {
+            return Ok(Vec::new());
+        };
+        let rows = self.rows(container, prefix, "").await?;
+        let path = |(name, _): (String, u64)| address(container, &name);
+        Ok(rows.into_iter().map(path).collect())
+    }
+
+    /// Removes objects by their paths.
+    pub(super) async fn remove(&self, paths: &[String]) -> Result<()> {
+        for path in paths {
+            self.ask(Method::DELETE, path, |request| request).await?;
         }
         Ok(())
     }
