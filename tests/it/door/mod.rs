@@ -8,6 +8,7 @@ mod manual;
 mod options;
 mod output;
 mod owners;
+mod patience;
 mod prompts;
 mod purpose;
 mod rdiffdir;
