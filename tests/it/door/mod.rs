@@ -16,6 +16,7 @@ mod replicate;
 mod scripts;
 mod secrets;
 mod services;
+mod turns;
 
 use crate::support::programs::Program;
 use crate::support::scratch::Scratch;

@@ -19,6 +19,15 @@ const TAIL_LINES: usize = 4;
 /// Time for ssh to say why, once its dialogue has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What comes of asking a server for sftp.
+pub(super) enum Greeting {
+    Sftp(Connection),
+    /// It has let us in, and knows no sftp.
+    NoSftp,
+    /// ssh ended without a word, as it does for either reason when it goes through another's connection (`ControlMaster`).
+    Silence(Error),
+}
+
 /// A dialogue with a server. Ends, and `ssh` with it, when dropped.
 pub(super) struct Connection {
     sftp: Sftp,
@@ -29,11 +38,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Starts `ssh` and waits until the server greets. `None` if the server has no sftp.
+    /// Starts `ssh` and waits until the server greets.
     ///
     /// # Errors
     /// `Unreachable`, `Denied` with a hint, or `Unsupported` if there is no `ssh` here.
-    pub(super) async fn open(login: &Login, transfer: &Transfer) -> Result<Option<Self>> {
+    pub(super) async fn open(login: &Login, transfer: &Transfer) -> Result<Greeting> {
         let mut command = login.command();
         command
             .stdin(Stdio::piped())
@@ -63,7 +72,7 @@ impl Connection {
             .answer_within(limit, Sftp::new(stdin, stdout, SftpOptions::new()))
             .await;
         match greeting {
-            Ok(Ok(sftp)) => Ok(Some(Self {
+            Ok(Ok(sftp)) => Ok(Greeting::Sftp(Self {
                 sftp,
                 tail,
                 host: login.host().to_string(),
@@ -79,9 +88,13 @@ impl Connection {
                 tail.settle().await;
                 let words = tail.text();
                 if has_no_sftp(&words) {
-                    return Ok(None);
+                    return Ok(Greeting::NoSftp);
                 }
-                Err(refused(login.host(), &words, &error))
+                let refused = refused(login.host(), &words, &error);
+                match words.is_empty() {
+                    true => Ok(Greeting::Silence(refused)),
+                    false => Err(refused),
+                }
             }
             Err(silence) => Err(silence.within(format!("cannot connect to {}", login.host()))),
         }

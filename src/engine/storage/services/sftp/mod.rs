@@ -16,7 +16,7 @@ use super::super::names;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
-use connection::Connection;
+use connection::{Connection, Greeting};
 use session::{Session, object};
 use shell::Shell;
 use std::io::Write;
@@ -72,11 +72,25 @@ impl SftpStorage {
         if let Some(way) = &*slot {
             return Ok(way.clone());
         }
-        let opened = self
-            .transfer
-            .block_on(Connection::open(&self.login, &self.transfer))?;
-        let way = opened.map_or(Way::Shell, |connection| Way::Sftp(Arc::new(connection)));
+        let way = self.transfer.block_on(async {
+            match Connection::open(&self.login, &self.transfer).await? {
+                Greeting::Sftp(connection) => Ok(Way::Sftp(Arc::new(connection))),
+                Greeting::NoSftp => Ok(Way::Shell),
+                Greeting::Silence(error) => match self.shell().answers().await {
+                    true => Ok(Way::Shell),
+                    false => Err(error),
+                },
+            }
+        })?;
         Ok(slot.insert(way).clone())
+    }
+
+    fn shell(&self) -> Shell<'_> {
+        Shell {
+            login: &self.login,
+            transfer: &self.transfer,
+            dir: &self.dir,
+        }
     }
 
     /// Works on the connection, which is given up if that fails, or by commands.
@@ -101,14 +115,7 @@ impl SftpStorage {
     ) -> Result<T> {
         let connection = match self.way()? {
             Way::Sftp(connection) => connection,
-            Way::Shell => {
-                let shell = Shell {
-                    login: &self.login,
-                    transfer: &self.transfer,
-                    dir: &self.dir,
-                };
-                return self.transfer.block_on(by_shell(shell, given));
-            }
+            Way::Shell => return self.transfer.block_on(by_shell(self.shell(), given)),
         };
         let session = Session {
             connection: &connection,

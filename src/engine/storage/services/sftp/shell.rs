@@ -56,6 +56,11 @@ pub(super) struct Shell<'a> {
 }
 
 impl Shell<'_> {
+    /// Whether the server runs commands.
+    pub(super) async fn answers(&self) -> bool {
+        self.output("exit 0", &[]).await.is_ok()
+    }
+
     pub(super) async fn list(&self) -> Result<Vec<Object>> {
         let text = match self.output(LIST, &[self.dir]).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
