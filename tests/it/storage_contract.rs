@@ -93,7 +93,6 @@ fn a_server_without_sftp_keeps_the_contract() {
     }
     let storage = opened(&server.url("made/it's%20%3B put"), &options);
     contract::run(&*storage);
-    contract::exclusive_claims(&*storage);
     let files = server.files().join("made/it's ; put");
     assert_eq!(names(&files), Vec::<String>::new(), "no temp file is left");
     // A link that leads nowhere hides nothing, and what is behind one counts.

@@ -118,7 +118,7 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("exclude-filelist", "# comment\n\n  $R/usr  \n+ $R/usr/local", "16"),
     ("exclude-filelist", "\"$R/usr\"", "but usr"),
     ("exclude-filelist", "- '$R/usr'", "but usr"),
-    ("files-from", "usr/local/bin/x\nhome/ben\nmissing/file", "only . home home/ben missing usr usr/local usr/local/bin usr/local/bin/x"),
+    ("files-from", "usr/local/bin/x\nhome/ben\nmissing/file", "only . home home/ben usr usr/local usr/local/bin usr/local/bin/x"),
 ];
 
 /// Sources as they may be typed, and what they ask of rules.

@@ -57,18 +57,16 @@ fn a_run_of_either_keeps_the_other_out() {
         "--ssh-options",
         "'-oProxyCommand=sleep 60'",
     ];
-    for (holder, words) in [
-        (Program::Dupr, &waits[..]),
-        (Program::Duplicity3, &backup),
-        (Program::Duplicity08, &backup),
+    for (holder, words, other) in [
+        (Program::Dupr, &waits[..], Program::Duplicity3),
+        (Program::Dupr, &waits, Program::Duplicity08),
+        (Program::Duplicity3, &backup, Program::Dupr),
+        (Program::Duplicity08, &backup, Program::Dupr),
     ] {
         let Some(busy) = Busy::start(&bench, holder, words) else {
             continue;
         };
-        for other in Program::ALL {
-            let Some(called) = bench.plain(other, "cache", &backup) else {
-                continue;
-            };
+        if let Some(called) = bench.plain(other, "cache", &backup) {
             assert_eq!(
                 called.code, 23,
                 "{other:?} beside {holder:?}: {} {}",
@@ -77,8 +75,12 @@ fn a_run_of_either_keeps_the_other_out() {
             assert_eq!(bench.names("t"), Vec::<String>::new());
         }
         drop(busy);
+        // COMPAT(dup 3.x): who is kept out removes the file all the same, and a third program is not kept out any more.
+        std::fs::remove_dir_all(bench.path("cache")).expect("archive dir");
     }
     // One that was killed keeps nobody out.
+    drop(Busy::start(&bench, Program::Dupr, &waits));
+    assert!(bench.path("cache/x/lockfile").exists());
     let made = bench.plain(Program::Dupr, "cache", &backup).expect("dupr");
     assert_eq!(made.code, 0, "{}", made.err);
 }
