@@ -12,12 +12,17 @@ use serde_json::json;
 
 /// Tries, tells, and returns the exit code.
 pub fn run(args: &OneProfile, session: &Session) -> u8 {
-    match run::load(&args.profile, session) {
-        Ok(profile) => {
-            unlock(&profile, session).unwrap_or_else(|e| run::failed(&hinted(e, session)))
+    let profile = match run::load(&args.profile, session) {
+        Ok(profile) => profile,
+        Err(code) => return code,
+    };
+    unlock(&profile, session).unwrap_or_else(|error| {
+        let hint = "export GPG_TTY=$(tty), so that gpg's agent can ask at this terminal";
+        match is_unseen(&error, &profile, session) {
+            true => run::failed(&error.with_hint(hint)),
+            false => run::failed(&error),
         }
-        Err(code) => code,
-    }
+    })
 }
 
 fn unlock(profile: &Profile, session: &Session) -> Result<u8> {
@@ -64,13 +69,11 @@ fn told(profile: &Profile, opens: bool) -> Vec<String> {
     lines
 }
 
-/// The terminal is what a pinentry in a terminal asks for first.
-fn hinted(error: Error, session: &Session) -> Error {
-    let is_blind = session.world.terminal.input && session.world.variable("GPG_TTY").is_none();
-    match error.kind() {
-        ErrorKind::WrongKey if is_blind && error.hint().is_none() => {
-            error.with_hint("export GPG_TTY=$(tty), so that gpg's agent can ask at this terminal")
-        }
-        _ => error,
-    }
+/// Whether nobody could be asked although somebody is there: gpg's agent finds a terminal by this variable alone.
+fn is_unseen(error: &Error, profile: &Profile, session: &Session) -> bool {
+    let world = &session.world;
+    error.kind() == ErrorKind::WrongKey
+        && profile.keys.passphrase.is_none()
+        && world.terminal.input
+        && world.variable("GPG_TTY").is_none()
 }
