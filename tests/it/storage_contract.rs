@@ -82,10 +82,11 @@ fn sftp_keeps_the_contract() {
     );
 }
 
-/// A server that runs commands and knows no sftp. One connection for all calls, as `ControlMaster` makes it.
+/// A server that runs commands and knows no sftp. One connection for all calls, as `ControlMaster` makes it; no start files of
+/// whoever runs the tests.
 #[test]
 fn a_server_without_sftp_keeps_the_contract() {
-    let server = Sshd::with("MaxSessions 100");
+    let server = Sshd::with("MaxSessions 100\nSetEnv HOME=/nonexistent");
     let mut options = ssh(&server);
     let control = server.path("control").display().to_string();
     if let Some(words) = options.settings.get_mut("ssh-options") {

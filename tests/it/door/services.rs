@@ -352,7 +352,7 @@ fn commands_of_sftp_and_scp_lead_the_way() {
 /// `scp://` was for servers that let in and run commands, without sftp.
 #[test]
 fn a_server_without_sftp_has_a_whole_life() {
-    let sshd = Sshd::with("MaxSessions 100");
+    let sshd = Sshd::with("MaxSessions 100\nSetEnv HOME=/nonexistent");
     let bench = Bench::new("noscp");
     let control = sshd.path("control").display().to_string();
     let options = format!(
