@@ -202,12 +202,14 @@ mod tests {
         let all = reports(
             "[report.ping]\nurl = { env = \"HC\" }\n\
              [report.ntfy]\nurl = \"https://ntfy.sh/mybackups\"\nwhen = [\"failure\", \"stale\"]\n\
-             [report.webhook]\nurl = \"https://hooks.example.org/canary\"\nheaders = { X-Key = { env = \"K\" } }\n\
+             [report.webhook]\nurl = \"https://hooks.example.org/canary\"\nheaders = { X-Key = { env = \"K\" } }\nwhen = \"failure\"\n\
              [report.prometheus]\ntextfile = \"/var/lib/node_exporter/dupr_home.prom\"\n\
              [report.syslog]\n",
         );
         let ntfy = all.ntfy.as_ref().expect("ntfy");
         assert_eq!(ntfy.when, [Moment::Failure, Moment::Stale]);
+        let webhook = all.webhook.as_ref().expect("webhook");
+        assert_eq!(webhook.when, [Moment::Failure]);
         assert_eq!(
             all.ping.as_ref().map(|p| p.service),
             Some(PingService::Auto)

@@ -55,7 +55,7 @@ pub struct EmailFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretEntry>,
     /// Which outcomes are told.
-    pub when: List<Moment>,
+    pub when: OneOrMany<Moment>,
     /// Attach the log of the run.
     pub attach_log: bool,
     /// Files that replace the built-in templates `subject`, `text` and `html`.
@@ -71,7 +71,7 @@ impl Default for EmailFile {
             ca_file: None,
             sendmail: None,
             password: None,
-            when: List(Moment::USUAL.to_vec()),
+            when: OneOrMany(Moment::USUAL.to_vec()),
             attach_log: false,
             templates: BTreeMap::new(),
         }
@@ -100,7 +100,7 @@ pub struct NtfyFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretEntry>,
     /// Which outcomes are told.
-    pub when: List<Moment>,
+    pub when: OneOrMany<Moment>,
 }
 
 impl Default for NtfyFile {
@@ -108,7 +108,7 @@ impl Default for NtfyFile {
         Self {
             url: None,
             token: None,
-            when: List(Moment::USUAL.to_vec()),
+            when: OneOrMany(Moment::USUAL.to_vec()),
         }
     }
 }
@@ -128,7 +128,7 @@ pub struct WebhookFile {
     /// What the body is.
     pub content_type: String,
     /// Which outcomes are told.
-    pub when: List<Moment>,
+    pub when: OneOrMany<Moment>,
 }
 
 impl Default for WebhookFile {
@@ -138,7 +138,7 @@ impl Default for WebhookFile {
             headers: BTreeMap::new(),
             body: None,
             content_type: "application/json".into(),
-            when: List(vec![Moment::Always]),
+            when: OneOrMany(vec![Moment::Always]),
         }
     }
 }
@@ -162,14 +162,14 @@ pub struct SyslogFile {
     /// The socket it listens at.
     pub socket: String,
     /// Which outcomes are told.
-    pub when: List<Moment>,
+    pub when: OneOrMany<Moment>,
 }
 
 impl Default for SyslogFile {
     fn default() -> Self {
         Self {
             socket: "/dev/log".into(),
-            when: List(vec![Moment::Always]),
+            when: OneOrMany(vec![Moment::Always]),
         }
     }
 }
