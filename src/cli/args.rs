@@ -20,6 +20,7 @@ pub const RESERVED: &[&str] = &[
     "plan",
     "recover",
     "keys",
+    "unlock",
     "du",
     "schedule",
     "watch",
@@ -182,6 +183,8 @@ pub enum What {
         #[command(subcommand)]
         action: KeysAction,
     },
+    /// Try the keys of a profile in memory, so that gpg's agent knows their passphrases for the runs to come
+    Unlock(OneProfile),
     /// Which paths take the space at the target
     Du(DuArgs),
     /// Make a profile from one of another tool

@@ -104,6 +104,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Target { action } => tools::target::run(&action, &Session::new(world, common)),
         What::Recover(args) => tools::recover::run(&args, &Session::new(world, common)),
         What::Keys { action } => tools::keys::run(&action, &Session::new(world, common)),
+        What::Unlock(args) => tools::unlock::run(&args, &Session::new(world, common)),
         What::Du(args) => tools::du::run(&args, &Session::new(world, common)),
         What::Import { from } => tools::import::run(&from, &Session::new(world, common)),
         What::Schema { of } => tools::docs::schema(of),

@@ -1,13 +1,16 @@
-//! The keys of a profile, asked of gpg: who they are, whether the secret ones are here, and how they get out.
+//! The keys of a profile, asked of gpg: who they are, whether the secret ones are here, how they get out, and whether they
+//! can be used right now.
 
 use super::program::Program;
 use crate::engine::context::Cancel;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::seal::Seal;
 use crate::engine::secret::Secret;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long gpg may take; its agent may ask somebody.
@@ -116,6 +119,62 @@ pub fn export(
         file.sync_all()
     };
     write(to).map_err(|e| Error::io("write", to, e))
+}
+
+/// Bytes that a trial seals.
+const SAMPLE: &[u8] = b"a trial of the keys of a backup";
+
+/// Seals a few bytes as every file of a backup is, and opens them again, all in memory. Keys that are locked are asked for, and
+/// stay open for as long as gpg's agent keeps them. Returns whether what is sealed can be opened here at all.
+///
+/// # Errors
+/// `WrongKey` if a passphrase is wrong or nobody gives one.
+pub fn trial(seal: &dyn Seal) -> Result<bool> {
+    let memory = Memory::default();
+    let form = seal.form();
+    let sealed = || {
+        let mut writer = seal.seal(form, Box::new(memory.clone()))?;
+        writer.write_all(SAMPLE)?;
+        writer.finish()
+    };
+    sealed().map_err(|e: Error| e.within("cannot seal"))?;
+    if !seal.can_read_back() {
+        return Ok(false);
+    }
+    let opened = || {
+        let mut read = Vec::new();
+        seal.unseal(form, Box::new(io::Cursor::new(memory.take())))?
+            .read_to_end(&mut read)?;
+        Ok(read)
+    };
+    let read = opened().map_err(|e: Error| e.within("cannot open what was sealed"))?;
+    if read != SAMPLE {
+        let text = "what was sealed opens as something else";
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    Ok(true)
+}
+
+/// A sealed file that is nowhere else.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

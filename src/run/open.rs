@@ -6,7 +6,7 @@ use crate::engine::context::Cancel;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::names::Naming;
 use crate::engine::ops::backup::{BackupOptions, Mode};
-use crate::engine::seal::{self, Encryption, SealOptions, Signature, block_bytes_for};
+use crate::engine::seal::{self, Encryption, Seal, SealOptions, Signature, block_bytes_for};
 use crate::engine::secret::Secret;
 use crate::engine::select::{Action as Sign, Rule, Selection, canonical};
 use crate::engine::storage::{self, Environment, Storage, StorageOptions, TargetUrl};
@@ -44,7 +44,7 @@ pub struct Surroundings<'a> {
 /// A target, key or secret that cannot be used, or an archive dir that cannot be made.
 pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
     let storage = storage(profile, around)?;
-    let seal = seal::open(&seal_options(profile, around)?)?;
+    let seal = seal(profile, around)?;
     let backup = &profile.backup;
     let naming = Naming {
         prefix: backup.file_prefix.clone(),
@@ -67,6 +67,14 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
     Ok(Engine::open(target, archive)
         .with_spool_dir(&backup.temp_dir)
         .with_uploads(uploads))
+}
+
+/// Opens the keys of a profile without its target.
+///
+/// # Errors
+/// A key or secret that cannot be used.
+pub fn seal(profile: &Profile, around: &Surroundings<'_>) -> Result<Box<dyn Seal>> {
+    seal::open(&seal_options(profile, around)?)
 }
 
 /// Opens the target of a profile without its keys.

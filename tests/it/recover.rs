@@ -432,6 +432,87 @@ fn the_recovery_sheet_says_everything_but_the_secrets() {
     home.expect(2, &["keys", "export", "home", "--secret-keys", "x"]);
 }
 
+/// An agent that has forgotten everything can do nothing; after `unlock` runs need no passphrase any more.
+#[test]
+fn unlocked_keys_serve_runs_that_know_no_passphrase() {
+    let Some(keyring) = Keyring::new() else {
+        return;
+    };
+    let home = Home::new("unlock");
+    for (name, passphrase) in [
+        ("with", "passphrase = { env = \"PASSPHRASE\" }\n"),
+        ("without", ""),
+    ] {
+        let text = format!(
+            "version = 1\nsource = {:?}\ntarget = \"file://{}\"\n[keys]\n{passphrase}encrypt-to = [{:?}]\nsign-with = {:?}\n",
+            home.source(),
+            home.target().display(),
+            keyring.encrypt,
+            keyring.sign,
+        );
+        home.raw_profile(name, &text);
+    }
+    let dupr = |words: &[&str], passphrase: &str| {
+        let mut command = home.command(words);
+        command
+            .env("GNUPGHOME", keyring.home())
+            .env("PASSPHRASE", passphrase)
+            // Nothing is written anywhere on the way.
+            .env("TMPDIR", "/no/such/folder");
+        called(command.output().expect("dupr"))
+    };
+    let forget = || {
+        let gpgconf = std::process::Command::new("gpgconf")
+            .arg("--homedir")
+            .arg(keyring.home())
+            .args(["--kill", "all"])
+            .status();
+        assert!(gpgconf.expect("gpgconf").success());
+    };
+    // An agent without anybody to ask.
+    let settings = keyring.home().join("gpg-agent.conf");
+    let known = fs::read_to_string(&settings).expect("settings");
+    fs::write(&settings, format!("{known}pinentry-program /bin/false\n")).expect("settings");
+    forget();
+    for (name, passphrase) in [("without", ""), ("with", "wrong")] {
+        let refused = dupr(&["unlock", name], passphrase);
+        assert_eq!(refused.code, 12, "{name}: {}", refused.stderr);
+        assert!(refused.stderr.contains("cannot seal"), "{}", refused.stderr);
+    }
+    let unlocked = dupr(&["with", "unlock"], PASSPHRASE);
+    assert_eq!(unlocked.code, 0, "{}", unlocked.stderr);
+    for key in [
+        format!("signs with {}", keyring.sign),
+        format!("opens what is encrypted to {}", keyring.encrypt),
+    ] {
+        assert!(unlocked.stdout.contains(&key), "{}", unlocked.stdout);
+    }
+    assert!(!unlocked.stdout.contains(PASSPHRASE), "{}", unlocked.stdout);
+    assert_eq!(home.stored(), Vec::<std::path::PathBuf>::new());
+    let again = dupr(&["unlock", "without", "--json"], "");
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let document: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
+    assert_eq!(
+        (&document["code"], &document["opens"]),
+        (&0.into(), &true.into())
+    );
+    // Neither a passphrase nor somebody to ask.
+    let mut command = home.command(&["without", "backup_verify"]);
+    command.env("GNUPGHOME", keyring.home());
+    let made = called(command.output().expect("dupr"));
+    forget();
+    assert_eq!(made.code, 0, "{}", made.stderr);
+
+    // A passphrase alone has nothing to unlock.
+    let plain = Home::new("unlock-symmetric")
+        .expect(0, &["unlock", "home"])
+        .stdout;
+    assert!(
+        plain.contains("opens with its passphrase") && !plain.contains(CANARY),
+        "{plain}"
+    );
+}
+
 #[test]
 fn what_takes_the_space_is_told() {
     let bench = Bench::new("recover-du", None);

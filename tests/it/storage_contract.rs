@@ -82,6 +82,32 @@ fn sftp_keeps_the_contract() {
     );
 }
 
+/// A server that runs commands and knows no sftp. One connection for all calls, as `ControlMaster` makes it; no start files of
+/// whoever runs the tests.
+#[test]
+fn a_server_without_sftp_keeps_the_contract() {
+    let server = Sshd::with("MaxSessions 100\nSetEnv HOME=/nonexistent");
+    let mut options = ssh(&server);
+    let control = server.path("control").display().to_string();
+    if let Some(words) = options.settings.get_mut("ssh-options") {
+        *words += &format!(" -oControlMaster=auto -oControlPath={control} -oControlPersist=9");
+    }
+    let storage = opened(&server.url("made/it's%20%3B put"), &options);
+    contract::run(&*storage);
+    let files = server.files().join("made/it's ; put");
+    assert_eq!(names(&files), Vec::<String>::new(), "no temp file is left");
+    // A link that leads nowhere hides nothing, and what is behind one counts.
+    storage.put("a", source(70_000).path()).expect("put");
+    std::os::unix::fs::symlink("nowhere", files.join("b")).expect("link");
+    std::os::unix::fs::symlink("a", files.join("c")).expect("link");
+    let mut listed = storage.list().expect("list");
+    listed.sort_by(|a, b| a.name.cmp(&b.name));
+    let listed: Vec<_> = listed.iter().map(|o| (o.name.as_str(), o.size)).collect();
+    assert_eq!(listed, [("a", 70_000), ("c", 70_000)]);
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(files.join("a")).expect("a"));
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[test]
 fn sftp_lists_more_than_a_page() {
     let server = Sshd::start();

@@ -224,10 +224,10 @@ fn a_refused_login_tells_why() {
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(error.to_string().contains("Permission denied"), "{error}");
 
-    let server = Sshd::with("");
+    let server = Sshd::with("ForceCommand echo no commands here");
     let error = opened(&server.url("x"), &once(ssh(&server)))
         .list()
-        .expect_err("no subsystem");
+        .expect_err("neither sftp nor commands");
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 
     options.settings = settings(&[("ssh-command", "/no/such/ssh")]);

@@ -17,4 +17,5 @@ mod schemes;
 pub mod show;
 pub mod status;
 pub mod target;
+pub mod unlock;
 pub mod watch;

@@ -7,6 +7,7 @@
 //! `DUPR_DIFFERENTIAL` multiplies the number of cases, `DUPR_SEED` sets the first seed (`random` for a new one).
 
 mod collections;
+mod examples;
 mod expressions;
 mod names;
 mod rules;

@@ -22,21 +22,21 @@ const TREES: u64 = 2000;
 const LISTS: usize = 3;
 
 /// What is selected, in order, or duplicity's exit code.
-type Outcome = Result<Vec<Vec<u8>>, String>;
+pub type Outcome = Result<Vec<Vec<u8>>, String>;
 
 /// A source, and how it is looked at.
-struct Case<'a> {
+pub struct Case<'a> {
     /// Where it lies.
-    real: &'a Path,
+    pub real: &'a Path,
     /// As it was typed.
-    typed: String,
-    null: bool,
-    copy_links: bool,
-    options: Vec<Opt>,
+    pub typed: String,
+    pub null: bool,
+    pub copy_links: bool,
+    pub options: Vec<Opt>,
 }
 
 impl Case<'_> {
-    fn dupr(&self) -> Outcome {
+    pub fn dupr(&self) -> Outcome {
         let select = Selection::builder(self.typed.as_bytes())
             .extend(self.options.iter().map(rules::rule))
             .null_separated(self.null)
@@ -58,7 +58,7 @@ impl Case<'_> {
             .collect())
     }
 
-    fn duplicity(&self, dir: &Path, oracle: &mut Oracle) -> Outcome {
+    pub fn duplicity(&self, dir: &Path, oracle: &mut Oracle) -> Outcome {
         let answer = oracle.ask(&json!({
             "ask": "select",
             "dir": dir,
@@ -139,7 +139,7 @@ fn agree(found: &Outcome, expected: &Outcome) -> bool {
     }
 }
 
-fn show(outcome: &Outcome) -> String {
+pub fn show(outcome: &Outcome) -> String {
     match outcome {
         Ok(paths) => {
             let paths: Vec<String> = paths.iter().map(|p| p.escape_ascii().to_string()).collect();

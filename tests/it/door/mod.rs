@@ -8,6 +8,7 @@ mod manual;
 mod options;
 mod output;
 mod owners;
+mod patience;
 mod prompts;
 mod purpose;
 mod rdiffdir;
@@ -15,6 +16,7 @@ mod replicate;
 mod scripts;
 mod secrets;
 mod services;
+mod turns;
 
 use crate::support::programs::Program;
 use crate::support::scratch::Scratch;

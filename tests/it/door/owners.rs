@@ -58,6 +58,48 @@ fn owners_are_restored_by_name_or_by_number() {
 }
 
 #[test]
+fn files_stay_with_whoever_restores_them_if_told_so() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new("nobodys");
+    let url = bench.url("t");
+    chown(bench.path("src/a.txt"), Some(41001), Some(41002)).expect("root");
+    chown(bench.path("src/dir"), Some(41001), Some(41002)).expect("root");
+    let words = ["full", "src", &url];
+    let made = bench.plain(Program::Dupr, "cache", &words).expect("dupr");
+    assert_eq!(made.code, 0, "{}", made.err);
+    for (program, option, owner) in [
+        (Program::Dupr, None, (41001, 41002)),
+        (Program::Dupr, Some("--restore-ownership"), (41001, 41002)),
+        (Program::Dupr, Some("--no-restore-ownership"), (0, 0)),
+        (Program::Dupr, Some("--do-not-restore-ownership"), (0, 0)),
+        (Program::Duplicity3, Some("--no-restore-ownership"), (0, 0)),
+        (
+            Program::Duplicity08,
+            Some("--do-not-restore-ownership"),
+            (0, 0),
+        ),
+    ] {
+        let out = format!("out-{}{}", program.name(), option.unwrap_or_default());
+        let mut words = vec!["restore", &url, &out];
+        words.extend(option);
+        let Some(called) = bench.plain(program, "cache", &words) else {
+            continue;
+        };
+        assert_eq!(called.code, 0, "{program:?} {option:?}: {}", called.err);
+        for name in ["a.txt", "dir"] {
+            let meta = fs::symlink_metadata(bench.path(&out).join(name)).expect("restored");
+            assert_eq!(
+                (meta.uid(), meta.gid()),
+                owner,
+                "{program:?} {option:?} {name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn as_much_metadata_is_fetched_as_duplicity_fetches() {
     let bench = Bench::new("sync");
     let url = bench.url("t");

@@ -348,3 +348,36 @@ fn commands_of_sftp_and_scp_lead_the_way() {
     let words = ["st", &url, "--sftp-command", "/opt/transfer-everything"];
     assert_eq!(dupr(&bench, &words, &[]).code, 23);
 }
+
+/// `scp://` was for servers that let in and run commands, without sftp.
+#[test]
+fn a_server_without_sftp_has_a_whole_life() {
+    let sshd = Sshd::with("MaxSessions 100\nSetEnv HOME=/nonexistent");
+    let bench = Bench::new("noscp");
+    let control = sshd.path("control").display().to_string();
+    let options = format!(
+        "{} -oControlMaster=auto -oControlPath={control} -oControlPersist=9",
+        sshd.ssh_options("userkey")
+    );
+    let url = sshd.url("it's $(id) here").replacen("sftp://", "scp://", 1);
+    let url = url.replace(' ', "%20");
+    let call = |words: &[&str]| {
+        let words = [words, &["--ssh-options", &options, "--use-scp"]].concat();
+        let called = dupr(&bench, &words, &[]);
+        assert_eq!(called.code, 0, "{words:?}: {}", called.err);
+        called.out
+    };
+    call(&["full", "src", &url, "--current-time", "1700000000"]);
+    bench.write("src/dir/two", "changed\n");
+    call(&["incr", "src", &url, "--current-time", "1700003600"]);
+    call(&["full", "src", &url, "--current-time", "1700007200"]);
+    call(&["remove-all-but-n-full", "1", &url, "--force"]);
+    let kept = fs::read_dir(sshd.files().join("it's $(id) here")).expect("the folder");
+    assert_eq!(kept.count(), 3);
+    fs::remove_dir_all(bench.path("cache")).expect("archive dir");
+    assert!(call(&["st", &url]).contains("Number of contained backup sets: 1"));
+    call(&["restore", &url, "out"]);
+    bench.settle("out");
+    bench.settle("src");
+    assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+}

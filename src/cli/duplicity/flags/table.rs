@@ -164,7 +164,7 @@ pub const TABLE: &[Flag] = &[
     row(Storage, "ssh-options", V, Honored),
     row(Storage, "scp-command", V, Honored),
     row(Storage, "sftp-command", V, Honored),
-    row(Storage, "use-scp", F, Ignored("has no effect: scp:// is done with sftp")),
+    row(Storage, "use-scp", F, Always("a server without sftp is told so by itself, and asked by commands")),
     row(Storage, "s3-endpoint-url", V, Honored),
     row(Storage, "s3-region-name", V, Honored),
     row(Storage, "s3-unencrypted-connection", F, Honored),

@@ -6,6 +6,7 @@ use crate::engine::storage::transfer::Transfer;
 use openssh_sftp_client::error::SftpErrorKind;
 use openssh_sftp_client::{Error as SftpError, Sftp, SftpOptions};
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +18,15 @@ const TAIL_LINES: usize = 4;
 
 /// Time for ssh to say why, once its dialogue has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What comes of asking a server for sftp.
+pub(super) enum Greeting {
+    Sftp(Connection),
+    /// It has let us in, and knows no sftp.
+    NoSftp,
+    /// ssh ended without a word, as it does for either reason when it goes through another's connection (`ControlMaster`).
+    Silence(Error),
+}
 
 /// A dialogue with a server. Ends, and `ssh` with it, when dropped.
 pub(super) struct Connection {
@@ -31,8 +41,8 @@ impl Connection {
     /// Starts `ssh` and waits until the server greets.
     ///
     /// # Errors
-    /// `Unreachable`, `Denied` with a hint, or `Unsupported` if there is no `ssh` here or no sftp there.
-    pub(super) async fn open(login: &Login, transfer: &Transfer) -> Result<Self> {
+    /// `Unreachable`, `Denied` with a hint, or `Unsupported` if there is no `ssh` here.
+    pub(super) async fn open(login: &Login, transfer: &Transfer) -> Result<Greeting> {
         let mut command = login.command();
         command
             .stdin(Stdio::piped())
@@ -62,12 +72,12 @@ impl Connection {
             .answer_within(limit, Sftp::new(stdin, stdout, SftpOptions::new()))
             .await;
         match greeting {
-            Ok(Ok(sftp)) => Ok(Self {
+            Ok(Ok(sftp)) => Ok(Greeting::Sftp(Self {
                 sftp,
                 tail,
                 host: login.host().to_string(),
                 _ssh: ssh,
-            }),
+            })),
             Ok(Err(SftpError::UnsupportedSftpProtocol { .. })) => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("{} speaks no sftp of version 3", login.host()),
@@ -76,7 +86,15 @@ impl Connection {
                 // Its error output ends when it does.
                 let _ = tokio::time::timeout(LAST_WORDS, ssh.wait()).await;
                 tail.settle().await;
-                Err(refused(login.host(), &tail.text(), &error))
+                let words = tail.text();
+                if has_no_sftp(&words) {
+                    return Ok(Greeting::NoSftp);
+                }
+                let refused = refused(login.host(), &words, &error);
+                match words.is_empty() {
+                    true => Ok(Greeting::Silence(refused)),
+                    false => Err(refused),
+                }
             }
             Err(silence) => Err(silence.within(format!("cannot connect to {}", login.host()))),
         }
@@ -124,8 +142,15 @@ fn said(kind: SftpErrorKind, message: &str) -> Error {
     Error::new(kind, format!("the server says: {message}"))
 }
 
-/// Why there is no dialogue, told by ssh's last words.
-fn refused(host: &str, words: &str, error: &SftpError) -> Error {
+/// Whether the server has let us in and knows no sftp: not told to have it, or its program is not installed.
+fn has_no_sftp(words: &str) -> bool {
+    words.contains("subsystem request failed")
+        || (words.contains("sftp-server")
+            && (words.contains("not found") || words.contains("No such file")))
+}
+
+/// Why ssh ended, told by its last words.
+pub(super) fn refused(host: &str, words: &str, error: &dyn Display) -> Error {
     let has = |text: &str| words.contains(text);
     let (kind, hint) = if has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("Host key for") {
         (
@@ -145,11 +170,6 @@ fn refused(host: &str, words: &str, error: &SftpError) -> Error {
         (
             ErrorKind::Denied,
             Some("check the user, the key and the agent, or give a password".to_string()),
-        )
-    } else if has("subsystem request failed") {
-        (
-            ErrorKind::Unsupported,
-            Some("switch the sftp subsystem on at the server".to_string()),
         )
     } else if has("Bad configuration option") || has("usage: ssh") || has("command-line") {
         (
@@ -173,13 +193,13 @@ fn refused(host: &str, words: &str, error: &SftpError) -> Error {
 
 /// The last lines of ssh's error output.
 #[derive(Clone, Default)]
-struct Tail {
+pub(super) struct Tail {
     lines: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Tail {
     /// Reads until the stream ends.
-    fn follow(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
+    pub(super) fn follow(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
         let tail = Self::default();
         let lines = Arc::clone(&tail.lines);
         tokio::spawn(async move {
@@ -212,7 +232,7 @@ impl Tail {
     }
 
     /// Lets the reader take what the ended program has left in the pipe.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         for _ in 0..20 {
             // The reader holds the other reference until the stream ends.
             if Arc::strong_count(&self.lines) == 1 {
@@ -222,7 +242,7 @@ impl Tail {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let lines = self
             .lines
             .lock()
@@ -261,10 +281,6 @@ mod tests {
                 ErrorKind::Unreachable,
             ),
             (
-                "subsystem request failed on channel 0",
-                ErrorKind::Unsupported,
-            ),
-            (
                 "command-line: line 0: Bad configuration option: nonsense",
                 ErrorKind::Usage,
             ),
@@ -279,6 +295,13 @@ mod tests {
                 .hint()
                 .is_some()
         );
+        for words in [
+            "subsystem request failed on channel 0",
+            "sh: /usr/libexec/sftp-server: not found",
+        ] {
+            assert!(has_no_sftp(words), "{words}");
+        }
+        assert!(!has_no_sftp("sh: nologin: not found"));
     }
 
     #[test]

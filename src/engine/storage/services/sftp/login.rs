@@ -67,12 +67,6 @@ impl Login {
         if let Some(user) = user {
             arguments.extend(["-l".into(), user.into()]);
         }
-        arguments.extend([
-            "-s".into(),
-            "--".into(),
-            OsString::from(&host),
-            "sftp".into(),
-        ]);
         let environment = options
             .environment
             .for_helpers()
@@ -96,8 +90,21 @@ impl Login {
         &self.program
     }
 
-    /// A command that is ready but for its standard streams.
+    /// A command that speaks sftp, ready but for its standard streams.
     pub(super) fn command(&self) -> Command {
+        let mut command = self.start();
+        command.args(["-s", "--", &self.host, "sftp"]);
+        command
+    }
+
+    /// A command that has the server's login shell run a line, ready but for its standard streams.
+    pub(super) fn shell_command(&self, line: &OsStr) -> Command {
+        let mut command = self.start();
+        command.args(["-T", "--", &self.host]).arg(line);
+        command
+    }
+
+    fn start(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
         command
@@ -155,9 +162,9 @@ mod tests {
     }
 
     fn arguments(login: &Login) -> Vec<String> {
-        login
-            .arguments
-            .iter()
+        let command = login.command();
+        let arguments = command.as_std().get_args();
+        arguments
             .map(|a| a.to_string_lossy().into_owned())
             .collect()
     }

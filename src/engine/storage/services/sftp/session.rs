@@ -29,7 +29,7 @@ const WINDOW: usize = 64;
 const DEAD_SECONDS: u32 = 24 * 3600;
 
 /// Slowest disk of a server, for the wait until a file is on it.
-const SYNC_BYTES_PER_SECOND: u64 = 1 << 20;
+pub(super) const SYNC_BYTES_PER_SECOND: u64 = 1 << 20;
 
 /// 0600.
 fn file_mode() -> Permissions {
