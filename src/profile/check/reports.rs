@@ -219,7 +219,7 @@ mod tests {
             [
                 "ping to the address in variable HC at start and end",
                 "ntfy at ntfy.sh on failure, stale",
-                "webhook at hooks.example.org on always",
+                "webhook at hooks.example.org on failure",
                 "metrics to /var/lib/node_exporter/dupr_home.prom always",
                 "line to /dev/log on always",
             ]
