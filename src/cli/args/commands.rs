@@ -22,9 +22,7 @@ pub fn command(word: Word) -> Grammar {
         .bin_name(format!("dupr PROFILE {name}"))
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
-        .disable_help_flag(true)
-        .about(about)
-        .long_about(more);
+        .disable_help_flag(true);
     for (number, argument) in word.arguments().enumerate() {
         usage.push_str(&match argument.optional {
             true => format!(" [{}]", argument.placeholder),
@@ -45,7 +43,10 @@ pub fn command(word: Word) -> Grammar {
         );
     }
     usage.push_str(" [OPTIONS]");
+    // Their own text would stand in place of the command's.
     Common::augment_args(command.override_usage(usage))
+        .about(about)
+        .long_about(more)
 }
 
 /// What a command does: in a line, and at length.

@@ -203,6 +203,10 @@ mod tests {
         let pages = pages().unwrap();
         let names: BTreeSet<&str> = pages.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names.len(), pages.len(), "a name twice");
+        for page in &pages {
+            let text = "Options that may stand anywhere";
+            assert!(!page.text.contains(text), "{}", page.name);
+        }
         for (word, _) in crate::plan::batch::WORDS {
             assert!(names.contains(format!("dupr-{word}").as_str()), "{word}");
         }
@@ -237,6 +241,11 @@ mod tests {
         };
         let restore = text("dupr-restore");
         assert!(restore.contains(".TH dupr-restore 1"), "{restore}");
+        assert!(
+            restore.contains("dupr-restore - Restore everything"),
+            "{restore}"
+        );
+        assert!(restore.contains("exit code is 14"), "{restore}");
         assert_eq!(restore.matches(".ie ").count(), 1);
         assert!(restore.contains("LOCAL [AGE] [OPTIONS]"), "{restore}");
         assert!(restore.contains("--force") && !restore.contains("--compare-data"));
