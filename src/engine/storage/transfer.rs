@@ -10,7 +10,7 @@ use crate::engine::context::Cancel;
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::future::Future;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -222,6 +222,7 @@ impl Upload<'_> {
     /// `Io` and the like if the file cannot be read.
     #[cfg(feature = "cloud")]
     pub(super) fn skip(&mut self, bytes: u64) -> Result<()> {
+        use std::io::{Seek, SeekFrom};
         self.left = self.bytes.saturating_sub(bytes);
         let sought = self.file.seek(SeekFrom::Start(bytes));
         sought.map_err(|e| Error::io("read", &self.path, e))?;
