@@ -137,7 +137,7 @@ impl Layout {
 }
 
 impl Naming {
-    /// What a name says; `None` if it is not of the format, or of a part of it that dupr does not read (`.p7m`).
+    /// What a name says; `None` if it is not of the format.
     ///
     /// Volume numbers and times of zero are refused: the first makes the original fail, the second means "no time".
     pub fn parse(&self, name: &str) -> Option<FileName> {
@@ -205,6 +205,7 @@ impl Naming {
             "" => Form::Plain,
             ".gz" | ".z" => Form::Gzip,
             ".gpg" | ".g" | ".gz.gpg" => Form::Gpg,
+            ".p7m" => Form::Cms,
             _ => return None,
         };
         Some(FileName {
@@ -242,6 +243,8 @@ impl Naming {
             Form::Plain => "",
             Form::Gzip => layout.gzip,
             Form::Gpg => layout.gpg,
+            // COMPAT(dup 3.0.5): no version that knows it writes short names.
+            Form::Cms => ".p7m",
         });
         name
     }

@@ -34,7 +34,7 @@ fn partial(name: Option<FileName>) -> Option<FileName> {
 #[test]
 fn names_written_by_any_version_are_read() {
     use FileKind::{Manifest, Signature, Stats, Volume};
-    use Form::{Gpg, Gzip, Plain};
+    use Form::{Cms, Gpg, Gzip, Plain};
     const T: i64 = 1_795_211_663;
     const OLD: i64 = 1_028_632_920;
     let table = [
@@ -57,6 +57,14 @@ fn names_written_by_any_version_are_read() {
         (
             "duplicity-full.20261120T215423Z.manifest.gpg",
             full(T, Manifest, Gpg),
+        ),
+        (
+            "duplicity-full.20261120T215423Z.manifest.p7m",
+            full(T, Manifest, Cms),
+        ),
+        (
+            "duplicity-full-signatures.20261120T215423Z.sigtar.p7m",
+            full(T, Signature, Cms),
         ),
         (
             "duplicity-full.20261120T215423Z.manifest.part",
@@ -181,7 +189,8 @@ fn names_of_no_version_are_strangers() {
         "duplicity-full.20261120T215423Z.manifest.partx",
         "duplicity-full.20261120T215423Z.manifest.p",
         "duplicity-full.20261120T215423Z.manifest.GPG",
-        "duplicity-full-signatures.20261120T215423Z.sigtar.p7m",
+        "duplicity-full-signatures.20261120T215423Z.sigtarp7m",
+        "duplicity-full-signatures.20261120T215423Z.sigtar.gz.p7m",
         "duplicity-full-signatures.20261120T215423Z.sigtar.gpg.gz",
         "duplicity-full.3D.manifest",
         "duplicity-full.2026-11-20T21:54:62Z.manifest",
