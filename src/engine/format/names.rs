@@ -59,6 +59,9 @@ impl Default for Naming {
     }
 }
 
+/// End of a CMS file in every spelling.
+const CMS: &str = ".p7m";
+
 /// [`FileKind`] without the number: what selects prefix and words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -195,7 +198,9 @@ impl Naming {
             None => SetId::Full { time },
             Some(start) => SetId::Incremental { start, end: time },
         };
-        let (partial, rest) = match rest.strip_prefix(layout.partial) {
+        // A short `.p` is not the beginning of `.p7m`.
+        let after_partial = rest.strip_prefix(layout.partial);
+        let (partial, rest) = match after_partial.filter(|_| rest != CMS) {
             // The original takes a volume in progress for a whole one. Nothing of the format writes such a name.
             Some(_) if class == Class::Volume => return None,
             Some(rest) => (true, rest),
@@ -205,7 +210,7 @@ impl Naming {
             "" => Form::Plain,
             ".gz" | ".z" => Form::Gzip,
             ".gpg" | ".g" | ".gz.gpg" => Form::Gpg,
-            ".p7m" => Form::Cms,
+            CMS => Form::Cms,
             _ => return None,
         };
         Some(FileName {
@@ -243,8 +248,7 @@ impl Naming {
             Form::Plain => "",
             Form::Gzip => layout.gzip,
             Form::Gpg => layout.gpg,
-            // COMPAT(dup 3.0.5): no version that knows it writes short names.
-            Form::Cms => ".p7m",
+            Form::Cms => CMS,
         });
         name
     }

@@ -248,10 +248,11 @@ fn oracle_naming(naming: &Naming) -> Value {
 
 /// Names that duplicity writes: dupr writes the same, and reads them as what they are.
 fn written(naming: &Naming, oracle: &mut Oracle, dice: &mut SmallRng) -> Vec<String> {
-    let has_stats = naming.style == NameStyle::Long;
+    // No version knows one of these and short or old names.
+    let is_new = |f: &FileName| f.kind == FileKind::Stats || f.form == Form::Cms;
     let files: Vec<FileName> = (0..60)
         .map(|_| file(dice))
-        .filter(|f| f.kind != FileKind::Stats || has_stats)
+        .filter(|f| naming.style == NameStyle::Long || !is_new(f))
         .collect();
     let mut asked = oracle_naming(naming);
     asked["ask"] = "get".into();
@@ -260,6 +261,7 @@ fn written(naming: &Naming, oracle: &mut Oracle, dice: &mut SmallRng) -> Vec<Str
         .map(|file| {
             let mut asked = told(file);
             asked["end"] = file.set.time().as_secs().into();
+            asked["gpgsm"] = (file.form == Form::Cms).into();
             asked
         })
         .collect();

@@ -87,6 +87,8 @@ fn names_written_by_any_version_are_read() {
             full(OLD, Volume(1), Gpg),
         ),
         ("df.10j4n9.1.dt.g", full(61_358_661, Volume(1), Gpg)),
+        ("df.10j4n9.1.dt.p7m", full(61_358_661, Volume(1), Cms)),
+        ("df.10j4n9.m.p7m", full(61_358_661, Manifest, Cms)),
         ("df.10j4n9.m.p", partial(full(61_358_661, Manifest, Plain))),
         (
             "di.10j4n9.10j4na.a.dt.z",
@@ -277,7 +279,7 @@ prop_compose! {
             Just(FileKind::Signature),
             Just(FileKind::Stats),
         ],
-        form in prop_oneof![Just(Form::Plain), Just(Form::Gzip), Just(Form::Gpg)],
+        form in prop_oneof![Just(Form::Plain), Just(Form::Gzip), Just(Form::Cms), Just(Form::Gpg)],
         partial in any::<bool>(),
     ) -> FileName {
         let (start, time) = (Timestamp(start), Timestamp(end));
