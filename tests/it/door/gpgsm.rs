@@ -9,6 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// What is done to a file.
+type Harm = fn(&mut Vec<u8>);
+
 /// Whom files are encrypted to.
 const ADA: &str = "ada@example.org";
 
@@ -279,12 +282,12 @@ fn damaged_messages_are_found() {
     assert_eq!(called.code, 0, "{}{}", called.out, called.err);
     same(&bench, "out", "larger than pipes");
 
-    let flip = |bytes: &mut Vec<u8>| {
+    let flip: Harm = |bytes: &mut Vec<u8>| {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x20;
     };
-    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
-    let harm: [&dyn Fn(&mut Vec<u8>); 2] = [&flip, &cut];
+    let cut: Harm = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
+    let harm: [Harm; 2] = [flip, cut];
     for (part, words, code) in [
         (".vol1.difftar", &["restore", bad.as_str(), "out"][..], 21),
         (".manifest", &["restore", &bad, "out"], 1),
