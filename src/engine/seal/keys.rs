@@ -46,7 +46,7 @@ pub struct Gpgsm {
     pub program: PathBuf,
     /// Further options of every gpgsm that is run.
     pub options: Vec<String>,
-    /// Where decrypted content waits for its reader, if not in the usual place.
+    /// Where decrypted content waits for its reader, if not in `/tmp`.
     pub temp_dir: Option<PathBuf>,
 }
 
