@@ -170,6 +170,10 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
         threads: threads(profile, around),
         block_bytes: Some(block_bytes_for(profile.backup.volume_bytes)),
         keyring,
+        gpgsm: seal::Gpgsm {
+            temp_dir: Some(profile.backup.temp_dir.clone()),
+            ..seal::Gpgsm::default()
+        },
         ..SealOptions::default()
     })
 }

@@ -169,6 +169,7 @@ def get(question):
         dup_time.setcurtime(file["end"])
         if file.get("start"):
             dup_time.setprevtime(file["start"])
+        config.use_gpgsm = file.get("gpgsm", False)
         name = file_naming.get(
             file["type"],
             volume_number=file.get("volume"),

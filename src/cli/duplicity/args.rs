@@ -1,7 +1,7 @@
 //! What was typed: words and options, in any order, with duplicity's abbreviations and implied actions.
 
 use super::fault::{Fault, Result};
-use super::flags::{self, Arity, Effect, Flag};
+use super::flags::{self, Arity, Flag};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -153,11 +153,6 @@ impl Request {
         }
         if has("help-urls") {
             return Ok(Request::Urls);
-        }
-        for (flag, _) in &options {
-            if let Effect::Refused(why) = flag.effect {
-                return Err(Fault::usage(format!("option --{} {why}", flag.name)));
-            }
         }
         let (action, implied) = action_of(&mut words)?;
         let args = Args {

@@ -21,6 +21,11 @@ pub fn lacks_signature(text: &str) -> bool {
     text.contains("no good signature of") || text.contains("not signed, though a signature")
 }
 
+/// Whether a text of the engine tells of a gpg or gpgsm that is not there.
+fn lacks_program(text: &str) -> bool {
+    text.contains("cannot run") && text.contains("gpg")
+}
+
 /// Whether a text of the engine tells of a file that is not what its manifest says.
 pub fn is_damaged(text: &str) -> bool {
     text.contains("its hash is ") && text.contains("the manifest says")
@@ -113,6 +118,7 @@ impl From<select::Error> for Fault {
 /// duplicity's number for an error of the engine.
 fn number(error: &Error) -> i32 {
     match error.kind() {
+        ErrorKind::Unsupported if lacks_program(&error.to_string()) => BY_GPG,
         ErrorKind::Usage | ErrorKind::Locked | ErrorKind::Source | ErrorKind::Unsupported => USAGE,
         ErrorKind::Mismatch if error.to_string().contains("of host") => 3,
         ErrorKind::Mismatch => 42,

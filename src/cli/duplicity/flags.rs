@@ -1,7 +1,6 @@
 //! Every option of duplicity 0.8 to 3.2, and what dupr does with it: [`TABLE`] is the one place, `--help` is printed from it.
 //!
-//! Options are never unknown. Those without effect say so in one line; those that are gone name what to use instead;
-//! only what cannot be left out without harm is refused.
+//! Options are never unknown. Those without effect say so in one line; those that are gone name what to use instead.
 
 mod table;
 
@@ -34,8 +33,6 @@ pub enum Effect {
     /// duplicity dropped it, or what it was for is dead: accepted without effect, with a warning that says what to
     /// use.
     Gone(&'static str),
-    /// Refused, and why.
-    Refused(&'static str),
 }
 
 impl Effect {
@@ -44,7 +41,7 @@ impl Effect {
         match self {
             Effect::Honored | Effect::Always(_) => None,
             Effect::Ignored(why) => Some((why, false)),
-            Effect::Renamed(why) | Effect::Gone(why) | Effect::Refused(why) => Some((why, true)),
+            Effect::Renamed(why) | Effect::Gone(why) => Some((why, true)),
         }
     }
 }

@@ -33,7 +33,6 @@ pub fn help() -> String {
                 Effect::Honored if flag.means != flag.name => format!("same as --{}", flag.means),
                 Effect::Honored => String::new(),
                 Effect::Always(why) => format!("always so: {why}"),
-                Effect::Refused(why) => format!("refused: {why}"),
                 effect => effect.remark().map_or("", |(why, _)| why).to_owned(),
             };
             let _ = writeln!(text, "{}", format!("  {name:<44} {about}").trim_end());

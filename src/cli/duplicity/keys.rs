@@ -7,7 +7,8 @@ use super::prompt;
 use super::session::{self, World};
 use crate::engine::error::ErrorKind;
 use crate::engine::seal::{
-    self, Asking, Compression, Encryption, Keyring, Seal, SealOptions, Signature, block_bytes_for,
+    self, Asking, Compression, Encryption, Gpgsm, Keyring, Seal, SealOptions, Signature,
+    block_bytes_for,
 };
 use crate::engine::secret::Secret;
 use std::path::PathBuf;
@@ -21,16 +22,23 @@ pub fn seal_options(args: &Args, url: &str, world: &World, log: &Log) -> Result<
     let names = Names::of(args);
     let encrypts = args.switch("encryption", true);
     let makes_files = args.action.writes() || args.action == Action::Replicate;
+    let by_gpgsm = args.has("use-gpgsm");
+    if by_gpgsm && encrypts && makes_files {
+        beyond_gpgsm(&names)?;
+    }
     let main = match encrypts {
         true => match passphrase(args, &names, world, log)? {
-            None if world.given("PASSPHRASE").is_none() && names.recipients.is_empty() => {
+            None if world.given("PASSPHRASE").is_none()
+                && names.recipients.is_empty()
+                && !by_gpgsm =>
+            {
                 of_agent(args, url, makes_files)?
             }
             known => known,
         },
         false => None,
     };
-    let by_gpg = encrypts && makes_files && !gpg.foreign.is_empty();
+    let by_gpg = encrypts && makes_files && !gpg.foreign.is_empty() && !by_gpgsm;
     if by_gpg {
         let foreign = gpg.foreign.join(", ");
         let text = format!("gpg itself encrypts, as --gpg-options asks for {foreign}");
@@ -48,7 +56,11 @@ pub fn seal_options(args: &Args, url: &str, world: &World, log: &Log) -> Result<
         block_bytes: Some(block_bytes_for(volume_bytes)),
         keyring: keyring(args),
         hidden_recipients: names.hidden.clone(),
-        gpg_options: gpg.words,
+        gpgsm: gpgsm(args, &gpg.words, world)?,
+        gpg_options: match by_gpgsm {
+            true => Vec::new(),
+            false => gpg.words,
+        },
         by_gpg,
         by_agent: args.has("use-agent"),
         ..SealOptions::default()
@@ -99,8 +111,46 @@ pub fn keyring(args: &Args) -> Keyring {
         home: GpgOptions::of(args).home,
         program: args
             .value("gpg-binary")
+            .filter(|_| !args.has("use-gpgsm"))
             .map_or_else(|| PathBuf::from("gpg"), PathBuf::from),
     }
+}
+
+/// What gpgsm is to do. Without `--use-gpgsm` it still reads what it once wrote.
+fn gpgsm(args: &Args, words: &[String], world: &World) -> Result<Gpgsm> {
+    let usual = Gpgsm {
+        temp_dir: Some(world.temp_dir(args)?),
+        ..Gpgsm::default()
+    };
+    if !args.has("use-gpgsm") {
+        return Ok(usual);
+    }
+    Ok(Gpgsm {
+        writes: args.switch("encryption", true),
+        program: args
+            .value("gpg-binary")
+            .map_or(usual.program, PathBuf::from),
+        options: words.to_vec(),
+        temp_dir: usual.temp_dir,
+    })
+}
+
+/// Refuses what gpgsm cannot do, before anybody is asked for a passphrase.
+fn beyond_gpgsm(names: &Names) -> Result<()> {
+    let why = if names.sign.is_some() {
+        "gpgsm cannot sign what it encrypts: leave out --sign-key or --use-gpgsm"
+    } else if !names.hidden.is_empty() {
+        "gpgsm cannot hide whom it encrypts to: write --encrypt-key in place of --hidden-encrypt-key"
+    } else if names.recipients.is_empty() {
+        "gpgsm encrypts to certificates only: name one with --encrypt-key"
+    } else {
+        return Ok(());
+    };
+    // COMPAT(dup 3.0.5): it begins, and gpgsm refuses.
+    Err(Fault {
+        extra: "GPGError".into(),
+        ..Fault::new(BY_GPG, why)
+    })
 }
 
 /// What `--gpg-options` say, word by word.
@@ -133,7 +183,7 @@ impl Names {
             .collect();
         let gpg = GpgOptions::of(args);
         // gpg itself is told of the others by its own options.
-        if !recipients.is_empty() && gpg.foreign.is_empty() {
+        if !recipients.is_empty() && gpg.foreign.is_empty() && !args.has("use-gpgsm") {
             hidden.extend(gpg.hidden_recipients.iter().cloned());
             recipients.extend(gpg.recipients.into_iter().chain(gpg.hidden_recipients));
         }

@@ -117,7 +117,6 @@ fn fate(flag: &Flag) -> String {
         Effect::Renamed(why) => format!("Works; {why}."),
         Effect::Ignored(why) => format!("No effect: {why}."),
         Effect::Gone(why) => format!("Gone: {why}."),
-        Effect::Refused(why) => format!("Refused: {why}."),
     }
 }
 

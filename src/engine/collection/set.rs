@@ -1,7 +1,6 @@
 //! One set: all files of one backup run.
 
 use crate::engine::format::{FileKind, FileName, SetId};
-use crate::engine::seal::Form;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -100,7 +99,7 @@ impl BackupSet {
 
     /// Whether any of its files is encrypted.
     pub fn is_encrypted(&self) -> bool {
-        self.files().any(|f| f.parsed.form == Form::Gpg)
+        self.files().any(|f| f.parsed.form.is_encrypted())
     }
 }
 

@@ -59,6 +59,9 @@ impl Default for Naming {
     }
 }
 
+/// End of a CMS file in every spelling.
+const CMS: &str = ".p7m";
+
 /// [`FileKind`] without the number: what selects prefix and words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -137,7 +140,7 @@ impl Layout {
 }
 
 impl Naming {
-    /// What a name says; `None` if it is not of the format, or of a part of it that dupr does not read (`.p7m`).
+    /// What a name says; `None` if it is not of the format.
     ///
     /// Volume numbers and times of zero are refused: the first makes the original fail, the second means "no time".
     pub fn parse(&self, name: &str) -> Option<FileName> {
@@ -195,7 +198,9 @@ impl Naming {
             None => SetId::Full { time },
             Some(start) => SetId::Incremental { start, end: time },
         };
-        let (partial, rest) = match rest.strip_prefix(layout.partial) {
+        // A short `.p` is not the beginning of `.p7m`.
+        let after_partial = rest.strip_prefix(layout.partial);
+        let (partial, rest) = match after_partial.filter(|_| rest != CMS) {
             // The original takes a volume in progress for a whole one. Nothing of the format writes such a name.
             Some(_) if class == Class::Volume => return None,
             Some(rest) => (true, rest),
@@ -205,6 +210,7 @@ impl Naming {
             "" => Form::Plain,
             ".gz" | ".z" => Form::Gzip,
             ".gpg" | ".g" | ".gz.gpg" => Form::Gpg,
+            CMS => Form::Cms,
             _ => return None,
         };
         Some(FileName {
@@ -242,6 +248,7 @@ impl Naming {
             Form::Plain => "",
             Form::Gzip => layout.gzip,
             Form::Gpg => layout.gpg,
+            Form::Cms => CMS,
         });
         name
     }

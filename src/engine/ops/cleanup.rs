@@ -84,7 +84,7 @@ impl Engine {
                 .into_iter()
                 .filter(|id| !collection.every_set().any(|s| s.id == *id))
             {
-                for form in [Form::Plain, Form::Gpg] {
+                for form in [Form::Plain, Form::Cms, Form::Gpg] {
                     let name = FileName {
                         set: id,
                         kind: FileKind::Manifest,

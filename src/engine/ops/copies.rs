@@ -212,7 +212,7 @@ impl Engine {
     fn key_opens_rest(&self, set: &BackupSet, file: &StoredFile, cx: &Context) -> bool {
         let others = set
             .files()
-            .filter(|f| f.parsed.form == Form::Gpg && f.name != file.name && f.size > 0);
+            .filter(|f| f.parsed.form.is_encrypted() && f.name != file.name && f.size > 0);
         let smallest = others
             .min_by_key(|f| f.size)
             .filter(|_| self.target.seal.can_read_back());

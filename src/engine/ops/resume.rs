@@ -215,8 +215,7 @@ impl Engine {
         let Some(first) = set.and_then(|s| s.volumes.get(&1)) else {
             return Ok(());
         };
-        if !self.target.seal.can_read_back() || first.parsed.form != crate::engine::seal::Form::Gpg
-        {
+        if !self.target.seal.can_read_back() || !first.parsed.form.is_encrypted() {
             return Ok(());
         }
         let mut byte = [0];

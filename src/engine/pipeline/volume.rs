@@ -27,7 +27,7 @@ impl VolumeLimits {
     /// Sealed bytes after which no further member is begun.
     // COMPAT(dup all): its margins, so that volumes come out about as large.
     fn stop_at(self, form: Form) -> u64 {
-        let margin = if form == Form::Gpg {
+        let margin = if form.is_encrypted() {
             51_200 + 16_384
         } else {
             51_200

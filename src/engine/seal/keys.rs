@@ -33,6 +33,32 @@ pub struct SealOptions {
     pub by_agent: bool,
     /// New files are encrypted by gpg, for options that ask for what is not built in. Slower.
     pub by_gpg: bool,
+    /// The program behind CMS messages.
+    pub gpgsm: Gpgsm,
+}
+
+/// GnuPG's program for X.509 certificates, which reads and writes CMS messages; it looks for keys where gpg does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpgsm {
+    /// Whether new files are CMS messages if they are encrypted at all. They are never compressed, nor signed.
+    pub writes: bool,
+    /// Name or path of the program.
+    pub program: PathBuf,
+    /// Further options of every gpgsm that is run.
+    pub options: Vec<String>,
+    /// Where decrypted content waits for its reader, if not in `/tmp`.
+    pub temp_dir: Option<PathBuf>,
+}
+
+impl Default for Gpgsm {
+    fn default() -> Self {
+        Self {
+            writes: false,
+            program: PathBuf::from("gpgsm"),
+            options: Vec::new(),
+            temp_dir: None,
+        }
+    }
 }
 
 /// How new files are encrypted.

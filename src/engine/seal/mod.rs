@@ -14,7 +14,7 @@ mod sealer;
 pub use gpg::agent::Asking;
 pub use hash::{HashingWriter, Written};
 pub use keys::{
-    Encryption, Keyring, SealOptions, Signature, agent_passphrase, block_bytes_for, open,
+    Encryption, Gpgsm, Keyring, SealOptions, Signature, agent_passphrase, block_bytes_for, open,
 };
 
 use super::error::Result;
@@ -30,8 +30,17 @@ pub enum Form {
     Plain,
     /// gzip: `.gz`.
     Gzip,
+    /// One CMS message (S/MIME, PKCS #7), made by gpgsm: `.p7m`. Nothing in it tells of changes, so it ranks below `.gpg`.
+    Cms,
     /// One OpenPGP message, binary: `.gpg`.
     Gpg,
+}
+
+impl Form {
+    /// Whether it takes a key to read it.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Form::Cms | Form::Gpg)
+    }
 }
 
 /// How hard to compress.
@@ -75,8 +84,9 @@ pub trait Seal: Send + Sync {
 
     /// Form of new manifests: they are never gzipped.
     fn manifest_form(&self) -> Form {
-        if self.form() == Form::Gpg {
-            Form::Gpg
+        let form = self.form();
+        if form.is_encrypted() {
+            form
         } else {
             Form::Plain
         }

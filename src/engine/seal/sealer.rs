@@ -1,12 +1,12 @@
 //! The one maker of sealed files: picks the writer and the reader for each form and each message.
 
-use super::gpg::{self, Gpg, GpgWriter, Orders};
+use super::gpg::{self, Gpg, GpgWriter, Opener, Orders};
 use super::gzip::{GzipReader, GzipWriter};
 use super::inflate::Crew;
 use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
 use super::openpgp::head::{Container, Head, peek};
-use super::openpgp::read::{MessageReader, RequiredSigner};
+use super::openpgp::read::{MessageReader, RequiredSigner, not_signed_by};
 use super::openpgp::sign::SigningKey;
 use super::openpgp::unlock::{PassphraseKey, Secrets};
 use super::openpgp::write::{Lock, MessageWriter};
@@ -29,11 +29,13 @@ pub(super) struct Sealer {
     block_bytes: usize,
     lock: Option<Lock>,
     signer: Option<SigningKey>,
-    /// How gpg is to write, if it is.
+    /// How gpg or gpgsm is to write, if one of them is.
     orders: Option<Orders>,
     secrets: Arc<Secrets>,
     /// Reads what cannot be read in process.
     gpg: Option<Gpg>,
+    /// Reads CMS messages.
+    cms: Opener,
     required_signer: Option<RequiredSigner>,
     can_read_back: bool,
     /// Whether gpg's agent may know passphrases that are not here.
@@ -68,9 +70,10 @@ impl Sealer {
 
         // gpg is only asked if a key is needed: a passphrase alone works without GnuPG.
         let certificates = matches!(options.keyring, Keyring::Certificates(_));
-        let asymmetric = matches!(encryption, Encryption::PublicKey { .. });
-        let wants_keys =
-            certificates || asymmetric || sign.is_some() || options.required_signer.is_some();
+        let asymmetric =
+            matches!(encryption, Encryption::PublicKey { .. }) && !options.gpgsm.writes;
+        let signs = sign.is_some() && !options.gpgsm.writes;
+        let wants_keys = certificates || asymmetric || signs || options.required_signer.is_some();
         let keys = if wants_keys {
             Some(Keys::open(&options.keyring, &options.gpg_options)?)
         } else {
@@ -87,12 +90,17 @@ impl Sealer {
         ));
         let gpg = Gpg::of(&options.keyring, &options.gpg_options);
         let pool = deflate::Pool::new(*compression, options.threads);
+        let gpgsm = Gpg::cms(&options.keyring, &options.gpgsm);
         let orders = match &gpg {
+            _ if options.gpgsm.writes => Orders::cms(gpgsm.clone(), options)?,
             Some(gpg) if options.by_gpg => Orders::new(gpg, options, pool.compresses())?,
             _ => None,
         };
         let mut can_read_back = true;
-        if let Some(orders) = &orders {
+        if let Some(orders) = orders.as_ref().filter(|_| options.gpgsm.writes) {
+            orders.trial_of_cms()?;
+            can_read_back = orders.has_secret()?;
+        } else if let Some(orders) = &orders {
             let head = orders.trial()?;
             can_read_back = head.passphrases > 0 || keyring()?.opens(&head.recipients);
         }
@@ -150,6 +158,7 @@ impl Sealer {
         let form = match (encryption, compression) {
             (Encryption::None, Compression::None) => Form::Plain,
             (Encryption::None, _) => Form::Gzip,
+            _ if options.gpgsm.writes => Form::Cms,
             _ => Form::Gpg,
         };
         Ok(Self {
@@ -161,6 +170,7 @@ impl Sealer {
             orders,
             secrets,
             gpg,
+            cms: Opener::new(gpgsm, options.gpgsm.temp_dir.as_deref()),
             required_signer,
             can_read_back,
             by_agent: options.by_agent,
@@ -242,7 +252,7 @@ impl Seal for Sealer {
                     .pool
                     .compresses()
                     .then_some((&self.pool, self.block_bytes));
-                if let Some(orders) = &self.orders {
+                if let Some(orders) = self.orders.as_ref().filter(|_| self.form == Form::Gpg) {
                     return Ok(Box::new(GpgWriter::start(orders, deflate, out)?));
                 }
                 let Some(lock) = &self.lock else {
@@ -258,6 +268,15 @@ impl Seal for Sealer {
                     out,
                 )?)
             }
+            Form::Cms => match &self.orders {
+                Some(orders) if self.form == Form::Cms => {
+                    Box::new(GpgWriter::start(orders, None, out)?)
+                }
+                _ => {
+                    let text = "a file for gpgsm is to be written without any certificate";
+                    return Err(Error::new(ErrorKind::Usage, text));
+                }
+            },
         })
     }
 
@@ -266,6 +285,11 @@ impl Seal for Sealer {
             Form::Plain => input,
             Form::Gzip => Box::new(GzipReader::new(input, self.crew.clone())),
             Form::Gpg => self.open_message(input)?,
+            Form::Cms => match &self.required_signer {
+                // gpgsm does not sign what it encrypts.
+                Some(signer) => return Err(not_signed_by(&signer.name, "")),
+                None => Box::new(self.cms.open(&self.secrets, input)?),
+            },
         })
     }
 

@@ -65,9 +65,9 @@ fn file(dice: &mut SmallRng) -> FileName {
             }
         },
         kind,
-        form: *[Form::Plain, Form::Gzip, Form::Gpg]
+        form: *[Form::Plain, Form::Gzip, Form::Cms, Form::Gpg]
             .choose(dice)
-            .expect("three"),
+            .expect("four"),
         partial: dice.random_range(0..5) == 0 && !matches!(kind, FileKind::Volume(_)),
     }
 }
@@ -143,7 +143,7 @@ fn told(file: &FileName) -> Value {
         "time": is_full.then_some(end),
         "start": file.set.basis().map(Timestamp::as_secs),
         "end": (!is_full).then_some(end),
-        "encrypted": file.form == Form::Gpg,
+        "encrypted": file.form.is_encrypted(),
         "compressed": file.form == Form::Gzip,
         "partial": file.partial,
     })
@@ -157,7 +157,7 @@ fn exception(name: &str, expected: &Value) -> Option<&'static str> {
     let long =
         Regex::new(r"(?s)\.(difftar|manifest|sigtar|jsonstat)(\.part)?($|\..*)").expect("fixed");
     let short = Regex::new(r"(?s)\.(dt|m|st|jst)(\.p)?($|\..*)").expect("fixed");
-    let plain = ["", ".gz", ".gpg", ".z", ".g", ".gz.gpg"];
+    let plain = ["", ".gz", ".gpg", ".p7m", ".z", ".g", ".gz.gpg"];
     for found in long.captures_iter(name).chain(short.captures_iter(name)) {
         if !plain.contains(&&found[3]) {
             return Some("an end that no version writes");
@@ -175,9 +175,9 @@ fn exception(name: &str, expected: &Value) -> Option<&'static str> {
         return Some("a number beyond all that is written");
     }
     let time = "([0-9]{8}T[0-9]{6}Z|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}[:_][0-9]{2}[:_][0-9]{2}(Z|[+-][0-9]{2}[:_][0-9]{2}))";
-    let kinds = r"(vol[0-9]+\.difftar|(manifest|sigtar|jsonstat)(\.part)?)(\.gz|\.gpg)?\z";
+    let kinds = r"(vol[0-9]+\.difftar|(manifest|sigtar|jsonstat)(\.part)?)(\.gz|\.gpg|\.p7m)?\z";
     let long = format!(r"duplicity-[a-z-]+\.{time}(\.to\.{time})?\.{kinds}");
-    let short = r"(df|di|dfs|dns)(\.[0-9a-z]+){1,3}\.(dt|(m|st)(\.p)?)(\.z|\.g)?\z";
+    let short = r"(df|di|dfs|dns)(\.[0-9a-z]+){1,3}\.(dt|(m|st)(\.p)?)(\.z|\.g|\.p7m)?\z";
     let is_written = [long.as_str(), short]
         .iter()
         .any(|form| Regex::new(form).expect("fixed").is_match(name));
@@ -248,10 +248,11 @@ fn oracle_naming(naming: &Naming) -> Value {
 
 /// Names that duplicity writes: dupr writes the same, and reads them as what they are.
 fn written(naming: &Naming, oracle: &mut Oracle, dice: &mut SmallRng) -> Vec<String> {
-    let has_stats = naming.style == NameStyle::Long;
+    // No version knows one of these and short or old names.
+    let is_new = |f: &FileName| f.kind == FileKind::Stats || f.form == Form::Cms;
     let files: Vec<FileName> = (0..60)
         .map(|_| file(dice))
-        .filter(|f| f.kind != FileKind::Stats || has_stats)
+        .filter(|f| naming.style == NameStyle::Long || !is_new(f))
         .collect();
     let mut asked = oracle_naming(naming);
     asked["ask"] = "get".into();
@@ -260,6 +261,7 @@ fn written(naming: &Naming, oracle: &mut Oracle, dice: &mut SmallRng) -> Vec<Str
         .map(|file| {
             let mut asked = told(file);
             asked["end"] = file.set.time().as_secs().into();
+            asked["gpgsm"] = (file.form == Form::Cms).into();
             asked
         })
         .collect();

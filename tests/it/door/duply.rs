@@ -223,3 +223,36 @@ fn duply_with_keys_lives_the_same_life() {
     );
     compare("duply2", &keys, keyring.home());
 }
+
+/// duply 2.5.6 takes the second word of the first line that begins with the program's name, all of it from standard output, and
+/// wants at least 2.1 of it; other programs, too, look at nothing else.
+#[test]
+fn the_version_is_one_that_duply_takes() {
+    let bench = Bench::new("version");
+    let mut values = Vec::new();
+    for program in [programs::Program::Duplicity3, programs::Program::Dupr] {
+        let Some(start) = program.words() else {
+            continue;
+        };
+        let mut command = Command::new(&start[0]);
+        command.args(&start[1..]).arg("--version");
+        let called = bench.run(&mut command, "", &[]);
+        assert_eq!(called.code, 0, "{program:?}: {called:?}");
+        assert_eq!(called.err, "", "{program:?}");
+        // duply puts all lines into one.
+        let line = called.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let version = line.strip_prefix("duplicity ").expect("the name first");
+        let version = version.split(' ').next().unwrap_or_default();
+        let numbers: Vec<u32> = version
+            .split('.')
+            .map(|n| n.parse().expect("a number"))
+            .collect();
+        let &[major, minor, patch] = numbers.as_slice() else {
+            panic!("{program:?}: {version}");
+        };
+        assert!(major * 10_000 + minor * 100 + patch >= 20_100, "{version}");
+        values.push(version.to_owned());
+    }
+    values.dedup();
+    assert_eq!(values, ["3.2.1"]);
+}

@@ -4,6 +4,7 @@ mod dejadup;
 mod duply;
 mod functional;
 mod gpg;
+mod gpgsm;
 mod manual;
 mod options;
 mod output;

@@ -185,9 +185,6 @@ fn what_has_no_effect_says_so_once_and_does_no_harm() {
             called.out
         );
     }
-    let refused = full(&["--use-gpgsm"]);
-    assert_eq!(refused.code, 23);
-    assert!(refused.err.contains("S/MIME"), "{}", refused.err);
 }
 
 #[test]

@@ -554,3 +554,65 @@ fn errors_are_told_as_front_ends_read_them() {
         assert_eq!(told(Program::Dupr), told(Program::Duplicity3), "{words:?}");
     }
 }
+
+/// The line as programs around duplicity take it apart: at a terminal and where there is none, it is the same line.
+#[test]
+fn progress_has_the_same_shape_at_a_terminal_and_without() {
+    let bench = Bench::new("progress");
+    let shape = Regex::new(
+        r"^[0-9]+\.[0-9]+[KMG]B [0-9]{2,}:[0-9]{2}:[0-9]{2} \[[0-9]+\.[0-9]+[KMG]B/s\] \[=*> *\] +[0-9]{1,3}% ETA [^ ]+( \(.+\))?$",
+    )
+    .expect("a pattern");
+    let Some(script) = crate::support::programs::find("script") else {
+        return;
+    };
+    for program in [Program::Duplicity3, Program::Dupr] {
+        let Some(start) = program.words() else {
+            continue;
+        };
+        for at_terminal in [false, true] {
+            let target = format!("t-{program:?}-{at_terminal}");
+            let words = [
+                "full",
+                "src",
+                &bench.url(&target),
+                "--no-encryption",
+                "--progress",
+                "--archive-dir",
+                &target.replace("t-", "cache-"),
+            ];
+            let words: Vec<&str> = start.iter().map(String::as_str).chain(words).collect();
+            let mut command = if at_terminal {
+                let mut command = std::process::Command::new(&script);
+                command.args(["-qec", &words.join(" "), "/dev/null"]);
+                command
+            } else {
+                let mut command = std::process::Command::new(words[0]);
+                command.args(&words[1..]);
+                command
+            };
+            let called = bench.run(&mut command, "", &[]);
+            let said = |why: &str| format!("{program:?} {at_terminal} {why}: {called:?}");
+            assert_eq!(called.code, 0, "{}", said("ends well"));
+            let bars: Vec<&str> = called
+                .out
+                .lines()
+                .map(|line| line.trim_end_matches('\r'))
+                .filter(|line| line.contains("B/s]"))
+                .collect();
+            assert!(!bars.is_empty(), "{}", said("tells"));
+            assert!(
+                bars.iter().all(|bar| shape.is_match(bar)),
+                "{}",
+                said("shape")
+            );
+            // Nothing that only a terminal understands.
+            assert!(!called.out.contains('\u{1b}'), "{}", said("plain"));
+            assert!(
+                bars.last().is_some_and(|bar| bar.contains(" 100% ")),
+                "{}",
+                said("ends")
+            );
+        }
+    }
+}

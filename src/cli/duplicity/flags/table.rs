@@ -1,7 +1,7 @@
 //! The table: one row for each option, in the groups of the help.
 
 use super::Arity::{Either, Flag as F, Pair, Value as V};
-use super::Effect::{Always, Gone, Honored, Ignored, Refused, Renamed};
+use super::Effect::{Always, Gone, Honored, Ignored, Renamed};
 use super::Group::{Backup, Encryption, General, Hidden, Logging, Restore, Selection, Storage};
 use super::{Arity, Effect, Flag, Group};
 
@@ -124,7 +124,7 @@ pub const TABLE: &[Flag] = &[
     row(Encryption, "gpg-binary", V, Honored),
     row(Encryption, "gpg-options", V, Honored),
     row(Encryption, "use-agent", F, Honored),
-    row(Encryption, "use-gpgsm", F, Refused("is not built: S/MIME files (.p7m) are neither written nor read; use OpenPGP keys")),
+    row(Encryption, "use-gpgsm", F, Honored),
 
     row(Selection, "include", V, Honored),
     row(Selection, "exclude", V, Honored),

@@ -34,7 +34,7 @@ fn partial(name: Option<FileName>) -> Option<FileName> {
 #[test]
 fn names_written_by_any_version_are_read() {
     use FileKind::{Manifest, Signature, Stats, Volume};
-    use Form::{Gpg, Gzip, Plain};
+    use Form::{Cms, Gpg, Gzip, Plain};
     const T: i64 = 1_795_211_663;
     const OLD: i64 = 1_028_632_920;
     let table = [
@@ -59,6 +59,14 @@ fn names_written_by_any_version_are_read() {
             full(T, Manifest, Gpg),
         ),
         (
+            "duplicity-full.20261120T215423Z.manifest.p7m",
+            full(T, Manifest, Cms),
+        ),
+        (
+            "duplicity-full-signatures.20261120T215423Z.sigtar.p7m",
+            full(T, Signature, Cms),
+        ),
+        (
             "duplicity-full.20261120T215423Z.manifest.part",
             partial(full(T, Manifest, Plain)),
         ),
@@ -79,6 +87,8 @@ fn names_written_by_any_version_are_read() {
             full(OLD, Volume(1), Gpg),
         ),
         ("df.10j4n9.1.dt.g", full(61_358_661, Volume(1), Gpg)),
+        ("df.10j4n9.1.dt.p7m", full(61_358_661, Volume(1), Cms)),
+        ("df.10j4n9.m.p7m", full(61_358_661, Manifest, Cms)),
         ("df.10j4n9.m.p", partial(full(61_358_661, Manifest, Plain))),
         (
             "di.10j4n9.10j4na.a.dt.z",
@@ -181,7 +191,8 @@ fn names_of_no_version_are_strangers() {
         "duplicity-full.20261120T215423Z.manifest.partx",
         "duplicity-full.20261120T215423Z.manifest.p",
         "duplicity-full.20261120T215423Z.manifest.GPG",
-        "duplicity-full-signatures.20261120T215423Z.sigtar.p7m",
+        "duplicity-full-signatures.20261120T215423Z.sigtarp7m",
+        "duplicity-full-signatures.20261120T215423Z.sigtar.gz.p7m",
         "duplicity-full-signatures.20261120T215423Z.sigtar.gpg.gz",
         "duplicity-full.3D.manifest",
         "duplicity-full.2026-11-20T21:54:62Z.manifest",
@@ -268,7 +279,7 @@ prop_compose! {
             Just(FileKind::Signature),
             Just(FileKind::Stats),
         ],
-        form in prop_oneof![Just(Form::Plain), Just(Form::Gzip), Just(Form::Gpg)],
+        form in prop_oneof![Just(Form::Plain), Just(Form::Gzip), Just(Form::Cms), Just(Form::Gpg)],
         partial in any::<bool>(),
     ) -> FileName {
         let (start, time) = (Timestamp(start), Timestamp(end));

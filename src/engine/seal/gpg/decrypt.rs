@@ -43,16 +43,7 @@ pub(in crate::engine::seal) fn decrypt(
         rest,
     };
     let mut refusal = None;
-    // With nothing to offer, the agent may know the passphrase, or ask for it, or the key may have none.
-    let offers = secrets
-        .passphrases()
-        .map(|(number, passphrase)| Some((number, passphrase)));
-    let offers: Vec<_> = if secrets.passphrases().next().is_some() {
-        offers.collect()
-    } else {
-        vec![None]
-    };
-    for offer in offers {
+    for offer in offers(secrets) {
         if !input.complete {
             break;
         }
@@ -91,23 +82,33 @@ pub(in crate::engine::seal) fn decrypt(
     })
 }
 
+/// What is tried one after the other: passphrases with their numbers. With nothing to offer, the agent may know the
+/// passphrase, or ask for it, or the key may have none.
+pub(super) fn offers(secrets: &Secrets) -> Vec<Option<(usize, &Secret)>> {
+    let mut offers: Vec<_> = secrets.passphrases().map(Some).collect();
+    if offers.is_empty() {
+        offers.push(None);
+    }
+    offers
+}
+
 /// A message that may have to be read from its beginning once more.
-struct Input {
+pub(super) struct Input {
     /// What was read of it.
-    seen: Vec<u8>,
+    pub seen: Vec<u8>,
     /// Whether `seen` is all that was read.
-    complete: bool,
-    rest: Box<dyn Read + Send>,
+    pub complete: bool,
+    pub rest: Box<dyn Read + Send>,
 }
 
 /// What is known of the passphrase offered: nothing yet, that it fits, that it does not.
-const OPEN: u8 = 1;
-const REFUSED: u8 = 2;
+pub(super) const OPEN: u8 = 1;
+pub(super) const REFUSED: u8 = 2;
 
 /// What the thread that feeds gpg leaves behind.
-struct Fed {
-    input: Input,
-    error: Option<io::Error>,
+pub(super) struct Fed {
+    pub input: Input,
+    pub error: Option<io::Error>,
 }
 
 /// A gpg that was offered a passphrase.
@@ -161,7 +162,7 @@ impl Attempt {
 }
 
 /// Writes the message to gpg until it ends, gpg ends, or the passphrase is refused.
-fn feed(mut input: Input, mut stdin: ChildStdin, verdict: &AtomicU8) -> Fed {
+pub(super) fn feed(mut input: Input, mut stdin: ChildStdin, verdict: &AtomicU8) -> Fed {
     if stdin.write_all(&input.seen).is_err() {
         return Fed { input, error: None };
     }
@@ -198,7 +199,7 @@ fn feed(mut input: Input, mut stdin: ChildStdin, verdict: &AtomicU8) -> Fed {
     }
 }
 
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     Error::new(ErrorKind::Internal, "the thread feeding gpg ended early")
 }
 

@@ -1,4 +1,4 @@
-//! Encrypts by a gpg process, for options of gpg that the writer in process cannot honor.
+//! Encrypts by a gpg process, for options of gpg that the writer in process cannot honor; and by gpgsm.
 //!
 //! How much gpg has written shows only by and by, and depends on the speed of two programs. What a file will be long is
 //! therefore estimated from its content alone: as if our own deflate had compressed it.
@@ -27,6 +27,10 @@ pub(in crate::engine::seal) struct Orders {
     gpg: Gpg,
     arguments: Vec<OsString>,
     passphrase: Option<Secret>,
+    /// Whether it is a gpgsm.
+    cms: bool,
+    /// Whom a gpgsm encrypts to.
+    recipients: Vec<String>,
 }
 
 impl Orders {
@@ -103,6 +107,47 @@ impl Orders {
             },
             arguments,
             passphrase: passphrase.cloned(),
+            cms: false,
+            recipients: Vec::new(),
+        }))
+    }
+
+    /// Orders for a gpgsm; `None` if nothing is encrypted.
+    ///
+    /// # Errors
+    /// `Usage` for what gpgsm does not do: passphrases, signatures, hidden recipients.
+    pub(in crate::engine::seal) fn cms(gpgsm: Gpg, options: &SealOptions) -> Result<Option<Self>> {
+        let refused = |why: &str| {
+            let text = format!("gpgsm {why}");
+            Err(Error::new(ErrorKind::Usage, text).with_hint("use OpenPGP keys for that"))
+        };
+        let recipients = match &options.encryption {
+            Encryption::None => return Ok(None),
+            Encryption::Symmetric { .. } => {
+                return refused("encrypts to certificates only, and none is named");
+            }
+            Encryption::PublicKey { sign: Some(_), .. } => {
+                return refused("cannot sign what it encrypts");
+            }
+            Encryption::PublicKey { hidden: true, .. } => {
+                return refused("cannot hide whom it encrypts to");
+            }
+            Encryption::PublicKey { .. } if !options.hidden_recipients.is_empty() => {
+                return refused("cannot hide whom it encrypts to");
+            }
+            Encryption::PublicKey { recipients, .. } => recipients,
+        };
+        let mut arguments: Vec<OsString> = Vec::new();
+        for name in recipients {
+            arguments.extend(["--recipient".into(), name.into()]);
+        }
+        arguments.extend(["--encrypt", "--output", "-"].map(Into::into));
+        Ok(Some(Self {
+            gpg: gpgsm,
+            arguments,
+            passphrase: None,
+            cms: true,
+            recipients: recipients.clone(),
         }))
     }
 
@@ -111,14 +156,38 @@ impl Orders {
     /// # Errors
     /// What gpg says of its options and keys.
     pub(in crate::engine::seal) fn trial(&self) -> Result<Head> {
+        let message = self.attempt("look at the options for gpg")?;
+        let (head, ..) = peek(Box::new(Cursor::new(message)))?;
+        Ok(head)
+    }
+
+    /// Encrypts nothing, to see whether a gpgsm would.
+    ///
+    /// # Errors
+    /// What it says of its options and certificates.
+    pub(in crate::engine::seal) fn trial_of_cms(&self) -> Result<()> {
+        self.attempt("see with gpgsm --list-keys --with-validation whether the certificate is there and trusted")
+            .map(drop)
+    }
+
+    /// Whether the secret key of any recipient of a gpgsm is here.
+    pub(in crate::engine::seal) fn has_secret(&self) -> Result<bool> {
+        for name in &self.recipients {
+            if self.gpg.has_secret_of(name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn attempt(&self, hint: &str) -> Result<Vec<u8>> {
         let message = Arc::new(Mutex::new(Vec::new()));
         let out = Box::new(Shared(Arc::clone(&message)));
         Box::new(GpgWriter::start(self, None, out)?)
             .finish()
-            .map_err(|e| e.with_hint("look at the options for gpg"))?;
-        let message = std::mem::take(&mut *message.lock().unwrap_or_else(PoisonError::into_inner));
-        let (head, ..) = peek(Box::new(Cursor::new(message)))?;
-        Ok(head)
+            .map_err(|e| e.with_hint(hint))?;
+        let mut message = message.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::take(&mut *message))
     }
 }
 
@@ -141,16 +210,22 @@ impl Write for Shared {
 enum Gauge {
     Deflated(DeflateWriter<Sink>),
     Plain(u64),
+    /// gpgsm has a header for every four kilobytes, and compresses nothing.
+    Cms(u64),
 }
 
 /// A message gpg is writing.
 pub(in crate::engine::seal) struct GpgWriter {
     process: Process,
     /// Carries gpg's output away, so that it never waits for us while we wait for it.
-    carrier: JoinHandle<Result<Box<dyn Write + Send>>>,
+    carrier: JoinHandle<Result<Carried>>,
     gauge: Gauge,
     signs: bool,
+    cms: bool,
 }
+
+/// Where gpg's output went, and how much of it.
+type Carried = (Box<dyn Write + Send>, u64);
 
 impl GpgWriter {
     /// Starts a message on `out`; with a pool its length is estimated as of what is compressed in blocks of so many bytes.
@@ -172,19 +247,25 @@ impl GpgWriter {
                 Some((pool, bytes)) => {
                     Gauge::Deflated(DeflateWriter::new(pool, bytes, io::sink())?)
                 }
+                None if orders.cms => Gauge::Cms(0),
                 None => Gauge::Plain(0),
             },
             signs: orders.arguments.iter().any(|word| word == "--sign"),
+            cms: orders.cms,
         })
     }
 }
 
-fn carry(mut from: ChildStdout, mut to: Box<dyn Write + Send>) -> Result<Box<dyn Write + Send>> {
+fn carry(mut from: ChildStdout, mut to: Box<dyn Write + Send>) -> Result<Carried> {
     let mut piece = vec![0; PIECE_BYTES];
+    let mut bytes = 0;
     loop {
         match from.read(&mut piece) {
-            Ok(0) => return Ok(to),
-            Ok(n) => to.write_all(piece.get(..n).unwrap_or_default())?,
+            Ok(0) => return Ok((to, bytes)),
+            Ok(n) => {
+                to.write_all(piece.get(..n).unwrap_or_default())?;
+                bytes += n as u64;
+            }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(Error::from(e).within("cannot read from gpg")),
         }
@@ -204,7 +285,7 @@ impl Write for GpgWriter {
         }
         match &mut self.gauge {
             Gauge::Deflated(deflate) => deflate.write_all(data)?,
-            Gauge::Plain(bytes) => *bytes += data.len() as u64,
+            Gauge::Plain(bytes) | Gauge::Cms(bytes) => *bytes += data.len() as u64,
         }
         Ok(data.len())
     }
@@ -220,6 +301,7 @@ impl SealWriter for GpgWriter {
             + match &self.gauge {
                 Gauge::Deflated(deflate) => deflate.estimated_bytes(),
                 Gauge::Plain(bytes) => *bytes,
+                Gauge::Cms(bytes) => *bytes + bytes / 1024,
             }
     }
 
@@ -231,11 +313,18 @@ impl SealWriter for GpgWriter {
         });
         let finished = self.process.finish();
         // A full disk ends gpg, too; then its own words are of a broken pipe.
-        let mut out = carried?;
+        let (mut out, bytes) = carried?;
         let finished = finished?;
-        let done = finished.says("END_ENCRYPTION") && (!self.signs || finished.says("SIG_CREATED"));
+        let done = match self.cms {
+            // It says nothing when it is done.
+            true => bytes > 0,
+            false => {
+                finished.says("END_ENCRYPTION") && (!self.signs || finished.says("SIG_CREATED"))
+            }
+        };
         if !finished.success {
-            return Err(finished.error("gpg cannot encrypt"));
+            let program = if self.cms { "gpgsm" } else { "gpg" };
+            return Err(finished.error(&format!("{program} cannot encrypt")));
         }
         if !done {
             return Err(unexpected("did not say that it encrypted"));

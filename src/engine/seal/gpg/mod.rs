@@ -4,16 +4,18 @@
 //! never in the arguments; words are taken from the status lines, which no locale changes.
 
 pub(super) mod agent;
+mod cms;
 mod decrypt;
 mod encrypt;
 mod process;
 mod sign;
 
+pub(super) use cms::Opener;
 pub(super) use decrypt::{Signer, decrypt};
 pub(super) use encrypt::{GpgWriter, Orders};
 pub(super) use sign::DetachedSigner;
 
-use super::keys::Keyring;
+use super::keys::{Gpgsm, Keyring};
 use crate::engine::error::{Error, ErrorKind, Result};
 use process::{Finished, Process};
 use std::collections::HashSet;
@@ -45,6 +47,24 @@ impl Gpg {
         }
     }
 
+    /// The gpgsm that goes with a keyring.
+    pub(super) fn cms(keyring: &Keyring, gpgsm: &Gpgsm) -> Self {
+        Self {
+            program: gpgsm.program.clone(),
+            home: match keyring {
+                Keyring::GnuPg { home, .. } => home.clone(),
+                Keyring::Certificates(_) => None,
+            },
+            options: gpgsm.options.clone(),
+        }
+    }
+
+    /// The program's name without its folder.
+    pub(super) fn name(&self) -> String {
+        let name = self.program.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// Public keys of everything the name matches, as gpg matches it; empty if nothing does.
     pub(super) fn export(&self, name: &str) -> Result<Vec<u8>> {
         let (_, output) = self.run(["--export", "--", name])?;
@@ -60,6 +80,13 @@ impl Gpg {
             return Err(finished.error("gpg cannot list its secret keys"));
         }
         Ok(secret_fingerprints(&String::from_utf8_lossy(&output)))
+    }
+
+    /// Whether a gpgsm has the secret key of a certificate the name matches.
+    pub(super) fn has_secret_of(&self, name: &str) -> Result<bool> {
+        let (_, output) = self.run(["--with-colons", "--list-secret-keys", "--", name])?;
+        let listing = String::from_utf8_lossy(&output);
+        Ok(listing.lines().any(|line| line.starts_with("crs:")))
     }
 
     /// Runs gpg to its end without input and takes its whole output.

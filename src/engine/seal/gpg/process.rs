@@ -112,9 +112,12 @@ impl Process {
             .with_source(e)
         })?;
         let mut child = command.spawn().map_err(|e| {
+            let missing = e.kind() == io::ErrorKind::NotFound;
             let error = Error::io("run", &gpg.program, e);
-            if error.kind() == ErrorKind::NotFound {
-                error.with_hint("install GnuPG, or say in the profile where gpg is")
+            if missing {
+                // Not `NotFound`: that is said of files at the target.
+                let error = Error::new(ErrorKind::Unsupported, error.to_string());
+                error.with_hint(format!("install {}, or say where it is", gpg.name()))
             } else {
                 error
             }
@@ -248,15 +251,19 @@ impl Finished {
             .map(move |line| line[keyword.len()..].trim())
     }
 
-    /// An error with gpg's last words, of the kind its status lines tell.
-    pub(super) fn error(&self, what: &str) -> Error {
+    /// What happened, with gpg's last words.
+    pub(super) fn told(&self, what: &str) -> String {
         let words: Vec<&str> = self.last_words.iter().map(String::as_str).collect();
-        let message = if words.is_empty() {
+        if words.is_empty() {
             what.to_string()
         } else {
             format!("{what}: {}", words.join("; "))
-        };
-        let error = Error::new(self.kind(), message);
+        }
+    }
+
+    /// An error with gpg's last words, of the kind its status lines tell.
+    pub(super) fn error(&self, what: &str) -> Error {
+        let error = Error::new(self.kind(), self.told(what));
         match error.kind() {
             ErrorKind::WrongKey => error.with_hint(
                 "check the passphrase, and with gpg --list-secret-keys whether the key is there",
@@ -324,8 +331,13 @@ fn last_words(stderr: impl Read) -> VecDeque<String> {
         .map_while(io::Result::ok)
     {
         let line = String::from_utf8_lossy(&line);
-        let line = line.trim().trim_start_matches("gpg: ");
-        if line.is_empty() {
+        let line = line.trim();
+        let line = ["gpg: ", "gpgsm: "]
+            .iter()
+            .find_map(|name| line.strip_prefix(name))
+            .unwrap_or(line);
+        // gpgsm dumps certificates, and tells with each call what it was told not to do.
+        if line.is_empty() || line.starts_with("DBG: ") || line.starts_with("CRLs not checked") {
             continue;
         }
         if kept.len() == LAST_WORDS {

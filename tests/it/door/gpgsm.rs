@@ -1,0 +1,402 @@
+//! `--use-gpgsm`: CMS messages (`.p7m`) made and read by a real gpgsm, in turns with duplicity 3.2.1.
+
+use super::{Bench, Called};
+use crate::support::keyring::PASSPHRASE;
+use crate::support::programs::{self, Program};
+use crate::support::scratch::Scratch;
+use crate::support::tree::Tree;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What is done to a file.
+type Harm = fn(&mut Vec<u8>);
+
+/// Whom files are encrypted to.
+const ADA: &str = "ada@example.org";
+
+const T0: &str = "1700000000";
+const T1: &str = "1700003600";
+const T2: &str = "1700007200";
+
+/// A GnuPG home with a certificate that ends with its test, agent and all. Its key has [`PASSPHRASE`].
+struct Certified {
+    home: Scratch,
+    certificate: Vec<u8>,
+}
+
+impl Certified {
+    /// A home with a certificate and its key, or `None` if a program may be missing and is.
+    fn new() -> Option<Self> {
+        let (gpgsm, openssl) = (programs::find("gpgsm")?, programs::find("openssl")?);
+        let mut made = Self {
+            home: home(),
+            certificate: Vec::new(),
+        };
+        let dir = made.home.path().to_path_buf();
+        let run = |program: &Path, words: &[&str]| {
+            let mut command = Command::new(program);
+            let output = command
+                .args(words)
+                .current_dir(&dir)
+                .env("GNUPGHOME", &dir)
+                .output()
+                .expect("it starts");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{words:?}: {told}");
+        };
+        let subject = format!("/CN=Ada/emailAddress={ADA}");
+        let uses = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign";
+        run(
+            &openssl,
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-keyout",
+                "k.pem",
+                "-out",
+                "c.pem",
+                "-days",
+                "36500",
+                "-subj",
+                &subject,
+                "-addext",
+                uses,
+                "-addext",
+                "basicConstraints=critical,CA:true",
+            ],
+        );
+        let pass = format!("pass:{PASSPHRASE}");
+        // What gpgsm 2.2 reads.
+        run(
+            &openssl,
+            &[
+                "pkcs12",
+                "-export",
+                "-inkey",
+                "k.pem",
+                "-in",
+                "c.pem",
+                "-out",
+                "k.p12",
+                "-passout",
+                &pass,
+                "-keypbe",
+                "PBE-SHA1-3DES",
+                "-certpbe",
+                "PBE-SHA1-3DES",
+                "-macalg",
+                "sha1",
+            ],
+        );
+        fs::write(made.home.join("pass"), format!("{PASSPHRASE}\n")).expect("own folder");
+        run(
+            Path::new("/bin/sh"),
+            &[
+                "-c",
+                "exec \"$0\" --batch --pinentry-mode loopback --passphrase-fd 3 --import k.p12 3<pass",
+                &gpgsm.display().to_string(),
+            ],
+        );
+        trust(&gpgsm, made.home.path());
+        made.certificate = fs::read(made.home.join("c.pem")).expect("it was made");
+        Some(made)
+    }
+
+    /// A home that has the certificate and not its key.
+    fn without_key(&self) -> Self {
+        let other = Self {
+            home: home(),
+            certificate: self.certificate.clone(),
+        };
+        let gpgsm = programs::find("gpgsm").expect("it was there");
+        fs::write(other.home.join("c.pem"), &other.certificate).expect("own folder");
+        let imported = Command::new(&gpgsm)
+            .args(["--batch", "--import", "c.pem"])
+            .current_dir(other.home.path())
+            .env("GNUPGHOME", other.home.path())
+            .output();
+        assert!(imported.is_ok_and(|output| output.status.success()));
+        trust(&gpgsm, other.home.path());
+        other
+    }
+
+    fn path(&self) -> String {
+        self.home.path().display().to_string()
+    }
+}
+
+impl Drop for Certified {
+    fn drop(&mut self) {
+        end_agent(self.home.path());
+    }
+}
+
+fn home() -> Scratch {
+    let home = Scratch::new("gpgsm");
+    for (file, text) in [
+        // Nobody is asked whether a certificate was revoked.
+        ("gpgsm.conf", "disable-crl-checks\n"),
+        // Nothing is remembered: each passphrase has to be right.
+        (
+            "gpg-agent.conf",
+            "allow-loopback-pinentry\nmax-cache-ttl 0\ndefault-cache-ttl 0\ns2k-count 65536\n",
+        ),
+    ] {
+        fs::write(home.join(file), text).expect("own folder");
+    }
+    home
+}
+
+/// Trusts the certificates of a home.
+fn trust(gpgsm: &Path, home: &Path) {
+    let listed = Command::new(gpgsm)
+        .args(["--with-colons", "--list-keys"])
+        .env("GNUPGHOME", home)
+        .output()
+        .expect("gpgsm");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:"));
+    let fingerprint = fingerprint.expect("a certificate").trim_matches(':');
+    let fingerprint = fingerprint.split(':').next().expect("one");
+    fs::write(
+        home.join("trustlist.txt"),
+        format!("{fingerprint} S relax\n"),
+    )
+    .expect("own folder");
+    // It reads the list when it starts.
+    end_agent(home);
+}
+
+fn end_agent(home: &Path) {
+    let _ = Command::new("gpgconf")
+        .arg("--homedir")
+        .arg(home)
+        .args(["--kill", "all"])
+        .output();
+}
+
+fn call(
+    program: Program,
+    bench: &Bench,
+    cache: &str,
+    words: &[&str],
+    home: &str,
+) -> Option<Called> {
+    let env = [("GNUPGHOME", home), ("PASSPHRASE", PASSPHRASE)];
+    bench.call(program, cache, words, "", &env)
+}
+
+fn dupr(bench: &Bench, cache: &str, words: &[&str], home: &str) -> Called {
+    call(Program::Dupr, bench, cache, words, home).expect("dupr")
+}
+
+fn forget(bench: &Bench, dirs: &[&str]) {
+    for dir in dirs {
+        let _ = fs::remove_dir_all(bench.path(dir));
+    }
+}
+
+fn same(bench: &Bench, out: &str, who: &str) {
+    bench.settle("src");
+    bench.settle(out);
+    let (source, restored) = (bench.path("src"), bench.path(out));
+    assert_eq!(Tree::read(&source), Tree::read(&restored), "{who}");
+}
+
+/// Three sets by turns; everything restores with each, also where the archive dir is lost and nobody says what made the files.
+#[test]
+fn dupr_and_duplicity_take_turns_with_gpgsm() {
+    let Some(keys) = Certified::new() else { return };
+    let home = keys.path();
+    let (ours, theirs) = (Program::Dupr, Program::Duplicity3);
+    if theirs.words().is_none() {
+        return;
+    }
+    let to = ["--use-gpgsm", "--encrypt-key", ADA];
+    for turns in [[ours, theirs, ours], [theirs, ours, theirs]] {
+        let bench = Bench::new("gpgsm");
+        // duplicity waits for ever if two files that fill a pipe are to be decrypted by turns.
+        bench.write("src/dir/big", &"0123456789abcdef".repeat(1000));
+        let url = bench.url("t");
+        for (program, (action, time)) in
+            turns
+                .into_iter()
+                .zip([("full", T0), ("inc", T1), ("inc", T2)])
+        {
+            bench.write("src/a.txt", &format!("of {time}, by {program:?}\n"));
+            bench.write(&format!("src/dir/{time}"), "new\n");
+            let words = [&[action, "src", &url, "--current-time", time][..], &to].concat();
+            let called = call(program, &bench, "cache", &words, &home).expect("it was there");
+            assert_eq!(called.code, 0, "{program:?}: {}{}", called.out, called.err);
+        }
+        let words = ["verify", "--compare-data", "--use-gpgsm", &url, "src"];
+        let verified = dupr(&bench, "verify", &words, &home);
+        assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+        let names = bench.names("t");
+        assert_eq!(names.len(), 9, "{names:?}");
+        assert!(names.iter().all(|name| name.ends_with(".p7m")), "{names:?}");
+        for (program, cache, options, out) in [
+            (ours, "cache", &["--use-gpgsm"][..], "ours"),
+            (theirs, "cache", &["--use-gpgsm"], "theirs"),
+            (ours, "lost", &[], "ours-lost"),
+            (theirs, "lost-too", &["--use-gpgsm"], "theirs-lost"),
+        ] {
+            let words = [&["restore", &url, out], options].concat();
+            let called = call(program, &bench, cache, &words, &home).expect("it was there");
+            assert_eq!(called.code, 0, "{out}: {}{}", called.out, called.err);
+            same(&bench, out, out);
+        }
+        let status = dupr(&bench, "cache", &["collection-status", &url], &home);
+        assert!(
+            status.out.contains("Number of contained backup sets: 3")
+                && status.out.contains("No orphaned or incomplete"),
+            "{}",
+            status.out
+        );
+    }
+}
+
+/// Files that are larger than pipes, of several sets at once; and what damage does: it is found, named, and nothing else is lost.
+#[test]
+fn damaged_messages_are_found() {
+    let Some(keys) = Certified::new() else { return };
+    let home = keys.path();
+    let bench = Bench::new("gpgsmbad");
+    let (url, bad) = (bench.url("t"), bench.url("bad"));
+    let to = ["--use-gpgsm", "--encrypt-key", ADA];
+    for (action, time) in [("full", T0), ("inc", T1)] {
+        bench.write(
+            "src/dir/big",
+            &format!("{time}{}", "0123456789abcdef".repeat(20_000)),
+        );
+        bench.write(&format!("src/dir/{time}"), &time.repeat(20_000));
+        let words = [&[action, "src", &url, "--current-time", time][..], &to].concat();
+        let called = dupr(&bench, "cache", &words, &home);
+        assert_eq!(called.code, 0, "{}{}", called.out, called.err);
+    }
+    let called = dupr(&bench, "lost", &["restore", &url, "out"], &home);
+    assert_eq!(called.code, 0, "{}{}", called.out, called.err);
+    same(&bench, "out", "larger than pipes");
+
+    let flip: Harm = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x20;
+    };
+    let cut: Harm = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
+    let harm: [Harm; 2] = [flip, cut];
+    for (part, words, code) in [
+        (".vol1.difftar", &["restore", bad.as_str(), "out"][..], 21),
+        (".manifest", &["restore", &bad, "out"], 1),
+        ("-signatures.", &["list-current-files", &bad], 21),
+    ] {
+        for (n, harm) in harm.iter().enumerate() {
+            // What a flipped bit makes of block hashes nobody can tell; they match nothing then.
+            if part == "-signatures." && n == 0 {
+                continue;
+            }
+            bench.copy("t", "bad");
+            forget(&bench, &["out", "fresh"]);
+            let names = bench.names("t");
+            let name = names
+                .iter()
+                .find(|n| n.contains("full") && n.contains(part));
+            let name = name.expect("one of each");
+            let file = bench.path("bad").join(name);
+            let mut bytes = fs::read(&file).expect("read");
+            harm(&mut bytes);
+            fs::write(&file, bytes).expect("write");
+            let called = dupr(&bench, "fresh", words, &home);
+            assert_eq!(
+                called.code, code,
+                "{name} {n}: {}{}",
+                called.out, called.err
+            );
+            let told = format!("{}{}", called.out, called.err);
+            assert!(told.contains(name.as_str()), "{name} {n}: {told}");
+            if part == ".manifest" {
+                same(
+                    &bench,
+                    "out",
+                    "what a damaged manifest names is found without it",
+                );
+            }
+        }
+    }
+}
+
+/// What gpgsm cannot do ends with duplicity's number before anything is written, and nobody is asked for a passphrase.
+#[test]
+fn gpgsm_is_asked_before_anything_is_written() {
+    let Some(keys) = Certified::new() else { return };
+    let home = keys.path();
+    let bench = Bench::new("gpgsmkeys");
+    let url = bench.url("t");
+    for (words, says, is_theirs) in [
+        (&[][..], "certificates only", true),
+        (&["--encrypt-key", ADA, "--sign-key", ADA], "sign", true),
+        (&["--encrypt-sign-key", ADA], "sign", true),
+        (&["--hidden-encrypt-key", ADA], "hide", true),
+        (&["--encrypt-key", "bob@example.org"], "No public key", true),
+        (
+            &["--encrypt-key", ADA, "--gpg-options=--nonsense"],
+            "nonsense",
+            false,
+        ),
+        (
+            &["--encrypt-key", ADA, "--gpg-binary", "/no/gpgsm"],
+            "cannot run /no/gpgsm",
+            false,
+        ),
+    ] {
+        let words = [&["full", "src", &url, "--use-gpgsm"][..], words].concat();
+        let ours = dupr(&bench, "cache", &words, &home);
+        assert_eq!(ours.code, 31, "{words:?}: {}{}", ours.out, ours.err);
+        assert!(ours.err.contains(says), "{words:?}: {}", ours.err);
+        assert_eq!(bench.names("t"), Vec::<String>::new());
+        // duplicity leaves empty folders and broken runs behind.
+        if let Some(theirs) =
+            call(Program::Duplicity3, &bench, "other", &words, &home).filter(|_| is_theirs)
+        {
+            assert_eq!(theirs.code, 31, "{words:?}: {}", theirs.err);
+        }
+        forget(&bench, &["t", "cache", "other"]);
+    }
+
+    let words = ["full", "src", &url, "--use-gpgsm", "--encrypt-key", ADA];
+    let made = dupr(&bench, "cache", &words, &home);
+    assert_eq!(made.code, 0, "{}{}", made.out, made.err);
+    let nothing = |called: Called, says: &str| {
+        assert_eq!(called.code, 31, "{}{}", called.out, called.err);
+        assert!(called.err.contains(says), "{}", called.err);
+        assert!(bench.names("out").is_empty(), "{:?}", bench.names("out"));
+        forget(&bench, &["lost", "out"]);
+    };
+    let restore = ["restore", &url, "out"];
+    let wrong = [("GNUPGHOME", home.as_str()), ("PASSPHRASE", "wrong")];
+    let called = bench.call(Program::Dupr, "lost", &restore, "", &wrong);
+    nothing(called.expect("dupr"), "Bad passphrase");
+    let other = keys.without_key();
+    nothing(
+        dupr(&bench, "lost", &restore, &other.path()),
+        "No secret key",
+    );
+    let missing = [&restore[..], &["--use-gpgsm", "--gpg-binary", "/no/gpgsm"]].concat();
+    nothing(
+        dupr(&bench, "lost", &missing, &home),
+        "cannot run /no/gpgsm",
+    );
+    // Where the secret key is not, the chain goes on: the archive dir has what is needed.
+    bench.write("src/a.txt", "changed\n");
+    let words = ["inc", "src", &url, "--use-gpgsm", "--encrypt-key", ADA];
+    let called = dupr(&bench, "cache", &words, &other.path());
+    assert_eq!(called.code, 0, "{}{}", called.out, called.err);
+    // No file of gpgsm's is signed, so none passes for signed.
+    let signed = ["restore", &url, "out", "--use-gpgsm", "--sign-key", ADA];
+    let called = dupr(&bench, "lost", &signed, &home);
+    assert_eq!(called.code, 22, "{}{}", called.out, called.err);
+    assert!(bench.names("out").is_empty(), "{:?}", bench.names("out"));
+}
