@@ -23,6 +23,7 @@ impl<'a> BitWriter<'a> {
     }
 
     /// Appends the lowest `count` bits, at most 56; those above must be zero.
+    #[inline]
     pub(super) fn put(&mut self, bits: u64, count: u32) {
         self.pending.bits |= bits << self.pending.count;
         self.pending.count += count;

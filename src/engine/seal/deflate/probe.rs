@@ -99,7 +99,8 @@ fn repeats(run: &[u8]) -> bool {
     let mut hits = 0;
     let (words, _) = run.as_chunks::<8>();
     for (number, pair) in words.windows(2).enumerate() {
-        let [word, next] = [pair[0], pair[1]].map(u64::from_le_bytes);
+        let word = u64::from_le_bytes(pair[0]);
+        let next = u64::from_le_bytes(pair[1]);
         // Sets bit 6 of each byte whose low six bits are zero.
         let mut chosen = (64 * EACH - (word & (63 * EACH))) & (64 * EACH);
         while chosen != 0 {

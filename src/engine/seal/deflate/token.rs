@@ -62,6 +62,7 @@ pub(super) fn rest(token: Token) -> u64 {
 }
 
 /// Plain bytes a token stands for.
+#[inline(always)]
 pub(super) fn plain_bytes(token: Token) -> usize {
     head(token).checked_sub(253).filter(|&n| n > 2).unwrap_or(1)
 }
