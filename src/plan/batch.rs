@@ -390,6 +390,14 @@ impl Command {
         )
     }
 
+    /// Whether it removes sets by rules of retention.
+    pub fn purges(&self) -> bool {
+        matches!(
+            self.word(),
+            Word::Purge | Word::PurgeFull | Word::PurgeIncr | Word::PurgeAuto
+        )
+    }
+
     /// Whether it has something to do at a target: no set is made where another target is copied to, and only there
     /// `replicate` copies.
     pub fn concerns(&self, is_copy: bool) -> bool {

@@ -376,6 +376,51 @@ fn a_dump_that_breaks_off_is_left_out_and_everything_else_is_stored() {
 }
 
 #[test]
+fn the_chain_with_the_last_good_dump_stays_until_there_is_another() {
+    let home = home("dumps-kept", "");
+    let always = dump("name = \"other\"\nkind = \"command\"\ncommand = [\"echo\", \"fine\"]");
+    let rules = "[retention]\nkeep-fulls = 1\nforce = true\n";
+    with(&home, &format!("{}{always}{rules}", may_break(&home, 1)));
+    let chains = || {
+        let stored = home.stored();
+        let full = |p: &&std::path::PathBuf| {
+            let name = p.file_name().and_then(|n| n.to_str());
+            name.is_some_and(|n| n.starts_with("duplicity-full.") && n.contains("manifest"))
+        };
+        stored.iter().filter(full).count()
+    };
+    let forget = || fs::remove_dir_all(home.path().join(".cache/dupr/home")).expect("archive dir");
+    home.expect(0, &["home", "full"]);
+    let good = printed(&home);
+    let first = home.history("home")[0]["steps"][0]["set"]["full"]["time"].to_string();
+    fs::write(home.path().join("broken"), "").expect("broken");
+    for _ in 0..2 {
+        home.expect(1, &["home", "full"]);
+    }
+    // The one in the middle goes, whether this machine still knows what it saw or reads it from the sets.
+    let kept = |plan: &str| {
+        assert!(plan.contains("the last good dump of numbers.txt"), "{plan}");
+    };
+    kept(&home.expect(0, &["home", "purge", "--plan", "-v"]).stdout);
+    home.expect(0, &["home", "purge"]);
+    assert_eq!(chains(), 2);
+    forget();
+    home.expect(1, &["home", "full"]);
+    forget();
+    kept(&home.expect(0, &["home", "purge", "--plan", "-v"]).stdout);
+    home.expect(0, &["home", "purge"]);
+    assert_eq!(chains(), 2);
+    let place = restored(&home, "first", &first);
+    assert_eq!(
+        fs::read(place.join("dupr-dumps/numbers.txt")).expect("dump"),
+        good
+    );
+    fs::remove_file(home.path().join("broken")).expect("whole again");
+    home.expect(0, &["home", "full_purge"]);
+    assert_eq!(chains(), 1);
+}
+
+#[test]
 fn a_first_set_goes_on_without_a_dump_that_breaks_off() {
     let home = home("dumps-first", "");
     with(&home, &may_break(&home, 4));

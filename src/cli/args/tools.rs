@@ -158,8 +158,8 @@ pub struct TargetPlace {
 /// What `dupr recover` reads, and where it writes.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
-    /// Folder or URL with what is left
-    #[arg(value_name = "FOLDER|URL")]
+    /// Folder or URL with what is left, or the profile whose target it is
+    #[arg(value_name = "FOLDER|URL|PROFILE")]
     pub place: String,
     /// Where to restore to; must not exist, or be empty
     pub destination: PathBuf,

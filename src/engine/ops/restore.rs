@@ -13,6 +13,7 @@ use crate::engine::stats::RestoreStats;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{TreeWriter, WriteOptions};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What to restore, and how.
@@ -99,7 +100,7 @@ impl Engine {
             &mut visitor,
             cx,
         )?;
-        let mut stats = visitor.finish()?;
+        let (mut stats, _) = visitor.finish()?;
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
         if stats.entries == 0 && stats.problems == 0 {
@@ -130,7 +131,12 @@ pub(super) struct Restore<'a> {
     chooser: Chooser<'a>,
     stats: RestoreStats,
     cx: &'a Context<'a>,
+    /// What was written and may not be what it should be, and why.
+    doubts: Doubts,
 }
+
+/// Paths that may not be what they should be, each with the reason.
+pub(super) type Doubts = BTreeMap<PathIndex, String>;
 
 impl<'a> Restore<'a> {
     /// Nothing written yet.
@@ -140,13 +146,14 @@ impl<'a> Restore<'a> {
             chooser: Chooser::new(select),
             stats: RestoreStats::default(),
             cx,
+            doubts: Doubts::new(),
         }
     }
 
-    /// Gives folders their attributes, and the figures so far.
-    pub fn finish(self) -> Result<RestoreStats> {
+    /// Gives folders their attributes; the figures so far, and what is in doubt.
+    pub fn finish(self) -> Result<(RestoreStats, Doubts)> {
         self.writer.finish()?;
-        Ok(self.stats)
+        Ok((self.stats, self.doubts))
     }
 
     /// Whether an entry is to be restored; folders that were waiting for one that is are made first.
@@ -209,8 +216,8 @@ impl Visitor for Restore<'_> {
     }
 
     fn doubt(&mut self, path: &PathIndex, reason: &str) {
-        self.cx
-            .monitor
-            .problem(Problem::new(ProblemKind::Doubtful, path, reason));
+        self.doubts
+            .entry(path.clone())
+            .or_insert_with(|| reason.to_owned());
     }
 }

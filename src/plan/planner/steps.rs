@@ -156,7 +156,11 @@ impl Planner<'_> {
                 newest,
             });
         }
-        let judgment = retention::judge(&self.state.collection, &self.state.damaged, rules);
+        let rules = Rules {
+            last_dumps: self.state.last_dumps.clone(),
+            ..rules.clone()
+        };
+        let judgment = retention::judge(&self.state.collection, &self.state.damaged, &rules);
         let why = match judgment.remove.len() {
             0 => "no set is to go".to_owned(),
             n => format!("{n} of {} sets go", n + judgment.keep.len()),
