@@ -163,10 +163,7 @@ fn secrets_in_the_file_need_leave_and_are_never_shown() {
 #[test]
 fn keys_that_do_nothing_yet_are_refused() {
     for (more, key) in [
-        (
-            "[keys]\ngpg-options = [\"--batch\"]\n",
-            "keys.gpg-options",
-        ),
+        ("[keys]\ngpg-options = [\"--batch\"]\n", "keys.gpg-options"),
         ("[target.x]\n", ""),
         ("[source.x]\n", ""),
     ] {

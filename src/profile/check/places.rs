@@ -89,9 +89,15 @@ impl Checker<'_> {
             if !self.known_bad("source") {
                 let help = match dumps.is_empty() {
                     true => "write source = \"/home/me\"",
-                    false => "write path = \"/home/me\" under [source]; for dumps alone, name a folder that is empty",
+                    false => {
+                        "write path = \"/home/me\" under [source]; for dumps alone, name a folder that is empty"
+                    }
                 };
-                self.problem("source", "the profile says no source", Some(help.to_owned()));
+                self.problem(
+                    "source",
+                    "the profile says no source",
+                    Some(help.to_owned()),
+                );
             }
             return None;
         };
