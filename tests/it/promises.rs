@@ -323,10 +323,6 @@ fn what_this_build_does_not_do_is_refused_and_not_ignored() {
             "gpg-options",
         ),
         (
-            "[report.ping]\nurl = { keyring = \"x\" }\n".to_owned(),
-            "report.ping.url.keyring",
-        ),
-        (
             email.replace("sendmail = \"/bin/true\"", "smtp = \"smtp://h:99999\""),
             "the port is no number",
         ),

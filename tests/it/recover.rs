@@ -206,9 +206,14 @@ fn worst_days(bench: &Bench) {
     });
     assert_eq!(back, bench.newer, "{}{}", told.stdout, told.stderr);
 
-    for others in ["all", "none"] {
+    for others in ["all", "sigtars", "none"] {
         let keep = |name: &str, path: &Path| {
-            if others == "none" && !name.contains(".vol") {
+            let kept = match others {
+                "none" => name.contains(".vol"),
+                "sigtars" => !name.contains("manifest"),
+                _ => true,
+            };
+            if !kept {
                 remove(path);
             }
         };
@@ -291,6 +296,39 @@ fn worst_days(bench: &Bench) {
 #[test]
 fn what_is_left_comes_back_and_the_rest_is_listed() {
     worst_days(&Bench::new("recover-passphrase", None));
+}
+
+#[test]
+fn a_restore_from_damage_says_what_to_type() {
+    let bench = Bench::new("recover-typed", None);
+    for file in bench.home.stored() {
+        if is(&file.display().to_string(), &["-full.", ".vol2."]) {
+            halve(&file);
+        }
+    }
+    let back = bench.home.path().join("restored").display().to_string();
+    let told = bench.call(&["home", "restore", &back]);
+    assert_eq!(told.code, 14, "{}{}", told.stdout, told.stderr);
+    assert!(
+        told.stderr.contains("`dupr recover home DIR`"),
+        "{}",
+        told.stderr
+    );
+    let reason = "stored data is damaged";
+    assert_eq!(told.stderr.matches(reason).count(), 1, "{}", told.stderr);
+    let told = bench.call(&["home", "verify"]);
+    assert!(
+        told.stderr.contains("`dupr recover home DIR`"),
+        "{}",
+        told.stderr
+    );
+    // It does what it says: the half that is left comes back as well.
+    let typed = bench.home.path().join("typed").display().to_string();
+    let told = bench.call(&["recover", "home", &typed]);
+    assert_eq!(told.code, 14, "{}{}", told.stdout, told.stderr);
+    let found = contents(Path::new(&typed));
+    bench.judge("typed", &found, &told);
+    assert!(found.len() > contents(Path::new(&back)).len());
 }
 
 #[test]
