@@ -36,7 +36,13 @@ fn manual_pages() -> Vec<(String, String)> {
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("page");
         let mut text = text.replace("\\*(Aq", "'").replace("\\(aq", "'");
-        for (roff, plain) in [("\\-", "-"), ("\\fB", ""), ("\\fI", ""), ("\\fR", ""), ("\\&", "")] {
+        for (roff, plain) in [
+            ("\\-", "-"),
+            ("\\fB", ""),
+            ("\\fI", ""),
+            ("\\fR", ""),
+            ("\\&", ""),
+        ] {
             text = text.replace(roff, plain);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();

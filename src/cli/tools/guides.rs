@@ -102,7 +102,7 @@ pub fn recovery() -> String {
     page.control("SH", ["THE BACKUP IS DAMAGED"]);
     paragraph(
         &mut page,
-        "A restore gives out nothing that is not as it was, and lists the rest. `dupr recover` gives out all that can be read, without \
+        "A restore gives out nothing that is not as it was, and lists the rest. `dupr recover FOLDER DIR` gives out all that can be read, without \
          manifests or signatures too, and lists what is lost and what is doubtful. It takes the name of a profile as well:",
     );
     verbatim(&mut page, "dupr recover home /tmp/recovered");
