@@ -2,6 +2,7 @@
 
 use crate::support::home::{CANARY, Called, Home, called};
 use crate::support::keyring::{Keyring, PASSPHRASE};
+use crate::support::programs::is_root;
 use crate::support::vault::noise;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -582,4 +583,55 @@ fn what_takes_the_space_is_told() {
         below.lines().nth(1).is_some_and(|l| l.ends_with("sub")),
         "{below}"
     );
+}
+
+/// Copies a file, or a folder of files, to the same place below another root.
+fn into_root(root: &Path, path: &Path) {
+    let to = root.join(path.strip_prefix("/").expect("absolute"));
+    fs::create_dir_all(to.parent().expect("folder")).expect("folder");
+    if path.is_dir() {
+        fs::create_dir_all(&to).expect("folder");
+        for entry in fs::read_dir(path).expect("folder").flatten() {
+            into_root(root, &entry.path());
+        }
+    } else {
+        fs::copy(path, &to).expect("copy");
+    }
+}
+
+#[test]
+fn the_profile_and_its_passphrase_restore_in_a_clean_root() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new("recover-clean-root", None);
+    let root = bench.home.path().join("root");
+    let program = Path::new(env!("CARGO_BIN_EXE_dupr"));
+    let output = std::process::Command::new("ldd").arg(program).output();
+    let libraries = String::from_utf8(output.expect("ldd").stdout).expect("text");
+    let libraries = libraries
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .map(Path::new);
+    // Nothing else: no gpg, no home, no archive dir, no /proc.
+    for file in libraries.chain([
+        program,
+        &bench.home.path().join("pass"),
+        &bench.home.path().join(".config"),
+        &bench.home.target(),
+    ]) {
+        into_root(&root, file);
+    }
+    fs::create_dir_all(root.join("tmp")).expect("tmp");
+    let restored = std::process::Command::new("/usr/sbin/chroot")
+        .arg(&root)
+        .arg(program)
+        .args(["home", "restore", "/back"])
+        .env_clear()
+        .env("HOME", bench.home.path())
+        .output()
+        .expect("chroot");
+    let restored = called(restored);
+    assert_eq!(restored.code, 0, "{}{}", restored.stdout, restored.stderr);
+    assert_eq!(contents(&root.join("back")), bench.newer);
 }

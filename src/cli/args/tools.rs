@@ -98,6 +98,12 @@ pub struct PlanArgs {
     /// verify: hold contents against the live source
     #[arg(long)]
     pub compare_data: bool,
+    /// check: those that are not due as well
+    #[arg(long = "all")]
+    pub all_checks: bool,
+    /// restore, fetch: add to a destination that holds something, and replace such files there
+    #[arg(long, value_name = "WHICH")]
+    pub overwrite: Option<super::OverwriteWord>,
     /// Only what [retention] would remove; with --simulate as if every run purged
     #[arg(long)]
     pub prune: bool,

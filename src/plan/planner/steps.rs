@@ -221,7 +221,8 @@ impl Planner<'_> {
         for (name, check, last) in all {
             let Some((every, kind)) = check else { continue };
             let now = self.state.now;
-            match last.filter(|last| *last > every.before(now)) {
+            let is_asked = self.batch.options.all;
+            match last.filter(|last| !is_asked && *last > every.before(now)) {
                 Some(last) => {
                     let ago = decide::span(now, last);
                     self.notes.push(format!(
@@ -251,6 +252,7 @@ impl Planner<'_> {
         }
         let at = |time: &Option<TimeText>| time.as_ref().map(|t| t.at(self.state.now, self.zone));
         let force = self.batch.options.force;
+        let overwrite = self.batch.options.overwrite;
         let compare = self.batch.options.compare_data;
         let action = match command {
             Command::Verify(time) => Action::Verify {
@@ -270,6 +272,7 @@ impl Planner<'_> {
                 destination: destination.clone(),
                 time: at(time),
                 force,
+                overwrite,
             },
             Command::Fetch {
                 path,
@@ -280,6 +283,7 @@ impl Planner<'_> {
                 destination: destination.clone(),
                 time: at(time),
                 force,
+                overwrite,
             },
             Command::List(time) => Action::List { time: at(time) },
             Command::Find(pattern) => Action::Find {
