@@ -396,7 +396,7 @@ fn a_destination_that_holds_something_is_added_to_as_it_was_said() {
     let is_kept =
         |name: &str| fs::read_to_string(place.join(name)).expect(name) == "there before\n";
     mess();
-    home.expect(2, &["home", "restore", &to]);
+    home.expect(1, &["home", "restore", &to]);
     assert!(is_kept("one") && is_kept("two"));
     for (word, one, two) in [
         ("never", true, true),
