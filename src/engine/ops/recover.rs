@@ -5,7 +5,7 @@
 //! to what it was not made for.
 
 use super::replay::Visitor;
-use super::restore::{Restore, RestoreOptions};
+use super::restore::{Restore, RestoreOptions, Written};
 use super::set_stream::Care;
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
@@ -58,7 +58,11 @@ impl Engine {
         let sets: Vec<&BackupSet> = sets.iter().collect();
         let shown: &mut dyn Visitor = &mut visitor;
         let replayed = self.replay_sets(&sets, &options.path, Care::Salvage, shown, cx)?;
-        let (mut stats, mut doubts) = visitor.finish()?;
+        let Written {
+            mut stats,
+            mut doubts,
+            ..
+        } = visitor.finish()?;
         let place = |path: &PathIndex| match path.relative_to(&options.path) {
             Some(path) if !path.is_root() => destination.join(path.as_path()),
             _ => destination.to_owned(),

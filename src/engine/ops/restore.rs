@@ -100,10 +100,12 @@ impl Engine {
             &mut visitor,
             cx,
         )?;
-        let (mut stats, _) = visitor.finish()?;
+        let Written {
+            mut stats, found, ..
+        } = visitor.finish()?;
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
-        if stats.entries == 0 && stats.problems == 0 {
+        if !found && stats.problems == 0 {
             return Err(if options.path.is_root() {
                 Error::new(
                     ErrorKind::Corrupt,
@@ -133,6 +135,17 @@ pub(super) struct Restore<'a> {
     cx: &'a Context<'a>,
     /// What was written and may not be what it should be, and why.
     doubts: Doubts,
+    /// Whether a file was there already, or could not be made.
+    passed: bool,
+}
+
+/// What was written.
+pub(super) struct Written {
+    pub stats: RestoreStats,
+    /// What of it is in doubt.
+    pub doubts: Doubts,
+    /// Whether there was anything in the backup to be written.
+    pub found: bool,
 }
 
 /// Paths that may not be what they should be, each with the reason.
@@ -147,13 +160,18 @@ impl<'a> Restore<'a> {
             stats: RestoreStats::default(),
             cx,
             doubts: Doubts::new(),
+            passed: false,
         }
     }
 
-    /// Gives folders their attributes; the figures so far, and what is in doubt.
-    pub fn finish(self) -> Result<(RestoreStats, Doubts)> {
+    /// Gives folders their attributes.
+    pub fn finish(self) -> Result<Written> {
         self.writer.finish()?;
-        Ok((self.stats, self.doubts))
+        Ok(Written {
+            found: self.passed || self.stats.entries > 0,
+            stats: self.stats,
+            doubts: self.doubts,
+        })
     }
 
     /// Whether an entry is to be restored; folders that were waiting for one that is are made first.
@@ -192,6 +210,7 @@ impl Visitor for Restore<'_> {
             return Ok(());
         }
         let Some(mut sink) = self.writer.file(entry)? else {
+            self.passed = true;
             return Ok(());
         };
         match fill(&mut sink) {
