@@ -9,6 +9,7 @@ use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::monitor::{Level, Monitor};
 use crate::engine::storage::{Place, TargetUrl};
+use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::plan::batch::{Batch, Command};
 use crate::plan::planner;
@@ -143,7 +144,7 @@ impl Whole {
 pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Plan> {
     let past = read(&History::of(cx.state_dir, &profile.name), &mut Vec::new());
     let engine = open::engine(profile, cx.around)?;
-    let mut state = observe::observe(&engine, &past, &context(profile, cx))?;
+    let mut state = observed(&engine, profile, batch, &past, cx)?;
     let origin = origin(profile, batch).map(|o| open::engine(o, cx.around));
     state.origin = origin
         .transpose()?
@@ -160,6 +161,22 @@ pub fn plan(profile: &Profile, batch: &Batch, cx: &JobContext<'_>) -> Result<Pla
         plan.notes.push(format!("the backup would fail: {trouble}"));
     }
     Ok(plan)
+}
+
+/// The facts this batch is planned from.
+fn observed(
+    engine: &Engine,
+    profile: &Profile,
+    batch: &Batch,
+    past: &PastRuns,
+    cx: &JobContext<'_>,
+) -> Result<State> {
+    let context = context(profile, cx);
+    let mut state = observe::observe(engine, past, &context)?;
+    if batch.commands().iter().any(|c| c.purges()) {
+        state.last_dumps = observe::last_dumps(engine, profile, &state, &context)?;
+    }
+    Ok(state)
 }
 
 /// Why a run ended before its first step.
@@ -224,9 +241,7 @@ fn begin(
             other => locks.push(other?),
         }
     }
-    let state = patiently(profile, cx, || {
-        observe::observe(&engine, past, &context(profile, cx))
-    });
+    let state = patiently(profile, cx, || observed(&engine, profile, batch, past, cx));
     let mut state = match state {
         Err(e) if profile.target.optional && is_absent(e.kind()) => {
             return Err(NotBegun::Absent(e.to_string()));

@@ -2,6 +2,7 @@
 //!
 //! Only shapes are checked here; what the words mean is decided by `profile`, `plan` and the tools.
 
+use crate::plan::batch::Overwrite;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -223,6 +224,33 @@ pub struct BatchWords {
     /// verify: hold contents against the live source
     #[arg(long)]
     pub compare_data: bool,
+    /// check: those that are not due as well
+    #[arg(long)]
+    pub all: bool,
+    /// restore, fetch: add to a destination that holds something, and replace such files there
+    #[arg(long, value_name = "WHICH")]
+    pub overwrite: Option<OverwriteWord>,
+}
+
+/// Which files at a destination are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OverwriteWord {
+    /// None: what is missing is added.
+    Never,
+    /// Those that were changed last before the ones in the backup.
+    Older,
+    /// All.
+    Always,
+}
+
+impl From<OverwriteWord> for Overwrite {
+    fn from(word: OverwriteWord) -> Self {
+        match word {
+            OverwriteWord::Never => Self::Never,
+            OverwriteWord::Older => Self::Older,
+            OverwriteWord::Always => Self::Always,
+        }
+    }
 }
 
 /// The words after a profile's name.

@@ -285,6 +285,8 @@ fn parse(
     let options = BatchOptions {
         force: common.force,
         compare_data: words.compare_data,
+        all: words.all,
+        overwrite: words.overwrite.map(Into::into),
     };
     let (batch, arguments) = match texts.split_first() {
         Some((batch, arguments)) => (batch.as_str(), arguments),

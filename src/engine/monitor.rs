@@ -163,6 +163,54 @@ impl Monitor for Counted<'_> {
     }
 }
 
+/// Passes each problem of an entry on once, although the work is begun again.
+pub struct Once<'a> {
+    inner: &'a dyn Monitor,
+    told: std::sync::Mutex<std::collections::HashSet<(ProblemKind, String)>>,
+}
+
+/// Problems that are remembered; what comes after so many may be told again.
+const REMEMBERED: usize = 100_000;
+
+impl<'a> Once<'a> {
+    /// Passes everything else on to `inner`.
+    pub fn new(inner: &'a dyn Monitor) -> Self {
+        Self {
+            inner,
+            told: std::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Monitor for Once<'_> {
+    fn count(&self, counter: Counter, n: u64) {
+        self.inner.count(counter, n);
+    }
+    fn problem(&self, problem: Problem) {
+        let mut told = self
+            .told
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = match told.len() < REMEMBERED {
+            true => !told.insert((problem.kind, problem.path.clone())),
+            false => told.contains(&(problem.kind, problem.path.clone())),
+        };
+        drop(told);
+        if !known {
+            self.inner.problem(problem);
+        }
+    }
+    fn note(&self, level: Level, text: &str) {
+        self.inner.note(level, text);
+    }
+    fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
+        self.inner.entry(path, change);
+    }
+    fn expect(&self, counter: Counter, total: u64) {
+        self.inner.expect(counter, total);
+    }
+}
+
 impl Problem {
     /// A problem with `path` and its reason.
     pub fn new(

@@ -33,6 +33,24 @@ pub struct BatchOptions {
     pub force: bool,
     /// `verify` holds contents against the live source: `--compare-data`.
     pub compare_data: bool,
+    /// `check` does those that are not due as well: `--all`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// What `restore` and `fetch` do with files that are there already: `--overwrite`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<Overwrite>,
+}
+
+/// What happens to a file that is there already, where the destination may hold something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overwrite {
+    /// It stays.
+    Never,
+    /// It is replaced if it was changed last before the one in the backup.
+    Older,
+    /// It is replaced.
+    Always,
 }
 
 /// A command or a group, and when it runs.
@@ -295,6 +313,19 @@ impl Batch {
                 None,
             ));
         }
+        let has = |words: &[Word]| batch.commands().iter().any(|c| words.contains(&c.word()));
+        if options.all && !has(&[Word::Check]) {
+            return Err(BatchError::new(
+                "no command of this batch takes --all",
+                None,
+            ));
+        }
+        if options.overwrite.is_some() && !has(&[Word::Restore, Word::Fetch]) {
+            return Err(BatchError::new(
+                "no command of this batch takes --overwrite",
+                None,
+            ));
+        }
         Ok(batch)
     }
 
@@ -387,6 +418,14 @@ impl Command {
         matches!(
             self.word(),
             Word::Backup | Word::Bkp | Word::Full | Word::Incr
+        )
+    }
+
+    /// Whether it removes sets by rules of retention.
+    pub fn purges(&self) -> bool {
+        matches!(
+            self.word(),
+            Word::Purge | Word::PurgeFull | Word::PurgeIncr | Word::PurgeAuto
         )
     }
 

@@ -3,7 +3,6 @@
 //! Nothing is guessed: each run is planned by the planner from the state the runs before lead to, so the calendar
 //! says what will be done if every run succeeds and finds the same profile. It starts with an empty target.
 
-use super::batch::Command;
 use super::retention::{Rules, judge};
 use super::{Action, Batch, Error, Item, Node, Removal, State, When, planner};
 use crate::engine::collection::BackupChain;
@@ -157,13 +156,7 @@ fn notes(profile: &Profile, batch: &Batch, events: &[Event]) -> Vec<String> {
     if profile.schedule.is_none() {
         notes.push("the profile has no [schedule]: one run a day is assumed".to_owned());
     }
-    let purges = |c: &&Command| {
-        matches!(
-            c,
-            Command::Purge(_) | Command::PurgeFull(_) | Command::PurgeIncr(_) | Command::PurgeAuto
-        )
-    };
-    let purging = batch.commands().iter().any(purges);
+    let purging = batch.commands().iter().any(|c| c.purges());
     if !batch.commands().iter().any(|c| c.makes_a_set()) {
         notes.push(format!("{} makes no set", batch.text));
     } else if !purging {

@@ -120,6 +120,9 @@ pub enum Action {
         time: Option<Timestamp>,
         /// Whether what lies at the destination may be replaced.
         force: bool,
+        /// Which of the files there, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overwrite: Option<batch::Overwrite>,
     },
     /// Reads a state back, and compares it with a local tree if `compare` says so.
     Verify {

@@ -4,7 +4,7 @@
 //! counted, so that damage never pushes a good chain out. The newest restorable chain stays, whatever the rules say.
 
 use super::Removal;
-use super::state::Damage;
+use super::state::{Damage, LastDump};
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::time::Timestamp;
 use crate::profile::Retention;
@@ -25,6 +25,8 @@ pub struct Rules {
     pub keep_yearly: u32,
     /// Never below this many restorable chains.
     pub min_chains: u32,
+    /// Hold the chains of these sets, with their incrementals.
+    pub last_dumps: Vec<LastDump>,
 }
 
 /// The judgment on every set of a collection.
@@ -95,6 +97,8 @@ pub fn judge(collection: &Collection, damaged: &[Damage], rules: &Rules) -> Judg
         let (gone, mut stays) = against(chain, place, rules, holds_alone);
         let hold = if is_good && place == 1 {
             Some("the newest restorable chain".to_owned())
+        } else if let Some(names) = dumps_of(chain, &rules.last_dumps) {
+            Some(format!("the last good dump of {names}"))
         } else if is_good && place <= rules.min_chains {
             Some(format!("min-chains {}", rules.min_chains))
         } else if months.contains(&start) {
@@ -138,6 +142,7 @@ pub fn judge(collection: &Collection, damaged: &[Damage], rules: &Rules) -> Judg
             None => match rules
                 .keep_incrementals
                 .filter(|n| place > *n && restorable(chain))
+                .filter(|_| dumps_of(chain, &rules.last_dumps).is_none())
             {
                 Some(n) => {
                     let reason = format!(
@@ -156,6 +161,13 @@ pub fn judge(collection: &Collection, damaged: &[Damage], rules: &Rules) -> Judg
         }
     }
     judgment
+}
+
+/// Names of the dumps whose newest whole copy a chain holds.
+fn dumps_of(chain: &BackupChain, last: &[LastDump]) -> Option<String> {
+    let held = |dump: &&LastDump| chain.sets().any(|set| set.id == dump.set);
+    let names: Vec<&str> = last.iter().filter(held).map(|d| d.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Why the rules would remove a chain, and why they would not.

@@ -24,6 +24,9 @@ pub struct State {
     pub unreadable_basis: Option<String>,
     /// When the checks last succeeded.
     pub checks: CheckTimes,
+    /// Where the newest whole copy of each dump of the profile is, as far as that is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub last_dumps: Vec<LastDump>,
     /// What the target holds that this one is a copy of, if it was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Collection>,
@@ -60,6 +63,16 @@ pub struct Partial {
     pub next_volume: u32,
 }
 
+/// The newest restorable set in which a dump is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LastDump {
+    /// Name of the dump in the profile.
+    pub name: String,
+    /// The set.
+    pub set: SetId,
+}
+
 /// When each check last succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -76,17 +89,22 @@ impl State {
     /// Makes this the state after an action that succeeds, so that later steps see what earlier ones do.
     pub fn predict(&mut self, action: &Action) {
         match action {
-            Action::Backup(backup) => self.add(match backup.mode {
-                BackupMode::Full => SetId::Full { time: self.now },
-                BackupMode::Incremental => match self.collection.latest_chain() {
-                    Some(chain) => SetId::Incremental {
-                        start: chain.end(),
-                        end: self.now,
+            Action::Backup(backup) => {
+                let set = match backup.mode {
+                    BackupMode::Full => SetId::Full { time: self.now },
+                    BackupMode::Incremental => match self.collection.latest_chain() {
+                        Some(chain) => SetId::Incremental {
+                            start: chain.end(),
+                            end: self.now,
+                        },
+                        None => SetId::Full { time: self.now },
                     },
-                    None => SetId::Full { time: self.now },
-                },
-                BackupMode::Resume { set, .. } => set,
-            }),
+                    BackupMode::Resume { set, .. } => set,
+                };
+                self.add(set);
+                // One that fails keeps the run from removing anything.
+                self.last_dumps.iter_mut().for_each(|dump| dump.set = set);
+            }
             Action::Remove(remove) if remove.force => {
                 let gone = |id: &SetId| remove.sets.iter().any(|r| r.set == *id);
                 self.collection.chains.retain(|c| !gone(&c.full.id));

@@ -38,6 +38,8 @@ fn batch(line: &str) -> Result<Batch, BatchError> {
         BatchOptions {
             force: has("--force"),
             compare_data: has("--compare-data"),
+            all: has("--all"),
+            overwrite: None,
         },
     )
 }

@@ -18,19 +18,7 @@ use std::path::PathBuf;
 
 /// Keys of the profile language this build does not act on. Using one is an error, because ignoring it would be a
 /// lie.
-pub const NOT_AVAILABLE: &[&str] = &[
-    "source.dump.password.keyring",
-    "keys.gpg-options",
-    "keys.passphrase.keyring",
-    "keys.sign-passphrase.keyring",
-    "target.password.keyring",
-    "report.email.password.keyring",
-    "report.ping.url.keyring",
-    "report.ntfy.url.keyring",
-    "report.ntfy.token.keyring",
-    "report.webhook.url.keyring",
-    "report.prometheus.pushgateway.keyring",
-];
+pub const NOT_AVAILABLE: &[&str] = &["keys.gpg-options"];
 
 impl Loaded {
     /// The complete, valid profile.
@@ -235,12 +223,13 @@ impl Checker<'_> {
                 .clone()
                 .map(SecretRef::SystemdCredential),
         );
+        places.extend(table.keyring.clone().map(SecretRef::Keyring));
         if matches!(places.as_slice(), [SecretRef::Command(argv)] if argv.is_empty()) {
             self.problem(&format!("{key}.command"), "the command is empty", None);
         }
         match places.len() {
             1 => places.pop(),
-            0 if table.keyring.is_some() || self.known_bad(key) => None,
+            0 if self.known_bad(key) => None,
             0 => {
                 self.problem(
                     key,

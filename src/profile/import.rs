@@ -1,6 +1,8 @@
 //! Profiles of other programs, as profiles of dupr. Nothing is guessed in silence: what has no counterpart becomes a
 //! comment and a warning.
 
+#[cfg(test)]
+mod bench;
 pub mod borgmatic;
 pub mod deja_dup;
 pub mod duply;

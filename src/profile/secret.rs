@@ -34,6 +34,8 @@ pub enum SecretRef {
     Prompt(String),
     /// A credential systemd hands to the service, by name.
     SystemdCredential(String),
+    /// An entry of the desktop's keyring, by the value of its attribute `dupr`.
+    Keyring(String),
     /// In the profile itself.
     Inline(Secret),
 }
@@ -64,6 +66,7 @@ impl SecretRef {
             SecretRef::Command(argv) => from_command(argv, env, COMMAND_TIMEOUT),
             SecretRef::Prompt(prompt) => ask(prompt),
             SecretRef::SystemdCredential(name) => from_credential(name, env),
+            SecretRef::Keyring(name) => from_keyring(name, env),
             SecretRef::Inline(secret) => Ok(secret.clone()),
         }?;
         if secret.is_empty() {
@@ -88,6 +91,7 @@ impl fmt::Display for SecretRef {
             }
             SecretRef::Prompt(_) => f.write_str("prompt"),
             SecretRef::SystemdCredential(name) => write!(f, "systemd credential {name}"),
+            SecretRef::Keyring(name) => write!(f, "entry {name} of the keyring"),
             SecretRef::Inline(_) => f.write_str("the profile"),
         }
     }
@@ -152,6 +156,30 @@ fn from_credential(name: &str, env: &BTreeMap<String, String>) -> Result<Secret>
         .read_to_end(&mut bytes)
         .map_err(|e| Error::io("read credential", &path, e))?;
     Ok(first_line(&bytes))
+}
+
+/// Asks the desktop's keyring by `secret-tool`. Without a session of its own, as under cron, the bus of the user's
+/// session is asked, if there is one.
+fn from_keyring(name: &str, env: &BTreeMap<String, String>) -> Result<Secret> {
+    const BUS: &str = "DBUS_SESSION_BUS_ADDRESS";
+    let mut env = env.clone();
+    let bus = format!("/run/user/{}/bus", rustix::process::getuid().as_raw());
+    if !env.contains_key(BUS) && Path::new(&bus).exists() {
+        env.insert(BUS.to_owned(), format!("unix:path={bus}"));
+    }
+    let argv = ["secret-tool", "lookup", "dupr", name].map(str::to_owned);
+    match capture(&argv, &env, COMMAND_TIMEOUT) {
+        Ok(bytes) if !bytes.is_empty() => Ok(first_line(&bytes)),
+        found => {
+            let why = found.err().unwrap_or_else(|| "it is empty".to_owned());
+            let text = format!("the keyring gave no entry {name}: secret-tool: {why}");
+            let hint = format!(
+                "store it with `secret-tool store --label='dupr {name}' dupr {name}` (Debian: libsecret-tools); the keyring \
+                 must be unlocked"
+            );
+            Err(Error::new(ErrorKind::Usage, text).with_hint(hint))
+        }
+    }
 }
 
 fn from_command(
@@ -255,7 +283,7 @@ pub struct SecretTable {
     /// A credential systemd hands to the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub systemd_credential: Option<String>,
-    /// An entry of the desktop's keyring.
+    /// An entry of the desktop's keyring, stored by `secret-tool store --label=NAME dupr NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyring: Option<String>,
 }

@@ -163,10 +163,7 @@ fn secrets_in_the_file_need_leave_and_are_never_shown() {
 #[test]
 fn keys_that_do_nothing_yet_are_refused() {
     for (more, key) in [
-        (
-            "[report.ntfy]\nurl = { keyring = \"x\" }\n",
-            "report.ntfy.url.keyring",
-        ),
+        ("[keys]\ngpg-options = [\"--batch\"]\n", "keys.gpg-options"),
         ("[target.x]\n", ""),
         ("[source.x]\n", ""),
     ] {
@@ -178,14 +175,6 @@ fn keys_that_do_nothing_yet_are_refused() {
             "{found}"
         );
     }
-    let text = MINIMAL.replace(
-        "{ file = \"/etc/dupr/home.pass\" }",
-        "{ keyring = \"dupr/home\" }",
-    );
-    assert_eq!(
-        problems(&text),
-        ["/etc/dupr/home.toml:4:26: keys.passphrase.keyring is not available yet (leave it out)"]
-    );
     assert!(
         check(&MINIMAL.replace(
             "\"/home/me\"",
@@ -437,7 +426,6 @@ fn the_full_example_names_every_key() {
         })
     };
     let missing: Vec<&String> = keys.iter().filter(|k| !named(k)).collect();
-    // The desktop keyring is refused for every secret; keyring = "gnupg" names the word.
     assert!(
         missing.is_empty(),
         "profiles.example/full.toml does not name {missing:?}"

@@ -57,6 +57,23 @@ fn advice(kind: ErrorKind, profile: &str) -> Option<String> {
     Some(text)
 }
 
+/// First words of steps that read what is stored.
+const READING: [&str; 4] = ["restore", "fetch", "verify", "check"];
+
+/// What to type when stored data turned out to be damaged.
+fn what_is_left(outcome: &Outcome) -> String {
+    let profile = &outcome.profile;
+    // The name of a profile stands for its first target.
+    let recover = match profile.split_once('@') {
+        Some((base, _)) => format!("dupr recover {} DIR --profile {base}", outcome.target),
+        None => format!("dupr recover {profile} DIR"),
+    };
+    format!(
+        "`{recover}` restores all that is left into an empty folder, and lists what is lost or doubtful. \
+         `dupr {profile} full` starts a new chain; keep the damaged one until its older states are not needed."
+    )
+}
+
 /// Every failure of a run, in order, with the step it belongs to.
 pub fn failures(outcome: &Outcome) -> impl Iterator<Item = (Option<&str>, &Failure)> {
     let steps = outcome
@@ -69,9 +86,13 @@ pub fn failures(outcome: &Outcome) -> impl Iterator<Item = (Option<&str>, &Failu
 /// What to do next, without repetitions.
 pub fn next_steps(outcome: &Outcome) -> Vec<String> {
     let mut list: Vec<String> = Vec::new();
-    for (_, failure) in failures(outcome) {
+    for (step, failure) in failures(outcome) {
         let hint = failure.hint.as_ref().map(|h| sentence(h));
-        let text = hint.or_else(|| failure.kind.and_then(|k| advice(k, &outcome.profile)));
+        let reads = step.is_some_and(|title| READING.iter().any(|word| title.starts_with(word)));
+        let text = hint.or_else(|| match failure.kind {
+            Some(ErrorKind::Corrupt) if reads => Some(what_is_left(outcome)),
+            kind => kind.and_then(|k| advice(k, &outcome.profile)),
+        });
         if let Some(text) = text.filter(|t| !list.contains(t)) {
             list.push(text);
         }

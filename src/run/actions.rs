@@ -20,6 +20,7 @@ use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::write::Existing;
 use crate::engine::tree::{Source, WriteOptions};
+use crate::plan::batch::Overwrite;
 use crate::plan::state::{Damage, Partial};
 use crate::plan::{Action, BackupAction, BackupMode, RemoveAction, Step};
 use crate::profile::Profile;
@@ -61,11 +62,14 @@ impl Actions for EngineActions<'_> {
                 destination,
                 time,
                 force,
+                overwrite,
             } => {
-                let existing = if *force {
-                    Existing::Merge
-                } else {
-                    Existing::Refuse
+                let existing = match overwrite {
+                    Some(Overwrite::Never) => Existing::Keep,
+                    Some(Overwrite::Older) => Existing::Older,
+                    Some(Overwrite::Always) => Existing::Merge,
+                    None if *force => Existing::Merge,
+                    None => Existing::Refuse,
                 };
                 let write = WriteOptions {
                     existing,

@@ -1,18 +1,21 @@
 //! The facts a plan is made from: what the target holds, how the newest chain is, what an interrupted run left.
 
+use super::dump;
 use super::history::PastRuns;
 use super::outcome::{StepOutcome, StepStatus};
 use crate::engine::archive::holder;
+use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::monitor::Level;
 use crate::engine::ops::health::Health;
+use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::plan::render::title;
-use crate::plan::state::{CheckTimes, Damage, Partial, State, TargetState};
+use crate::plan::state::{CheckTimes, Damage, LastDump, Partial, State, TargetState};
 use crate::plan::{Action, CheckKind, Step};
-use crate::profile::Profile;
+use crate::profile::{Dump, Profile};
 
 /// Looks at the target and the archive dir. Changes nothing but local copies.
 ///
@@ -59,8 +62,63 @@ pub fn observe(engine: &Engine, past: &PastRuns, cx: &Context<'_>) -> Result<Sta
         }),
         unreadable_basis,
         checks: check_times(past),
+        last_dumps: Vec::new(),
         origin: None,
     })
+}
+
+/// Where the newest whole copy of each dump is, from the newest set back until all are found. A set of which that
+/// cannot be told is passed over.
+///
+/// # Errors
+/// `Interrupted`.
+pub fn last_dumps(
+    engine: &Engine,
+    profile: &Profile,
+    state: &State,
+    cx: &Context<'_>,
+) -> Result<Vec<LastDump>> {
+    let Some(dumps) = dump::folder(profile) else {
+        return Ok(Vec::new());
+    };
+    let is_damaged = |set: &BackupSet| state.damaged.iter().any(|d| d.set == set.id);
+    let chains = state.collection.chains.iter();
+    let mut sets: Vec<&BackupSet> = chains
+        .flat_map(|chain| chain.sets().take_while(|set| !is_damaged(set)))
+        .collect();
+    sets.sort_by_key(|set| std::cmp::Reverse(set.id.time()));
+    let mut wanted: Vec<&Dump> = profile.source.dumps.iter().collect();
+    let mut found = Vec::new();
+    for set in sets {
+        if wanted.is_empty() {
+            break;
+        }
+        cx.cancel.check()?;
+        let there = match engine.dumps_in(set, dumps.folder(), cx) {
+            Ok(there) => there,
+            Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
+            Err(e) => {
+                let text = format!("cannot tell which dumps the {} holds: {e}", set.id);
+                cx.monitor.note(Level::Notice, &text);
+                match e.kind() {
+                    ErrorKind::WrongKey | ErrorKind::Unreachable => break,
+                    _ => continue,
+                }
+            }
+        };
+        wanted.retain(|dump| {
+            let place = dumps.place(&PathIndex::root().join(dump.name.as_bytes()));
+            let whole = there.is_whole(&place);
+            if whole {
+                found.push(LastDump {
+                    name: dump.name.clone(),
+                    set: set.id,
+                });
+            }
+            !whole
+        });
+    }
+    Ok(found)
 }
 
 /// The run that is under way, of dupr or duplicity, in its own words.

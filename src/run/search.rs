@@ -4,6 +4,7 @@ use super::products::Products;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::SetId;
 use crate::engine::ops::output::{Difference, DifferenceKind, Output};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
@@ -22,31 +23,23 @@ pub fn find(
     cx: &Context<'_>,
 ) -> Result<()> {
     let collection = engine.scan(cx)?;
-    let sets: Vec<_> = collection.sets().map(|s| s.id).collect();
-    if sets.is_empty() {
+    if collection.chains.is_empty() {
         return Err(Error::new(
             ErrorKind::NoBackup,
             format!("{} holds no backup", engine.location()),
         ));
     }
     let pattern = pattern.to_lowercase();
-    let mut known: HashMap<PathIndex, Entry> = HashMap::new();
-    for set in sets {
-        cx.cancel.check()?;
-        let mut hits = Hits {
+    let mut known = HashMap::new();
+    // Each sigtar is read once: it names what its set stored, and nothing else can be a new version.
+    for set in collection.sets() {
+        let mut versions = Versions {
+            set: set.id,
             pattern: &pattern,
-            entries: Vec::new(),
+            known: &mut known,
+            products,
         };
-        engine.list(Some(set.time()), &mut hits, cx)?;
-        for entry in hits.entries {
-            if known
-                .get(&entry.path)
-                .is_none_or(|old| difference(old, &entry).is_some())
-            {
-                products.found(set, &entry)?;
-                known.insert(entry.path.clone(), entry);
-            }
-        }
+        engine.list_stored(set, &mut versions, cx)?;
     }
     Ok(())
 }
@@ -88,16 +81,21 @@ pub fn diff(
     new.rest()
 }
 
-struct Hits<'a> {
+/// Tells the entries of one set that match and are not as they were in an earlier set.
+struct Versions<'a> {
+    set: SetId,
     pattern: &'a str,
-    entries: Vec<Entry>,
+    known: &'a mut HashMap<PathIndex, Entry>,
+    products: &'a mut dyn Products,
 }
 
-impl Output for Hits<'_> {
+impl Output for Versions<'_> {
     fn entry(&mut self, entry: &Entry) -> Result<()> {
         let path = String::from_utf8_lossy(entry.path.as_bytes()).to_lowercase();
-        if matches(self.pattern, &path) {
-            self.entries.push(entry.clone());
+        let is_new = |old: Option<&Entry>| old.is_none_or(|old| difference(old, entry).is_some());
+        if matches(self.pattern, &path) && is_new(self.known.get(&entry.path)) {
+            self.products.found(self.set, entry)?;
+            self.known.insert(entry.path.clone(), entry.clone());
         }
         Ok(())
     }

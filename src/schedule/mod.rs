@@ -178,6 +178,10 @@ pub fn obstacles(profile: &Profile, by_systemd: bool) -> Vec<Obstacle> {
                 format!("its secret comes from the variable {name}, which a scheduled run has only if you see to it: name a file or a command"),
                 false,
             ),
+            SecretRef::Keyring(name) => (
+                format!("its secret is the entry {name} of the keyring, which is open only while you are logged in: name a file or a command"),
+                false,
+            ),
             SecretRef::SystemdCredential(name) if !by_systemd => (
                 format!("the credential {name} is handed out by systemd only"),
                 true,
@@ -220,7 +224,7 @@ fn is_alone(profile: &Profile) -> bool {
         .is_some_and(|e| matches!(e.transport, MailTransport::Sendmail(_)));
     profile.hooks.is_empty()
         && !sendmail
-        && !secrets(profile).any(|s| matches!(s, SecretRef::Command(_)))
+        && !secrets(profile).any(|s| matches!(s, SecretRef::Command(_) | SecretRef::Keyring(_)))
 }
 
 /// A word for a shell: as it is if it is plain, else in single quotes. Without backslashes, which cron reads, too.

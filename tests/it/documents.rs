@@ -29,6 +29,31 @@ fn documents() -> Vec<(String, String)> {
     paths.into_iter().map(read).collect()
 }
 
+/// The manual pages as somebody reads them.
+fn manual_pages() -> Vec<(String, String)> {
+    let home = Home::new("documents-pages");
+    home.expect(0, &["man", "--all", "pages"]);
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("page");
+        let mut text = text.replace("\\*(Aq", "'").replace("\\(aq", "'");
+        for (roff, plain) in [
+            ("\\-", "-"),
+            ("\\fB", ""),
+            ("\\fI", ""),
+            ("\\fR", ""),
+            ("\\&", ""),
+        ] {
+            text = text.replace(roff, plain);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        (name.into_owned(), text.replace("\\\\", "\\"))
+    };
+    let pages = fs::read_dir(home.path().join("pages")).expect("pages");
+    let mut pages: Vec<(String, String)> = pages.flatten().map(|e| read(e.path())).collect();
+    pages.sort();
+    pages
+}
+
 /// The text with the places of the examples inside the home of a test.
 fn moved(text: &str, home: &Home) -> String {
     let inside = |name: &str| home.path().join(name).display().to_string();
@@ -50,7 +75,15 @@ fn moved(text: &str, home: &Home) -> String {
 fn every_profile_in_the_documents_is_one() {
     let block = Regex::new(r"(?s)```toml\n(.*?)```").expect("regex");
     let mut seen = 0;
-    for (name, text) in documents() {
+    let shown = Regex::new(r"(?s)\.nf\n(.*?)\.fi").expect("regex");
+    let pages = manual_pages();
+    let page = pages.iter().find(|(name, _)| name == "dupr.toml.5");
+    let (name, text) = page.expect("dupr.toml(5)");
+    let first = &shown.captures(text).expect("an example")[1];
+    let documents = documents();
+    let all = documents.iter().map(|(n, t)| (n.clone(), t.clone()));
+    let from_page = (name.clone(), format!("```toml\n{first}```"));
+    for (name, text) in all.chain([from_page]) {
         for found in block.captures_iter(&text) {
             let toml = &found[1];
             if !toml.contains("version = 1") {
@@ -99,10 +132,11 @@ fn the_tests_the_documents_name_are_there() {
 fn every_call_in_the_documents_is_understood() {
     let inline = Regex::new(r"`dupr ([^`]*)`").expect("regex");
     let line =
-        Regex::new(r"(?m)^(?:\S+ \S+ \* \* \*  )?dupr ((?:home|status) [^`\n]*)$").expect("regex");
-    let placeholder = Regex::new(r"\b[A-Z]{3,}\b|…|^3\.2\.1").expect("regex");
+        Regex::new(r"(?m)^(?:\S+ \S+ \* \* \*  )?dupr ((?:home|status|keys|recover) [^`\n]*)$")
+            .expect("regex");
+    let placeholder = Regex::new(r"\b[A-Z]{3,}\b|…|^3\.2\.1|<").expect("regex");
     let mut seen = 0;
-    for (name, text) in documents() {
+    for (name, text) in documents().into_iter().chain(manual_pages()) {
         let calls = inline.captures_iter(&text).chain(line.captures_iter(&text));
         for found in calls {
             let call = found[1].split("  ").next().unwrap_or_default().trim();
@@ -120,7 +154,11 @@ fn every_call_in_the_documents_is_understood() {
             let group = "[nightly]\nprofiles = [\"home\"]\nparallel = 2\n";
             let groups = home.path().join(".config/dupr/groups.toml");
             fs::write(&groups, group).expect("groups");
+            fs::create_dir_all(home.source().join("Documents")).expect("folder");
+            home.write("Documents/letter.odt", "Dear all\n");
             home.expect(0, &["home", "backup"]);
+            // What a recovery reads.
+            std::os::unix::fs::symlink(home.target(), home.path().join("usb")).expect("link");
             let words = moved(call, &home);
             let mut words: Vec<&str> = words.split_whitespace().collect();
             let looks = words.contains(&"--plan");

@@ -90,6 +90,13 @@ fn postgresql_comes_back_database_by_database() {
             &server_of,
             "databases = [\"shop\"]\nformat = \"custom\"",
         );
+    let tables = tables
+        + &server(
+            "tarred",
+            "postgresql",
+            &server_of,
+            "databases = [\"shop\"]\nformat = \"tar\"",
+        );
     let home = home("dumps-postgresql", &tables);
     let doctor = home.expect(0, &["doctor", "home"]);
     assert!(
@@ -175,6 +182,12 @@ fn postgresql_comes_back_database_by_database() {
             .expect("dump")
             .starts_with(b"PGDMP")
     );
+    server_of.ask("postgres", "CREATE DATABASE untarred");
+    server_of.feed("untarred", &place.join("dupr-dumps/tarred/shop.tar"));
+    assert_eq!(server_of.ask("untarred", again), second);
+    server_of.ask("postgres", "CREATE DATABASE unpacked");
+    server_of.feed("unpacked", &place.join("dupr-dumps/one/shop.dump"));
+    assert_eq!(server_of.ask("unpacked", again), second);
     home.expect(0, &["home", "verify", "--compare-data"]);
 
     // A password that is wrong is told, keeps the old dumps, and no word of it is seen.
@@ -208,7 +221,9 @@ fn mariadb_comes_back_and_real_duplicity_restores_it() {
     server_of.ask("mysql", "CREATE DATABASE shop; CREATE TABLE shop.t (n INT PRIMARY KEY, h CHAR(32)); INSERT INTO shop.t SELECT seq, md5(seq) FROM seq_1_to_50000");
     let sum = "SELECT COUNT(*), SUM(CONV(LEFT(h, 8), 16, 10)) FROM shop.t";
     let before = server_of.ask("mysql", sum);
-    let tables = server("maria", "mariadb", &server_of, "databases = \"all\"");
+    // Under the names MySQL gives its programs, too.
+    let tables = server("maria", "mariadb", &server_of, "databases = \"all\"")
+        + &server("my", "mysql", &server_of, "databases = [\"shop\"]");
     let home = home("dumps-mariadb", &tables);
     home.expect(0, &["home", "backup"]);
     server_of.ask("mysql", "INSERT INTO shop.t VALUES (0, 'new')");
@@ -233,6 +248,9 @@ fn mariadb_comes_back_and_real_duplicity_restores_it() {
         assert_eq!(server_of.ask("mysql", sum), after, "{}", program.name());
         assert_ne!(after, before);
         assert!(place.join("dupr-dumps/maria/mysql.sql").is_file());
+        server_of.ask("mysql", "DROP DATABASE shop");
+        server_of.feed("mysql", &place.join("dupr-dumps/my/shop.sql"));
+        assert_eq!(server_of.ask("mysql", sum), after, "{}", program.name());
         assert!(
             !place
                 .join("dupr-dumps/maria/performance_schema.sql")
@@ -373,6 +391,116 @@ fn a_dump_that_breaks_off_is_left_out_and_everything_else_is_stored() {
         fs::read(place.join("dupr-dumps/numbers.txt")).expect("dump"),
         printed(&home)
     );
+}
+
+#[test]
+fn a_profile_may_hold_dumps_alone() {
+    let home = home("dumps-alone", "");
+    with(&home, &may_break(&home, 1));
+    fs::remove_dir_all(home.source()).expect("source");
+    fs::create_dir(home.source()).expect("an empty folder");
+    home.expect(0, &["home", "backup"]);
+    fs::write(home.path().join("seed"), "7").expect("seed");
+    home.expect(0, &["home", "backup"]);
+    let place = restored(&home, "back", "");
+    assert_eq!(
+        fs::read(place.join("dupr-dumps/numbers.txt")).expect("dump"),
+        printed(&home)
+    );
+    // One that held files is still refused when they are gone.
+    home.write("file", "not a dump\n");
+    home.expect(0, &["home", "backup"]);
+    fs::remove_file(home.source().join("file")).expect("file");
+    let refused = home.expect(1, &["home", "backup"]);
+    assert!(refused.stderr.contains("is empty"), "{}", refused.stderr);
+    // Without a word of a source it is told what to do.
+    home.raw_profile(
+        "none",
+        &format!(
+            "version = 1\ntarget = \"file:///b\"\nkeys.encryption = \"none\"\n{}",
+            may_break(&home, 1)
+        ),
+    );
+    let refused = home.expect(2, &["none", "backup"]);
+    assert!(
+        refused
+            .stderr
+            .contains("for dumps alone, name a folder that is empty"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn problems_before_a_dump_that_breaks_off_are_told_once() {
+    let home = home("dumps-once", "");
+    with(&home, &may_break(&home, 4));
+    fs::create_dir(home.source().join("dupr-dumps")).expect("folder");
+    home.expect(3, &["home", "backup"]);
+    fs::write(home.path().join("broken"), "").expect("broken");
+    let failed = home.expect(1, &["home", "full"]);
+    assert_eq!(
+        failed.stderr.matches("the place of the dumps").count(),
+        // Where it happens, and as the first one in the summary.
+        2,
+        "{}",
+        failed.stderr
+    );
+    let runs = home.history("home");
+    let step = &runs.last().expect("a run")["steps"][0];
+    let told: Vec<&str> = step["problems"]
+        .as_array()
+        .expect("problems")
+        .iter()
+        .filter_map(|p| p["path"].as_str())
+        .collect();
+    assert_eq!(told, ["dupr-dumps", "dupr-dumps/numbers.txt"]);
+    assert_eq!(step["problem-count"], 2);
+}
+
+#[test]
+fn the_chain_with_the_last_good_dump_stays_until_there_is_another() {
+    let home = home("dumps-kept", "");
+    let always = dump("name = \"other\"\nkind = \"command\"\ncommand = [\"echo\", \"fine\"]");
+    let rules = "[retention]\nkeep-fulls = 1\nforce = true\n";
+    with(&home, &format!("{}{always}{rules}", may_break(&home, 1)));
+    let chains = || {
+        let stored = home.stored();
+        let full = |p: &&std::path::PathBuf| {
+            let name = p.file_name().and_then(|n| n.to_str());
+            name.is_some_and(|n| n.starts_with("duplicity-full.") && n.contains("manifest"))
+        };
+        stored.iter().filter(full).count()
+    };
+    let forget = || fs::remove_dir_all(home.path().join(".cache/dupr/home")).expect("archive dir");
+    home.expect(0, &["home", "full"]);
+    let good = printed(&home);
+    let first = home.history("home")[0]["steps"][0]["set"]["full"]["time"].to_string();
+    fs::write(home.path().join("broken"), "").expect("broken");
+    for _ in 0..2 {
+        home.expect(1, &["home", "full"]);
+    }
+    // The one in the middle goes, whether this machine still knows what it saw or reads it from the sets.
+    let kept = |plan: &str| {
+        assert!(plan.contains("the last good dump of numbers.txt"), "{plan}");
+    };
+    kept(&home.expect(0, &["home", "purge", "--plan", "-v"]).stdout);
+    home.expect(0, &["home", "purge"]);
+    assert_eq!(chains(), 2);
+    forget();
+    home.expect(1, &["home", "full"]);
+    forget();
+    kept(&home.expect(0, &["home", "purge", "--plan", "-v"]).stdout);
+    home.expect(0, &["home", "purge"]);
+    assert_eq!(chains(), 2);
+    let place = restored(&home, "first", &first);
+    assert_eq!(
+        fs::read(place.join("dupr-dumps/numbers.txt")).expect("dump"),
+        good
+    );
+    fs::remove_file(home.path().join("broken")).expect("whole again");
+    home.expect(0, &["home", "full_purge"]);
+    assert_eq!(chains(), 1);
 }
 
 #[test]

@@ -291,3 +291,214 @@ fn a_passphrase_alone_and_duplys_own_cache_are_taken_over() {
     let again = site.dupr(2, &["import", "duply", "night"]);
     assert!(again.stderr.contains("night"), "{}", again.stderr);
 }
+
+/// A profile as people have it: what they changed in `conf`, what they put below it, and their `exclude`. `SOURCE`, `KEY`
+/// and `SIGN` stand for those of the test.
+struct Known {
+    name: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+    more: &'static str,
+    exclude: &'static str,
+    /// What must be in the backup, and what not.
+    there: &'static [&'static str],
+    gone: &'static [&'static str],
+}
+
+const PASS: (&str, &str) = ("GPG_PW", "'c4nary $x \"y\"'");
+const NO_KEY: (&str, &str) = ("GPG_KEY", "''");
+const UNTESTED: (&str, &str) = ("GPG_TEST", "'disabled'");
+
+const KNOWN: [Known; 10] = [
+    Known {
+        name: "only-some",
+        settings: &[NO_KEY, PASS, UNTESTED],
+        more: "",
+        exclude: "+ SOURCE/docs\n+ SOURCE/etc/*.conf\n- **\n",
+        there: &["docs/a.txt", "etc/x.conf"],
+        gone: &["etc/y.bak", "one"],
+    },
+    Known {
+        name: "caches-and-leftovers",
+        settings: &[NO_KEY, PASS, UNTESTED, ("MAX_FULLBKP_AGE", "1M")],
+        more: "",
+        exclude: "# left out\n- **/.cache\n- **.bak\n- SOURCE/docs/**/draft?.txt\n",
+        there: &["docs/a.txt", "etc/x.conf"],
+        gone: &["home/.cache/big", "etc/y.bak", "docs/new/draft1.txt"],
+    },
+    Known {
+        name: "classes-of-letters",
+        settings: &[NO_KEY, PASS, UNTESTED],
+        more: "",
+        exclude: "- SOURCE/docs/[a-c].txt\n- ignorecase:**/README*\n",
+        there: &["docs/d.txt", "etc/x.conf"],
+        gone: &["docs/a.txt", "docs/readme.md"],
+    },
+    Known {
+        name: "one-key-for-all",
+        settings: &[
+            ("GPG_KEY", "'KEY'"),
+            ("GPG_KEY_SIGN", "'disabled'"),
+            PASS_OF_KEYS,
+            ("GPG_OPTS", "'--pinentry-mode loopback'"),
+        ],
+        more: "",
+        exclude: "- SOURCE/home\n",
+        there: &["docs/a.txt"],
+        gone: &["home/.cache/big"],
+    },
+    Known {
+        name: "two-keys-signed",
+        settings: &[
+            ("GPG_KEY", "'KEY,SIGN'"),
+            ("GPG_KEY_SIGN", "'SIGN'"),
+            PASS_OF_KEYS,
+            ("GPG_PW_SIGN", "PASSPHRASE"),
+            ("GPG_OPTS", "'--pinentry-mode loopback'"),
+        ],
+        more: "",
+        exclude: "",
+        there: &["docs/a.txt", "home/.cache/big"],
+        gone: &[],
+    },
+    Known {
+        name: "in-the-open",
+        settings: &[("GPG_KEY", "disabled")],
+        more: "",
+        exclude: "+ SOURCE/etc/x.conf\n- SOURCE/etc\n",
+        there: &["docs/a.txt", "etc/x.conf"],
+        gone: &["etc/y.bak"],
+    },
+    Known {
+        name: "old-globs",
+        settings: &[NO_KEY, PASS, UNTESTED, ("VOLSIZE", "1")],
+        more: "DUPL_PARAMS=\"$DUPL_PARAMS --exclude **/.cache --include SOURCE/etc --exclude SOURCE/docs/new\"\n",
+        exclude: "",
+        there: &["docs/a.txt", "etc/y.bak"],
+        gone: &["home/.cache/big", "docs/new/draft1.txt"],
+    },
+    Known {
+        name: "marked-folders",
+        settings: &[NO_KEY, PASS, UNTESTED],
+        more: "DUPL_PARAMS=\"$DUPL_PARAMS --exclude-if-present .nobackup --exclude-other-filesystems\"\n",
+        exclude: "- **.txt\n",
+        there: &["etc/x.conf"],
+        gone: &["scratch/lost", "docs/a.txt"],
+    },
+    Known {
+        name: "expressions",
+        settings: &[NO_KEY, PASS, UNTESTED],
+        more: "DUPL_PARAMS=\"$DUPL_PARAMS --exclude-regexp '[.](bak|md)$' \"\n",
+        exclude: "",
+        there: &["docs/a.txt"],
+        gone: &["etc/y.bak", "docs/readme.md"],
+    },
+    Known {
+        name: "shared-target",
+        settings: &[
+            NO_KEY,
+            PASS,
+            UNTESTED,
+            ("MAX_AGE", "1Y"),
+            ("MAX_FULL_BACKUPS", "3"),
+            ("VERBOSITY", "4"),
+        ],
+        more: "DUPL_PARAMS=\"$DUPL_PARAMS --file-prefix nas- --exclude-device-files\"\n",
+        exclude: "- SOURCE/scratch\n",
+        there: &["docs/a.txt", "home/.cache/big"],
+        gone: &["scratch/lost"],
+    },
+];
+
+const PASS_OF_KEYS: (&str, &str) = ("GPG_PW", "PASSPHRASE");
+
+impl Site {
+    /// What the newest set holds, as the real duplicity lists it.
+    fn listed(&self) -> Vec<String> {
+        let text = self.duply_does(&["night", "list"]);
+        let day = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
+        let lines = text
+            .lines()
+            .filter(|l| day.iter().any(|d| l.starts_with(d)));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+/// The same batch, by duply and after the import by dupr, makes the same set.
+fn same_sets(known: &[Known]) {
+    for case in known {
+        let name = case.name;
+        let Some(site) = Site::new(&format!("duply-{name}")) else {
+            return;
+        };
+        let (home, keyring) = (&site.home, &site.keyring);
+        let source = home.source().display().to_string();
+        let filled = |text: &str| {
+            text.replace("SOURCE", &source)
+                .replace("KEY", &keyring.encrypt)
+                .replace("SIGN", &keyring.sign)
+                .replace("PASSPHRASE", &format!("'{PASSPHRASE}'"))
+        };
+        for folder in ["docs/new", "etc", "home/.cache", "scratch"] {
+            fs::create_dir_all(home.source().join(folder)).expect("folder");
+        }
+        for file in [
+            "docs/a.txt",
+            "docs/d.txt",
+            "docs/readme.md",
+            "docs/new/draft1.txt",
+            "etc/x.conf",
+            "etc/y.bak",
+            "home/.cache/big",
+            "scratch/.nobackup",
+            "scratch/lost",
+        ] {
+            home.write(file, &format!("content of {file}\n"));
+        }
+        let mut settings: Vec<(&str, String)> = vec![
+            ("TARGET", format!("'file://{}'", home.target().display())),
+            ("SOURCE", format!("'{source}'")),
+        ];
+        let own = case
+            .settings
+            .iter()
+            .map(|(key, value)| (*key, filled(value)));
+        settings.extend(own);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        site.edit(&settings, &filled(case.more));
+        fs::write(site.file("exclude"), filled(case.exclude)).expect("exclude");
+        site.duply_does(&["night", "full"]);
+        let by_duply = site.listed();
+        for (paths, wanted) in [(case.there, true), (case.gone, false)] {
+            for path in paths {
+                let is_there = by_duply.iter().any(|l| l.ends_with(&format!(" {path}")));
+                assert_eq!(is_there, wanted, "{name}: {path}: {by_duply:#?}");
+            }
+        }
+        let imported = site.dupr(0, &["import", "duply", "night"]);
+        assert!(
+            !imported.stderr.contains("left out"),
+            "{name}: {}",
+            imported.stderr
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        site.dupr(0, &["night", "full"]);
+        assert_eq!(site.listed(), by_duply, "{name}");
+        let status = site.duply_does(&["night", "status"]);
+        assert_eq!(
+            status.matches("Number of contained backup sets: 1").count(),
+            2,
+            "{name}: {status}"
+        );
+        site.dupr(0, &["night", "verify"]);
+    }
+}
+
+#[test]
+fn the_same_batch_makes_the_same_sets_with_passphrases_and_keys() {
+    same_sets(&KNOWN[..5]);
+}
+
+#[test]
+fn the_same_batch_makes_the_same_sets_with_options_and_in_the_open() {
+    same_sets(&KNOWN[5..]);
+}

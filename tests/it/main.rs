@@ -11,6 +11,7 @@ mod cli;
 mod counts;
 mod crash;
 mod damage;
+mod desktop;
 mod differential;
 mod documents;
 mod door;

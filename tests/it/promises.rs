@@ -323,10 +323,6 @@ fn what_this_build_does_not_do_is_refused_and_not_ignored() {
             "gpg-options",
         ),
         (
-            "[report.ping]\nurl = { keyring = \"x\" }\n".to_owned(),
-            "report.ping.url.keyring",
-        ),
-        (
             email.replace("sendmail = \"/bin/true\"", "smtp = \"smtp://h:99999\""),
             "the port is no number",
         ),
@@ -358,4 +354,68 @@ fn what_this_build_does_not_do_is_refused_and_not_ignored() {
         );
     }
     assert!(home.stored().is_empty());
+}
+
+#[test]
+fn a_check_that_is_not_due_is_done_when_all_are_asked_for() {
+    let home = Home::new("check-all");
+    home.profile("home", "[check]\nquick = \"1W\"\n");
+    home.expect(0, &["home", "backup_check"]);
+    let checks = |run: &serde_json::Value| {
+        let steps = run["steps"].as_array().expect("steps");
+        steps.iter().filter(|s| s["command"] == "check").count()
+    };
+    home.expect(0, &["home", "backup_check"]);
+    home.expect(0, &["home", "check", "--all"]);
+    let runs = home.history("home");
+    assert_eq!(runs.iter().map(checks).collect::<Vec<_>>(), [1, 0, 1]);
+    let refused = home.expect(2, &["home", "backup", "--all"]);
+    assert!(refused.stderr.contains("--all"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_destination_that_holds_something_is_added_to_as_it_was_said() {
+    let home = Home::new("overwrite");
+    home.expect(0, &["home", "backup"]);
+    let place = home.path().join("there");
+    let to = place.display().to_string();
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    let mess = || {
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir(&place).expect("folder");
+        for (name, time) in [("one", Some(old)), ("two", None), ("mine", None)] {
+            fs::write(place.join(name), "there before\n").expect("file");
+            let file = fs::File::options()
+                .write(true)
+                .open(place.join(name))
+                .expect("file");
+            let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+            file.set_modified(time.unwrap_or(later)).expect("time");
+        }
+    };
+    let is_kept =
+        |name: &str| fs::read_to_string(place.join(name)).expect(name) == "there before\n";
+    mess();
+    home.expect(1, &["home", "restore", &to]);
+    assert!(is_kept("one") && is_kept("two"));
+    for (word, one, two) in [
+        ("never", true, true),
+        ("older", false, true),
+        ("always", false, false),
+    ] {
+        mess();
+        let told = home.expect(0, &["home", "restore", &to, "--overwrite", word]);
+        assert_eq!((is_kept("one"), is_kept("two")), (one, two), "{word}");
+        assert!(is_kept("mine"));
+        let kept = usize::from(one) + usize::from(two);
+        let said = told.stderr.contains(&format!("already: entries {kept}"));
+        assert_eq!(said, kept > 0, "{word}: {}", told.stderr);
+    }
+    // One file, to where one is.
+    mess();
+    let file = place.join("two").display().to_string();
+    home.expect(0, &["home", "fetch", "two", &file, "--overwrite", "older"]);
+    assert!(is_kept("two"));
+    home.expect(0, &["home", "fetch", "two", &file, "--overwrite", "always"]);
+    assert_eq!(fs::read_to_string(&file).expect("two"), "second\n");
 }

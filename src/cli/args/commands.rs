@@ -42,6 +42,22 @@ pub fn command(word: Word) -> Grammar {
                 .help("Hold contents against the live source"),
         );
     }
+    if matches!(word, Word::Check) {
+        command = command.arg(
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .help("Do those that are not due as well"),
+        );
+    }
+    if matches!(word, Word::Restore | Word::Fetch) {
+        command = command.arg(
+            Arg::new("overwrite")
+                .long("overwrite")
+                .value_parser(clap::value_parser!(super::OverwriteWord))
+                .help("Add to a destination that holds something, and replace such files there"),
+        );
+    }
     usage.push_str(" [OPTIONS]");
     // Their own text would stand in place of the command's.
     Common::augment_args(command.override_usage(usage))

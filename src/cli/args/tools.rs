@@ -98,6 +98,12 @@ pub struct PlanArgs {
     /// verify: hold contents against the live source
     #[arg(long)]
     pub compare_data: bool,
+    /// check: those that are not due as well
+    #[arg(long = "all")]
+    pub all_checks: bool,
+    /// restore, fetch: add to a destination that holds something, and replace such files there
+    #[arg(long, value_name = "WHICH")]
+    pub overwrite: Option<super::OverwriteWord>,
     /// Only what [retention] would remove; with --simulate as if every run purged
     #[arg(long)]
     pub prune: bool,
@@ -158,8 +164,8 @@ pub struct TargetPlace {
 /// What `dupr recover` reads, and where it writes.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
-    /// Folder or URL with what is left
-    #[arg(value_name = "FOLDER|URL")]
+    /// Folder or URL with what is left, or the profile whose target it is
+    #[arg(value_name = "FOLDER|URL|PROFILE")]
     pub place: String,
     /// Where to restore to; must not exist, or be empty
     pub destination: PathBuf,

@@ -1,6 +1,7 @@
 //! `dupr man`: a manual page for dupr, each tool and each command of a batch, made from the grammar the command line
 //! is read with, and the one for the other front door.
 
+use super::guides;
 use crate::cli::args::{self, ManArgs, commands};
 use crate::cli::session::Session;
 use crate::cli::ui::out;
@@ -12,10 +13,12 @@ use clap_mangen::roff::{Roff, bold, roman};
 use std::io::Write;
 use std::path::Path;
 
-/// A manual page of section 1.
+/// A manual page.
 struct Page {
     /// Its name: `dupr-restore`.
     name: String,
+    /// Its section: 1 for what can be typed.
+    section: u8,
     /// Its text, in roff.
     text: String,
 }
@@ -36,6 +39,7 @@ fn print(words: &[String]) -> Result<()> {
     let words = words.join("-").to_lowercase();
     let name = match words.as_str() {
         "" | "dupr" => "dupr".to_owned(),
+        "dupr.toml" | "profile" => "dupr.toml".to_owned(),
         // As `apropos` shows it, too.
         page => format!("dupr-{}", page.strip_prefix("dupr-").unwrap_or(page)),
     };
@@ -54,7 +58,7 @@ fn write(folder: &Path, session: &Session) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
     }
     for page in pages {
-        let path = folder.join(format!("{}.1", page.name));
+        let path = folder.join(format!("{}.{}", page.name, page.section));
         if session.common.plan {
             out::line(&format!("would write  {}", path.display()));
             continue;
@@ -76,12 +80,25 @@ fn pages() -> Result<Vec<Page>> {
             pages.push(page(&command, see_also(&["dupr", "dupr-plan"]))?);
         }
     }
+    pages.extend([
+        Page {
+            name: "dupr.toml".to_owned(),
+            section: 5,
+            text: guides::profiles(),
+        },
+        Page {
+            name: "dupr-recovery".to_owned(),
+            section: 7,
+            text: guides::recovery(),
+        },
+    ]);
     Ok(pages)
 }
 
 fn front_door() -> Page {
     Page {
         name: "dupr-duplicity".to_owned(),
+        section: 1,
         text: duplicity::manual(),
     }
 }
@@ -140,6 +157,7 @@ fn page(command: &Command, end: Roff) -> Result<Page> {
     text.push_str(end.strip_prefix(&preamble).unwrap_or(&end));
     Ok(Page {
         name: name.to_owned(),
+        section: 1,
         text,
     })
 }
@@ -183,7 +201,8 @@ fn end_of_dupr(grammar: &Command) -> Roff {
 fn see_also(names: &[&str]) -> Roff {
     let mut end = Roff::default();
     end.control("SH", ["SEE ALSO"]);
-    let names: Vec<String> = names.iter().map(|name| format!("{name}(1)")).collect();
+    let mut names: Vec<String> = names.iter().map(|name| format!("{name}(1)")).collect();
+    names.extend(["dupr.toml(5)", "dupr-recovery(7)"].map(str::to_owned));
     end.text([roman(names.join(", "))]);
     end
 }
@@ -203,6 +222,7 @@ mod tests {
         let pages = pages().unwrap();
         let names: BTreeSet<&str> = pages.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names.len(), pages.len(), "a name twice");
+        assert!(names.contains("dupr.toml") && names.contains("dupr-recovery"));
         for page in &pages {
             let text = "Options that may stand anywhere";
             assert!(!page.text.contains(text), "{}", page.name);

@@ -3,6 +3,7 @@
 pub mod docs;
 pub mod doctor;
 pub mod du;
+mod guides;
 pub mod history;
 pub mod import;
 pub mod init;

@@ -29,6 +29,8 @@ pub fn run(args: PlanArgs, session: &Session) -> u8 {
         profile: args.profile.unwrap_or_else(|| "all".to_owned()),
         words: args.words,
         compare_data: args.compare_data,
+        all: args.all_checks,
+        overwrite: args.overwrite,
     };
     let Some(span) = &args.simulate else {
         if args.prune {

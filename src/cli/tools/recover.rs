@@ -140,14 +140,23 @@ fn opened(
         }
     };
     let secret = |reference: &SecretRef| session.secret(reference);
+    let of_profile = |name: &str| {
+        let mut profile = match run::load(name, session) {
+            Ok(profile) => profile,
+            Err(code) => return Ok(Err(code)),
+        };
+        profile.backup.archive_dir = local.to_owned();
+        open::engine(&profile, &session.openers(&secret)).map(Ok)
+    };
+    if is_profile(args, session) {
+        return of_profile(&args.place);
+    }
     let (seal, naming) = match &args.profile {
         Some(name) => {
-            let mut profile = match run::load(name, session) {
-                Ok(profile) => profile,
+            let engine = match of_profile(name)? {
+                Ok(engine) => engine,
                 Err(code) => return Ok(Err(code)),
             };
-            profile.backup.archive_dir = local.to_owned();
-            let engine = open::engine(&profile, &session.openers(&secret))?;
             (
                 Arc::clone(&engine.target().seal),
                 engine.target().naming.clone(),
@@ -181,6 +190,14 @@ fn opened(
     };
     let archive = ArchiveDir::at(local, naming)?;
     Ok(Ok(Engine::open(target, archive)))
+}
+
+/// Whether the place is the name of a profile, whose target is meant: a word for which there is no folder here.
+fn is_profile(args: &RecoverArgs, session: &Session) -> bool {
+    let place = &args.place;
+    let apart =
+        args.profile.is_some() || args.passphrase_file.is_some() || args.file_prefix.is_some();
+    !apart && !place.contains('/') && !session.world.current_dir.join(place).exists()
 }
 
 /// From a file, the environment or a person; none if nobody is there: keys need none.

@@ -113,9 +113,14 @@ impl RunMonitor for Plain<'_> {
     }
     fn step_ended(&self, step: &StepOutcome) {
         match &step.failure {
-            Some(failure) => self.tell(
+            // Why is told by the summary, once.
+            Some(_) => self.tell(
                 Loudness::Normal,
-                &format!("{} failed: {}", step.title, failure.message),
+                &format!(
+                    "{} failed after {}",
+                    step.title,
+                    format::millis(step.elapsed_ms)
+                ),
             ),
             None if step.status == StepStatus::Interrupted => self.tell(
                 Loudness::Normal,

@@ -6,6 +6,9 @@ use crate::run::outcome::{MEMBER_STEP, Outcome, StepOutcome, Verdict};
 /// Longest summary.
 pub const MOST_LINES: usize = 12;
 
+/// Failures that are told with their reasons.
+const SHOWN_FAILURES: usize = 2;
+
 /// The summary of a run. `troubles` are reports that could not be sent and the like.
 pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
     let mut lines = vec![format!(
@@ -16,9 +19,14 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
         format::millis(elapsed_ms(outcome))
     )];
     let mut add = |name: &str, text: String| lines.push(format!("  {name:<9} {text}"));
-    for (step, failure) in cause::failures(outcome).take(2) {
+    for (step, failure) in cause::failures(outcome).take(SHOWN_FAILURES) {
         let step = step.map(|s| format!("{s}: ")).unwrap_or_default();
         add("failed", format!("{step}{}", failure.message));
+    }
+    let more = cause::failures(outcome).skip(SHOWN_FAILURES).count();
+    if more > 0 {
+        let text = format!("and {more} more: `dupr log {}` has them", outcome.profile);
+        add("failed", text);
     }
     if let Some(why) = put_off(outcome) {
         add("because", why);
@@ -235,6 +243,7 @@ mod tests {
         assert!(lines.len() <= MOST_LINES);
         assert_eq!(lines[0], "FAILED: home backup_purge in 3 min 02 s");
         assert_eq!(lines[1], "  failed    hook finally: no space\\nleft");
+        assert_eq!(lines[3], "  failed    and 1 more: `dupr log home` has them");
         assert!(
             lines
                 .iter()

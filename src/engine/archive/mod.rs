@@ -16,5 +16,5 @@ pub use durable::{install, sync_dir};
 pub use journal::{Checkpoint, Journal, JournalHead};
 pub use lock::{Lock, holder};
 pub use part_manifest::PartManifest;
-pub use record::{SetRecord, hash_of, hex};
+pub use record::{DumpRecord, SetRecord, hash_of, hex};
 pub use spool::Spool;

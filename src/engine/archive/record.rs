@@ -7,6 +7,7 @@
 use super::durable::install;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
+use crate::engine::path::PathIndex;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,28 @@ pub struct SetRecord {
     pub sigtar_sha1: Option<String>,
     /// Volumes whose content was not what the manifest says when they were last read.
     pub damaged_volumes: BTreeSet<u32>,
+    /// Which dumps it holds and which it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dumps: Option<DumpRecord>,
+}
+
+/// The dumps of one set, by their paths in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct DumpRecord {
+    /// Those that are stored whole.
+    pub stored: BTreeSet<String>,
+    /// Those that failed and are a hole.
+    pub missing: BTreeSet<String>,
+}
+
+impl DumpRecord {
+    /// Whether all there should be at `place` and below it is there.
+    pub fn is_whole(&self, place: &PathIndex) -> bool {
+        let within =
+            |path: &String| PathIndex::new(path.as_bytes()).is_ok_and(|path| path.is_within(place));
+        self.stored.iter().any(within) && !self.missing.iter().any(within)
+    }
 }
 
 /// File name of the record of a set.

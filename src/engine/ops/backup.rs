@@ -7,7 +7,7 @@ use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
 use crate::engine::format::manifest;
-use crate::engine::monitor::{Counted, Counter, Level};
+use crate::engine::monitor::{Counted, Counter, Level, Once};
 use crate::engine::pipeline::{
     self, Committer, Packer, PartFile, ReadOptions, ResumePoint, VolumeLimits,
 };
@@ -138,7 +138,14 @@ impl Engine {
         options: &BackupOptions,
         cx: &Context,
     ) -> Result<BackupReport> {
-        let mut cx = *cx;
+        if source.dumps().is_none() {
+            return self.attempt(source, options, cx);
+        }
+        let once = Once::new(cx.monitor);
+        let mut cx = Context {
+            monitor: &once,
+            ..*cx
+        };
         loop {
             match self.attempt(source, options, &cx) {
                 // The set goes back to before that dump and on without it.
@@ -306,11 +313,13 @@ impl Engine {
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
         packer.end_sigtar()?;
         self.remove_surplus(collection, set, packer.stats.volumes)?;
+        let dumps = source.dumps().map(|dumps| self.dumped(dumps)).transpose()?;
         self.finish_set(
             set,
             &manifest_header(options),
             options.list_files,
             &packer,
+            dumps,
             cx,
         )?;
         Ok(packer.stats)

@@ -6,6 +6,7 @@ use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::sigtar::{SigEntry, SigtarReader};
 use crate::engine::monitor::Level;
+use crate::engine::path::PathIndex;
 use crate::engine::stream::overlay::Overlay;
 use crate::engine::target::Engine;
 use crate::engine::tree::Source;
@@ -91,6 +92,11 @@ impl Engine {
         let Some(chain) = collection.latest_chain() else {
             return Ok(());
         };
+        if let Some(dumps) = source.dumps()
+            && self.held_only(chain, dumps.folder(), cx).unwrap_or(false)
+        {
+            return Ok(());
+        }
         for set in chain.sets() {
             let manifest = self.manifest(set, cx);
             // With a public key alone the manifest may be unreadable; then assume that there was something.
@@ -106,6 +112,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether the newest state has nothing beside its root and what lies in `folder`.
+    fn held_only(&self, chain: &BackupChain, folder: &PathIndex, cx: &Context) -> Result<bool> {
+        for entry in self.overlay(Some(chain), cx)? {
+            let path = entry?.path;
+            if !path.is_root() && !path.is_within(folder) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The newest chain, undamaged, of this host and source, and with all its sigtars here.

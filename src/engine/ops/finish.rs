@@ -1,6 +1,6 @@
 //! The end of a set: sigtar, then manifest. Only with its manifest at the target does it exist.
 
-use crate::engine::archive::{Checkpoint, SetRecord, Spool, hash_of};
+use crate::engine::archive::{Checkpoint, DumpRecord, SetRecord, Spool, hash_of};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::{FileKind, FileName, SetId, manifest};
@@ -22,6 +22,7 @@ impl Engine {
         header: &[u8],
         list_files: bool,
         packer: &Packer,
+        dumps: Option<DumpRecord>,
         cx: &Context,
     ) -> Result<()> {
         let done = self.archive.journal()?.filter(|(head, _)| head.set == set);
@@ -34,6 +35,7 @@ impl Engine {
                 .iter()
                 .map(|c| (c.volume, c.volume_bytes))
                 .collect(),
+            dumps,
             ..SetRecord::default()
         };
         self.finish_sigtar(set, &mut record, cx)?;

@@ -1,10 +1,11 @@
 //! Lists the entries of a state, from the sigtars alone.
 
 use super::output::Output;
+use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, Result};
-use crate::engine::format::sigtar::{SigState, SigtarReader};
+use crate::engine::format::sigtar::{SigEntry, SigState, SigtarReader};
 use crate::engine::monitor::Counter;
 use crate::engine::stream::overlay::Overlay;
 use crate::engine::target::Engine;
@@ -31,21 +32,47 @@ impl Engine {
         let mut entries = 0;
         for entry in Overlay::new(layers) {
             cx.cancel.check()?;
-            let entry = entry?;
-            let (kind, meta) = match entry.state {
-                SigState::File { meta, .. } => (Kind::File, meta),
-                SigState::Other { kind, meta } => (kind, meta),
-                SigState::Deleted => continue,
-            };
-            output.entry(&Entry {
-                path: entry.path,
-                kind,
-                meta,
-                size: 0,
-            })?;
-            entries += 1;
+            if let Some(entry) = shown(entry?) {
+                output.entry(&entry)?;
+                entries += 1;
+            }
         }
         cx.monitor.count(Counter::Entries, entries);
         Ok(entries)
     }
+
+    /// Shows `output` what one set stored, in path order: everything for a full set, what was new or different for an
+    /// incremental. Deletions are left out.
+    ///
+    /// # Errors
+    /// Trouble with its sigtar.
+    pub fn list_stored(
+        &self,
+        set: &BackupSet,
+        output: &mut dyn Output,
+        cx: &Context,
+    ) -> Result<()> {
+        for entry in SigtarReader::new(self.sigtar(set, cx)?).skip_signatures() {
+            cx.cancel.check()?;
+            if let Some(entry) = shown(entry?) {
+                output.entry(&entry)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a sigtar says of a path, unless that it is gone.
+fn shown(entry: SigEntry) -> Option<Entry> {
+    let (kind, meta) = match entry.state {
+        SigState::File { meta, .. } => (Kind::File, meta),
+        SigState::Other { kind, meta } => (kind, meta),
+        SigState::Deleted => return None,
+    };
+    Some(Entry {
+        path: entry.path,
+        kind,
+        meta,
+        size: 0,
+    })
 }

@@ -5,13 +5,14 @@
 //! to what it was not made for.
 
 use super::replay::Visitor;
-use super::restore::{Restore, RestoreOptions};
+use super::restore::{Restore, RestoreOptions, Written};
 use super::set_stream::Care;
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::SetId;
-use crate::engine::monitor::{Counted, Level};
+use crate::engine::monitor::{Counted, Level, Problem, ProblemKind};
+use crate::engine::path::PathIndex;
 use crate::engine::select::Selection;
 use crate::engine::stats::RestoreStats;
 use crate::engine::target::Engine;
@@ -57,7 +58,20 @@ impl Engine {
         let sets: Vec<&BackupSet> = sets.iter().collect();
         let shown: &mut dyn Visitor = &mut visitor;
         let replayed = self.replay_sets(&sets, &options.path, Care::Salvage, shown, cx)?;
-        let mut stats = visitor.finish()?;
+        let Written {
+            mut stats,
+            mut doubts,
+            ..
+        } = visitor.finish()?;
+        let place = |path: &PathIndex| match path.relative_to(&options.path) {
+            Some(path) if !path.is_root() => destination.join(path.as_path()),
+            _ => destination.to_owned(),
+        };
+        self.vouch(&sets, &mut doubts, &place, cx)?;
+        for (path, reason) in &doubts {
+            let problem = Problem::new(ProblemKind::Doubtful, path, reason);
+            cx.monitor.problem(problem);
+        }
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
         if replayed.losses > 0 {

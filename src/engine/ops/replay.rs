@@ -26,6 +26,9 @@ const BASIS_MEMORY: usize = 4 << 20;
 /// Volumes read ahead at the same time, each with some two MiB of buffers.
 const STREAMS_AHEAD: usize = 4;
 
+/// Why what came out of a volume is in doubt that could not be read to its end, and has no hash.
+const SUSPECT: &str = "from a volume that turned out to be damaged behind it";
+
 /// Writes a file's content and returns its length.
 pub(super) type Fill<'a> = dyn FnMut(&mut dyn Write) -> Result<u64> + 'a;
 
@@ -37,7 +40,7 @@ pub(super) trait Visitor {
     fn file(&mut self, entry: &Entry, fill: &mut Fill<'_>) -> Result<()>;
     /// An entry that cannot be given.
     fn lost(&mut self, path: &PathIndex, reason: &str) -> Result<()>;
-    /// The entry at `path`, which comes next, may not be what it should be.
+    /// The entry at `path`, which comes next or has come, may not be what it should be.
     fn doubt(&mut self, _path: &PathIndex, _reason: &str) {}
 }
 
@@ -106,6 +109,9 @@ impl Engine {
         for stream in &streams {
             if care == Care::Salvage {
                 stream.tell_gaps();
+                for path in &stream.suspects {
+                    visitor.doubt(path, SUSPECT);
+                }
             }
             replayed.volumes += stream.volumes;
             replayed.losses += stream.losses;
@@ -153,6 +159,12 @@ impl Engine {
             }
             if care == Care::Salvage {
                 members = older(&path, members, streams, visitor);
+                let cut = members.iter().rposition(|(_, head)| !is_delta(head));
+                for (set, head) in members.iter().skip(cut.unwrap_or(0)) {
+                    if let (Head::Member { .. }, Some(stream)) = (head, streams.get_mut(*set)) {
+                        stream.suspect(&path);
+                    }
+                }
             }
             self.resolve(&path, members, care, streams, visitor)?;
         }

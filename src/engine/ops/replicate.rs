@@ -147,7 +147,10 @@ impl Engine {
                 to.delete(file, false)?;
             }
         }
-        let mut record = SetRecord::default();
+        let mut record = SetRecord {
+            dumps: self.archive.record(set.id).dumps,
+            ..SetRecord::default()
+        };
         let numbers: Vec<u32> = manifest.volumes.keys().copied().collect();
         for number in numbers {
             cx.cancel.check()?;

@@ -13,6 +13,7 @@ use crate::engine::stats::RestoreStats;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use crate::engine::tree::{TreeWriter, WriteOptions};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What to restore, and how.
@@ -99,10 +100,12 @@ impl Engine {
             &mut visitor,
             cx,
         )?;
-        let mut stats = visitor.finish()?;
+        let Written {
+            mut stats, found, ..
+        } = visitor.finish()?;
         stats.volumes = replayed.volumes;
         stats.problems = counted.problems();
-        if stats.entries == 0 && stats.problems == 0 {
+        if !found && stats.problems == 0 {
             return Err(if options.path.is_root() {
                 Error::new(
                     ErrorKind::Corrupt,
@@ -130,7 +133,23 @@ pub(super) struct Restore<'a> {
     chooser: Chooser<'a>,
     stats: RestoreStats,
     cx: &'a Context<'a>,
+    /// What was written and may not be what it should be, and why.
+    doubts: Doubts,
+    /// Whether a file was there already, or could not be made.
+    passed: bool,
 }
+
+/// What was written.
+pub(super) struct Written {
+    pub stats: RestoreStats,
+    /// What of it is in doubt.
+    pub doubts: Doubts,
+    /// Whether there was anything in the backup to be written.
+    pub found: bool,
+}
+
+/// Paths that may not be what they should be, each with the reason.
+pub(super) type Doubts = BTreeMap<PathIndex, String>;
 
 impl<'a> Restore<'a> {
     /// Nothing written yet.
@@ -140,13 +159,19 @@ impl<'a> Restore<'a> {
             chooser: Chooser::new(select),
             stats: RestoreStats::default(),
             cx,
+            doubts: Doubts::new(),
+            passed: false,
         }
     }
 
-    /// Gives folders their attributes, and the figures so far.
-    pub fn finish(self) -> Result<RestoreStats> {
+    /// Gives folders their attributes.
+    pub fn finish(self) -> Result<Written> {
         self.writer.finish()?;
-        Ok(self.stats)
+        Ok(Written {
+            found: self.passed || self.stats.entries > 0,
+            stats: self.stats,
+            doubts: self.doubts,
+        })
     }
 
     /// Whether an entry is to be restored; folders that were waiting for one that is are made first.
@@ -185,6 +210,7 @@ impl Visitor for Restore<'_> {
             return Ok(());
         }
         let Some(mut sink) = self.writer.file(entry)? else {
+            self.passed = true;
             return Ok(());
         };
         match fill(&mut sink) {
@@ -209,8 +235,8 @@ impl Visitor for Restore<'_> {
     }
 
     fn doubt(&mut self, path: &PathIndex, reason: &str) {
-        self.cx
-            .monitor
-            .problem(Problem::new(ProblemKind::Doubtful, path, reason));
+        self.doubts
+            .entry(path.clone())
+            .or_insert_with(|| reason.to_owned());
     }
 }

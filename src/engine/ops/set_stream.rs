@@ -68,6 +68,10 @@ pub(super) struct SetStream<'e> {
     care: Care,
     /// Whether the volume being read is known to be damaged.
     doubtful: bool,
+    /// What came out of the volume being read, as long as nothing has told that it is whole.
+    unproven: Vec<PathIndex>,
+    /// What came out of volumes before they turned out to be damaged.
+    pub suspects: Vec<PathIndex>,
     /// From here on the sigtar cannot tell what was lost.
     blind_from: Option<PathIndex>,
     /// The volume that is read.
@@ -111,6 +115,8 @@ impl<'e> SetStream<'e> {
             lost: Vec::new(),
             care,
             doubtful: false,
+            unproven: Vec::new(),
+            suspects: Vec::new(),
             blind_from: None,
             number: 0,
             seen: BTreeMap::new(),
@@ -251,7 +257,10 @@ impl<'e> SetStream<'e> {
             };
             match reader.next_member() {
                 Ok(Some(member)) => self.raw = Some(member),
-                Ok(None) => self.reader = None,
+                Ok(None) => {
+                    self.reader = None;
+                    self.trust_volume();
+                }
                 Err(e) => match refused(&e) {
                     Some(name) => {
                         self.cx.monitor.problem(Problem {
@@ -263,6 +272,7 @@ impl<'e> SetStream<'e> {
                     None => {
                         self.reader = None;
                         self.seen.insert(self.number, true);
+                        self.suspects.append(&mut self.unproven);
                         let e = Error::from(e);
                         self.lose(
                             &format!("a volume of the {} is damaged: {e}", self.set.id),

@@ -19,6 +19,10 @@ pub enum Existing {
     Refuse,
     /// Keep what is there and replace what is in the way, but for directories that are not empty.
     Merge,
+    /// Add what is missing; replace only what was changed last before the entry that takes its place.
+    Older,
+    /// Add what is missing, and replace nothing.
+    Keep,
 }
 
 /// Where the destination is.

@@ -120,16 +120,17 @@ impl Dirs {
     }
 }
 
-/// Makes and opens a directory. When merging, one that is there is kept, and anything else in its place removed.
+/// Makes and opens a directory. One that is there is kept if that is allowed; when merging, anything else in its place is
+/// removed.
 pub(super) fn make_dir(
     parent: BorrowedFd<'_>,
     name: &OsStr,
     existing: Existing,
 ) -> Result<OwnedFd, Errno> {
     match mkdirat(parent, name, Mode::RWXU) {
-        Err(Errno::EXIST) if existing == Existing::Merge => {
+        Err(Errno::EXIST) if existing != Existing::Refuse => {
             match openat(parent, name, beneath::DIR, Mode::empty()) {
-                Err(Errno::NOTDIR | Errno::LOOP) => {
+                Err(Errno::NOTDIR | Errno::LOOP) if existing == Existing::Merge => {
                     unlinkat(parent, name, AtFlags::empty())?;
                     mkdirat(parent, name, Mode::RWXU)?;
                 }
@@ -149,7 +150,7 @@ pub(super) fn rename(
     to: &OsStr,
     existing: Existing,
 ) -> Result<(), Errno> {
-    if existing == Existing::Merge {
+    if matches!(existing, Existing::Merge | Existing::Older) {
         return renameat(dir, from, dir, to);
     }
     match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {

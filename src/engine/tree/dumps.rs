@@ -86,6 +86,17 @@ impl Dumps {
             .collect()
     }
 
+    /// Everything there is a program for, relative to the source.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathIndex> {
+        self.openers.keys()
+    }
+
+    /// Notes that a run which was gone on with had left the dump at `path`, relative to the source, out.
+    pub(crate) fn left_out(&self, path: &PathIndex) {
+        let reason = "the interrupted run that was gone on with had left it out";
+        self.note(path.clone(), reason.to_owned());
+    }
+
     /// Begins the dump at `path`, relative to the source; `None` if there is none.
     pub(crate) fn open(&self, path: &PathIndex) -> Option<io::Result<Box<dyn Read + Send>>> {
         self.openers.get(path).map(|open| open())

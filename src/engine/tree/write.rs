@@ -15,11 +15,12 @@ use super::sink::FileSink;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::monitor::{Problem, ProblemKind};
+use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fstat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, fstat, makedev, mkdirat, mknodat, openat, statat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -72,6 +73,8 @@ pub struct TreeWriter<'a> {
     dirs: Dirs,
     last: Option<PathIndex>,
     temps: u32,
+    /// Entries that were there already and were not replaced.
+    kept: u64,
 }
 
 /// Where a new entry goes: its name in the innermost open directory, or the destination itself.
@@ -95,6 +98,7 @@ impl<'a> TreeWriter<'a> {
             dirs: Dirs::default(),
             last: None,
             temps: 0,
+            kept: 0,
         })
     }
 
@@ -128,7 +132,7 @@ impl<'a> TreeWriter<'a> {
     /// # Errors
     /// Only those that end the restore.
     pub fn file(&mut self, entry: &Entry) -> Result<Option<FileSink<'_, 'a>>> {
-        let Some(slot) = self.place(entry)? else {
+        let Some(slot) = self.place(entry)?.filter(|slot| !self.stays(slot, entry)) else {
             return Ok(None);
         };
         let flags =
@@ -213,7 +217,34 @@ impl<'a> TreeWriter<'a> {
     /// None at present; the result is there for what may come.
     pub fn finish(mut self) -> Result<()> {
         self.leave(0);
+        if self.kept > 0 {
+            let text = format!("kept what was there already: entries {}", self.kept);
+            self.cx.monitor.note(Level::Notice, &text);
+        }
         Ok(())
+    }
+
+    /// Whether what has the place of an entry that is no directory is not to be replaced by it.
+    fn stays(&mut self, slot: &Slot, entry: &Entry) -> bool {
+        let existing = self.options.existing;
+        if !matches!(existing, Existing::Older | Existing::Keep) {
+            return false;
+        }
+        let name = match (slot, &self.base.parent) {
+            (Slot::Inside(name), _) | (Slot::Destination, Some((_, name))) => name.clone(),
+            (Slot::Destination, None) => return false,
+        };
+        let found = self
+            .dir_of(slot)
+            .and_then(|dir| statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW));
+        let Ok(found) = found else { return false };
+        let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+        let stays = match existing {
+            Existing::Older => is_dir || found.st_mtime >= entry.meta.mtime,
+            _ => true,
+        };
+        self.kept += u64::from(stays);
+        stays
     }
 
     /// Checks the order and opens the directory an entry belongs to; `None` if there is none to write it to.
@@ -295,7 +326,7 @@ impl<'a> TreeWriter<'a> {
         kind: FileType,
         make: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<(), Errno>,
     ) -> Result<()> {
-        let Some(slot) = self.place(entry)? else {
+        let Some(slot) = self.place(entry)?.filter(|slot| !self.stays(slot, entry)) else {
             return Ok(());
         };
         let made = self.temp(&slot, |dir, name| {

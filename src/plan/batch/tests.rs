@@ -171,6 +171,18 @@ fn options_without_a_command_are_refused() {
     };
     assert!(Batch::parse("backup_verify", &[], compare).is_ok());
     assert!(Batch::parse("backup", &[], compare).is_err());
+    let all = BatchOptions {
+        all: true,
+        ..BatchOptions::default()
+    };
+    assert!(Batch::parse("backup_check", &[], all).is_ok());
+    assert!(Batch::parse("backup", &[], all).is_err());
+    let overwrite = BatchOptions {
+        overwrite: Some(Overwrite::Older),
+        ..BatchOptions::default()
+    };
+    assert!(Batch::parse("restore", &["/x".to_owned()], overwrite).is_ok());
+    assert!(Batch::parse("backup_check", &[], overwrite).is_err());
 }
 
 #[test]

@@ -156,7 +156,11 @@ impl Planner<'_> {
                 newest,
             });
         }
-        let judgment = retention::judge(&self.state.collection, &self.state.damaged, rules);
+        let rules = Rules {
+            last_dumps: self.state.last_dumps.clone(),
+            ..rules.clone()
+        };
+        let judgment = retention::judge(&self.state.collection, &self.state.damaged, &rules);
         let why = match judgment.remove.len() {
             0 => "no set is to go".to_owned(),
             n => format!("{n} of {} sets go", n + judgment.keep.len()),
@@ -217,7 +221,8 @@ impl Planner<'_> {
         for (name, check, last) in all {
             let Some((every, kind)) = check else { continue };
             let now = self.state.now;
-            match last.filter(|last| *last > every.before(now)) {
+            let is_asked = self.batch.options.all;
+            match last.filter(|last| !is_asked && *last > every.before(now)) {
                 Some(last) => {
                     let ago = decide::span(now, last);
                     self.notes.push(format!(
@@ -247,6 +252,7 @@ impl Planner<'_> {
         }
         let at = |time: &Option<TimeText>| time.as_ref().map(|t| t.at(self.state.now, self.zone));
         let force = self.batch.options.force;
+        let overwrite = self.batch.options.overwrite;
         let compare = self.batch.options.compare_data;
         let action = match command {
             Command::Verify(time) => Action::Verify {
@@ -266,6 +272,7 @@ impl Planner<'_> {
                 destination: destination.clone(),
                 time: at(time),
                 force,
+                overwrite,
             },
             Command::Fetch {
                 path,
@@ -276,6 +283,7 @@ impl Planner<'_> {
                 destination: destination.clone(),
                 time: at(time),
                 force,
+                overwrite,
             },
             Command::List(time) => Action::List { time: at(time) },
             Command::Find(pattern) => Action::Find {

@@ -207,6 +207,34 @@ fn min_chains_is_a_floor() {
     assert_eq!(judgment.keep[0].reason, "min-chains 2");
 }
 
+#[test]
+fn the_last_good_dump_holds_its_chain_and_its_incrementals() {
+    let all = collection(vec![chain(0, &[1, 2]), chain(10, &[11]), chain(20, &[])]);
+    let last = |name: &str, set| LastDump {
+        name: name.into(),
+        set,
+    };
+    let second = SetId::Incremental {
+        start: at(0),
+        end: at(1),
+    };
+    let rules = Rules {
+        keep_fulls: Some(1),
+        keep_incrementals: Some(1),
+        last_dumps: vec![
+            last("shop", second),
+            last("mail", SetId::Full { time: at(0) }),
+            last("wiki", SetId::Full { time: at(20) }),
+        ],
+        ..rules()
+    };
+    let judgment = judge(&all, &[], &rules);
+    assert_eq!(starts(&judgment.remove), [10]);
+    assert_eq!(judgment.keep.len(), 4);
+    assert_eq!(judgment.keep[0].reason, "the last good dump of shop, mail");
+    assert_eq!(judgment.keep[3].reason, "the newest restorable chain");
+}
+
 fn history() -> impl Strategy<Value = Vec<BackupChain>> {
     // Gaps in days between sets; a gap marked true starts a new chain.
     proptest::collection::vec((1i64..40, any::<bool>()), 0..60).prop_map(|steps| {
@@ -243,6 +271,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
                 keep_monthly,
                 keep_yearly,
                 min_chains,
+                last_dumps: Vec::new(),
             },
         )
 }
@@ -253,10 +282,13 @@ proptest! {
     fn what_stays_is_whole(
         chains in history(),
         rules in any_rules(),
+        dump in any::<prop::sample::Index>(),
         damaged_bits in proptest::collection::vec(proptest::bool::weighted(0.1), 60),
     ) {
         let all = collection(chains);
         let damaged: Vec<Damage> = all.sets().zip(&damaged_bits).filter(|(_, d)| **d).map(|(s, _)| damage(s.id)).collect();
+        let dumped = all.sets().nth(dump.index(60)).map(|set| LastDump { name: "shop".into(), set: set.id });
+        let rules = Rules { last_dumps: dumped.iter().cloned().collect(), ..rules };
         let judgment = judge(&all, &damaged, &rules);
 
         // Every set is judged exactly once.
@@ -290,6 +322,11 @@ proptest! {
             prop_assert!(newest.sets().all(|s| kept.contains(&s.id)));
         } else {
             prop_assert!(judgment.remove.is_empty());
+        }
+        // The chain of the last good dump stays whole.
+        if let Some(last) = dumped {
+            let chain = all.chains.iter().find(|c| c.sets().any(|s| s.id == last.set));
+            prop_assert!(chain.is_some_and(|c| c.sets().all(|s| kept.contains(&s.id))));
         }
         // A reason for each.
         prop_assert!(judgment.keep.iter().chain(&judgment.remove).all(|r| !r.reason.is_empty()));

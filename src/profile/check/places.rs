@@ -87,10 +87,16 @@ impl Checker<'_> {
         let dumps = self.dumps(file, inline);
         let Some(path) = &file.path else {
             if !self.known_bad("source") {
+                let help = match dumps.is_empty() {
+                    true => "write source = \"/home/me\"",
+                    false => {
+                        "write path = \"/home/me\" under [source]; for dumps alone, name a folder that is empty"
+                    }
+                };
                 self.problem(
                     "source",
                     "the profile says no source",
-                    Some("write source = \"/home/me\"".to_owned()),
+                    Some(help.to_owned()),
                 );
             }
             return None;

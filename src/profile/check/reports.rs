@@ -56,10 +56,6 @@ impl Checker<'_> {
             if name.is_empty() || !name.chars().all(token) {
                 self.problem(&key, format!("{name:?} is not the name of a header"), None);
             }
-            if matches!(entry, SecretEntry::Place(table) if table.keyring.is_some()) {
-                let help = Some("name another place".to_owned());
-                self.problem(&key, "keyring is not available yet", help);
-            }
             if let Some(value) = self.secret(&key, entry, inline) {
                 headers.insert(name.clone(), value);
             }
@@ -254,10 +250,6 @@ mod tests {
             (
                 "[report.webhook]\nurl = \"https://h\"\nheaders = { X = \"canary\" }\n",
                 "report.webhook.headers.X holds the secret itself",
-            ),
-            (
-                "[report.webhook]\nurl = \"https://h\"\nheaders = { X = { keyring = \"k\" } }\n",
-                "keyring is not available yet",
             ),
             ("[report.prometheus]\n", "the metrics go nowhere"),
             (

@@ -183,13 +183,28 @@ impl Database {
 
     /// Feeds a file of SQL to the server.
     pub fn feed(&self, database: &str, file: &Path) {
-        let mut command = Command::new(&self.client[0]);
-        command.args(&self.client[1..]).env("PGPASSWORD", PASSWORD);
-        match self.client[0].as_str() {
-            "psql" => command.args(["-v", "ON_ERROR_STOP=1", "-d", database]),
-            _ => command.arg(database),
+        let is_archive = file.extension().is_some_and(|e| e == "tar" || e == "dump");
+        let mut command = match self.client[0].as_str() {
+            "psql" if is_archive => {
+                let mut command = Command::new("pg_restore");
+                // Behind the switches of psql alone.
+                command.args(&self.client[2..]).args(["-e", "-d", database]);
+                command
+            }
+            "psql" => {
+                let mut command = Command::new("psql");
+                command.args(&self.client[1..]);
+                command.args(["-v", "ON_ERROR_STOP=1", "-d", database]);
+                command
+            }
+            client => {
+                let mut command = Command::new(client);
+                command.args(&self.client[1..]).arg(database);
+                command
+            }
         };
         let output = command
+            .env("PGPASSWORD", PASSWORD)
             .stdin(fs::File::open(file).expect("a dump"))
             .output()
             .expect("client");

@@ -80,6 +80,19 @@ impl SetStream<'_> {
         }
     }
 
+    /// Remembers that the entry at `path` came out of the volume being read, if nothing vouches for that one yet.
+    pub fn suspect(&mut self, path: &PathIndex) {
+        if !self.hashed && !self.doubtful {
+            self.unproven.push(path.clone());
+        }
+    }
+
+    /// The volume was read to its end. A file that goes on in the next one stays unproven.
+    pub(super) fn trust_volume(&mut self) {
+        let last = self.last.as_ref();
+        self.unproven.retain(|path| Some(path) == last);
+    }
+
     /// Whether what comes now is from a volume that is known to be damaged.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful

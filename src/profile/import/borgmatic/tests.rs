@@ -1,43 +1,15 @@
 use super::config::Config;
 use super::rules::{Rule, rule};
 use super::*;
-use crate::profile::{HookMoment, Loaded, Profile, SecretRef};
-use std::collections::BTreeMap;
+use crate::profile::import::bench::Bench;
+use crate::profile::{HookMoment, SecretRef};
 
-struct Case {
-    root: tempfile::TempDir,
-    around: Surroundings,
+fn fresh() -> Bench {
+    Bench::new("home")
 }
 
-impl Case {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let around = Surroundings {
-            home: root.path().join("home"),
-            cache_dir: root.path().join("cache"),
-            temp_dir: "/tmp".into(),
-            current_dir: root.path().to_owned(),
-            env: BTreeMap::new(),
-            ..Surroundings::default()
-        };
-        Self { root, around }
-    }
-
-    fn import(&self, name: &str, text: &str) -> Result<Imported, Errors> {
-        let file = self.root.path().join(name);
-        std::fs::write(&file, text).unwrap();
-        import(&file, None, &self.around)
-    }
-
-    /// What dupr makes of the written folder.
-    fn load(&self, imported: &Imported) -> Profile {
-        let folder = imported.write(&self.root.path().join("dupr")).unwrap();
-        let file = folder.join("profile.toml");
-        let loaded = Loaded::read(file.to_str().unwrap(), &self.around, &[]).unwrap();
-        loaded
-            .check(&self.around)
-            .unwrap_or_else(|e| panic!("{}\n{}", imported.toml, e.render(false)))
-    }
+fn taken(bench: &Bench, name: &str, text: &str) -> Result<Imported, Errors> {
+    import(&bench.write(name, text, 0o644), None, &bench.around)
 }
 
 const TODAY: &str = r#"
@@ -111,10 +83,10 @@ borg_base_directory: /x
 
 #[test]
 fn a_configuration_of_today_is_taken_over() {
-    let case = Case::new();
-    let imported = case.import("config.yaml", TODAY).unwrap();
+    let bench = fresh();
+    let imported = taken(&bench, "config.yaml", TODAY).unwrap();
     assert_eq!(imported.name, "borgmatic");
-    let profile = case.load(&imported);
+    let profile = bench.written(&imported);
     assert_eq!(profile.source.root, Path::new("/"));
     let select = imported.toml.split_once("select = ").unwrap().1;
     let select = select.split_once(']').unwrap().0;
@@ -175,8 +147,8 @@ fn a_configuration_of_today_is_taken_over() {
 
 #[test]
 fn a_configuration_in_sections_is_taken_over() {
-    let case = Case::new();
-    std::fs::write(case.root.path().join("no.txt"), "# much\n*/node_modules\n").unwrap();
+    let bench = fresh();
+    std::fs::write(bench.path().join("no.txt"), "# much\n*/node_modules\n").unwrap();
     let text = r#"
 location:
     source_directories:
@@ -197,10 +169,10 @@ hooks:
         - echo "begins"
     on_error: [echo bad]
 "#;
-    let imported = case.import("web.yaml", text).unwrap();
+    let imported = taken(&bench, "web.yaml", text).unwrap();
     assert_eq!(imported.name, "web");
-    let profile = case.load(&imported);
-    assert_eq!(profile.source.root, case.root.path().join("home/work"));
+    let profile = bench.written(&imported);
+    assert_eq!(profile.source.root, bench.path().join("home/work"));
     assert!(profile.source.one_filesystem);
     for part in [
         r#"select = ["- **/node_modules"]"#,
@@ -217,7 +189,7 @@ hooks:
 
 #[test]
 fn secrets_are_taken_from_where_borgmatic_takes_them() {
-    let case = Case::new();
+    let bench = fresh();
     for (value, expected) in [
         ("${PASS}", SecretRef::Env("PASS".into())),
         (
@@ -236,11 +208,11 @@ fn secrets_are_taken_from_where_borgmatic_takes_them() {
         let text = format!(
             "source_directories: [/home]\nrepositories: [path: /mnt/b]\nencryption_passphrase: {value}\n"
         );
-        let imported = case.import("config.yaml", &text).unwrap();
+        let imported = taken(&bench, "config.yaml", &text).unwrap();
         assert!(imported.files.is_empty());
-        let profile = case.load(&imported);
+        let profile = bench.written(&imported);
         assert_eq!(profile.keys.passphrase.as_ref(), Some(&expected), "{value}");
-        std::fs::remove_dir_all(case.root.path().join("dupr")).unwrap();
+        std::fs::remove_dir_all(bench.path().join("dupr")).unwrap();
     }
 }
 
@@ -266,7 +238,7 @@ fn patterns_mean_the_same() {
 
 #[test]
 fn what_is_no_configuration_says_why() {
-    let case = Case::new();
+    let bench = fresh();
     for (text, part) in [
         ("a: [1", "line"),
         ("- a", "not a table"),
@@ -275,7 +247,7 @@ fn what_is_no_configuration_says_why() {
         ("<<: !include base.yaml", "config validate --show"),
         ("a: &a [*a, *a]", ""),
     ] {
-        let error = case.import("config.yaml", text).unwrap_err();
+        let error = taken(&bench, "config.yaml", text).unwrap_err();
         let told = error.render(false);
         assert!(told.contains(part), "{text}: {told}");
         assert!(
@@ -283,23 +255,20 @@ fn what_is_no_configuration_says_why() {
             "{told}"
         );
     }
-    let missing = import(Path::new("nowhere.yaml"), None, &case.around).unwrap_err();
+    let missing = import(Path::new("nowhere.yaml"), None, &bench.around).unwrap_err();
     assert!(missing.render(false).contains("nowhere.yaml"));
     let deep = "a: ".to_owned() + &"[".repeat(100_000);
-    assert!(case.import("config.yaml", &deep).is_err());
+    assert!(taken(&bench, "config.yaml", &deep).is_err());
     let bomb: String = (1..30)
         .map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}]\n", n - 1))
         .collect();
-    assert!(
-        case.import("config.yaml", &format!("a0: &a0 [x]\n{bomb}"))
-            .is_err()
-    );
+    assert!(taken(&bench, "config.yaml", &format!("a0: &a0 [x]\n{bomb}")).is_err());
 }
 
 #[test]
 fn merges_and_variables_are_put_in() {
-    let case = Case::new();
-    let file = case.root.path().join("c.yaml");
+    let bench = fresh();
+    let file = bench.path().join("c.yaml");
     std::fs::write(
         &file,
         "base: &base\n  a: '${X:-y} ${Z-z} \\${N}'\ntop:\n  <<: *base\nconstants: {n: 7}\nb: 'x{n}${n}'\n",

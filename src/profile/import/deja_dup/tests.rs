@@ -1,40 +1,19 @@
 use super::*;
-use crate::profile::{Loaded, Profile, SecretRef, SelectRule};
+use crate::profile::import::bench::Bench;
+use crate::profile::{Profile, SecretRef, SelectRule};
 
-struct Case {
-    root: tempfile::TempDir,
-    around: Surroundings,
+fn fresh() -> Bench {
+    Bench::new("/home/ada").with("USER", "ada")
 }
 
-impl Case {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let around = Surroundings {
-            home: "/home/ada".into(),
-            cache_dir: root.path().join("cache"),
-            temp_dir: "/tmp".into(),
-            current_dir: root.path().to_owned(),
-            env: BTreeMap::from([("USER".to_owned(), "ada".to_owned())]),
-            ..Surroundings::default()
-        };
-        Self { root, around }
-    }
+fn taken(bench: &Bench, text: &str) -> Result<Imported, Errors> {
+    let file = bench.write("settings", text, 0o644);
+    import(Some(&file), None, "box", &bench.around)
+}
 
-    fn import(&self, text: &str) -> Result<Imported, Errors> {
-        let file = self.root.path().join("settings");
-        std::fs::write(&file, text).unwrap();
-        import(Some(&file), None, "box", &self.around)
-    }
-
-    fn load(&self, text: &str) -> (Profile, Imported) {
-        let imported = self.import(text).unwrap();
-        let path = self.root.path().join("profile.toml");
-        let loaded = Loaded::from_text(&path, &imported.toml, &self.around, &[]).unwrap();
-        let profile = loaded
-            .check(&self.around)
-            .unwrap_or_else(|e| panic!("{}\n{}", imported.toml, e.render(false)));
-        (profile, imported)
-    }
+fn load(bench: &Bench, text: &str) -> (Profile, Imported) {
+    let imported = taken(bench, text).unwrap();
+    (bench.read(&imported), imported)
 }
 
 fn select(profile: &Profile) -> Vec<String> {
@@ -70,7 +49,7 @@ org.gnome.DejaDup.Remote uri 'sftp://me@nas.local/srv'
 
 #[test]
 fn what_gsettings_lists_becomes_a_profile() {
-    let (profile, imported) = Case::new().load(LISTED);
+    let (profile, imported) = load(&fresh(), LISTED);
     assert_eq!(imported.name, "deja-dup");
     assert_eq!(profile.source.root, Path::new("/"));
     assert_eq!(
@@ -118,7 +97,10 @@ fn what_gsettings_lists_becomes_a_profile() {
 
 #[test]
 fn a_dump_says_only_what_was_changed() {
-    let (profile, _) = Case::new().load("[/]\nbackend='local'\n\n[local]\nfolder='disk/b ä'\n");
+    let (profile, _) = load(
+        &fresh(),
+        "[/]\nbackend='local'\n\n[local]\nfolder='disk/b ä'\n",
+    );
     assert_eq!(
         profile.target.url.masked(),
         "file:///home/ada/disk/b%20%C3%A4"
@@ -135,9 +117,9 @@ fn a_dump_says_only_what_was_changed() {
 
 #[test]
 fn places_are_taken_over_or_told() {
-    let case = Case::new();
+    let bench = fresh();
     let place = |text: &str| {
-        let (profile, imported) = case.load(text);
+        let (profile, imported) = load(&bench, text);
         let told = imported.warnings.join("\n");
         (
             profile.target.url.masked().to_owned(),
@@ -166,7 +148,7 @@ fn places_are_taken_over_or_told() {
             "cannot go to",
         ),
     ] {
-        let error = case.import(text).unwrap_err().to_string();
+        let error = taken(&bench, text).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
 }

@@ -1,67 +1,43 @@
 use super::*;
-use crate::profile::{Loaded, Profile, SecretRef, SelectRule};
+use crate::profile::import::bench::Bench;
+use crate::profile::{SecretRef, SelectRule};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-struct Case {
-    root: tempfile::TempDir,
-    around: Surroundings,
+fn fresh() -> Bench {
+    let mut bench = Bench::new("").with("PATH", "/usr/local/bin:/usr/bin:/bin");
+    bench.around.look_at_files = true;
+    bench
 }
 
-impl Case {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let around = Surroundings {
-            home: root.path().to_owned(),
-            cache_dir: root.path().join("cache"),
-            temp_dir: "/tmp".into(),
-            current_dir: root.path().to_owned(),
-            env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
-            look_at_files: true,
-            ..Surroundings::default()
-        };
-        Self { root, around }
-    }
+/// The folder of the profile.
+fn dir(bench: &Bench) -> PathBuf {
+    bench.path().join(".duply/home")
+}
 
-    fn dir(&self) -> PathBuf {
-        self.root.path().join(".duply/home")
-    }
+fn write(bench: &Bench, name: &str, text: &str, mode: u32) {
+    bench.write(&format!(".duply/home/{name}"), text, mode);
+}
 
-    fn write(&self, name: &str, text: &str, mode: u32) {
-        std::fs::create_dir_all(self.dir()).unwrap();
-        let path = self.dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn import(&self, conf: &str) -> Imported {
-        self.write("conf", conf, 0o600);
-        import(&self.dir(), &self.dest(), &self.around).unwrap()
-    }
-
-    fn dest(&self) -> PathBuf {
-        self.root.path().join("dupr")
-    }
-
-    /// What dupr makes of the written folder.
-    fn load(&self, imported: &Imported) -> Profile {
-        let folder = imported.write(&self.dest()).unwrap();
-        let file = folder.join("profile.toml");
-        let loaded = Loaded::read(file.to_str().unwrap(), &self.around, &[]).unwrap();
-        loaded
-            .check(&self.around)
-            .unwrap_or_else(|e| panic!("{}\n{}", imported.toml, e.render(false)))
-    }
+fn taken(bench: &Bench, conf: &str) -> Imported {
+    write(bench, "conf", conf, 0o600);
+    import(&dir(bench), &bench.dest(), &bench.around).unwrap()
 }
 
 #[test]
 fn a_symmetric_profile_is_taken_over_whole() {
-    let case = Case::new();
-    case.write("exclude", "+ /home/me/Documents\n- **/.cache\n", 0o600);
-    case.write("pre", "#!/bin/sh\n", 0o700);
-    case.write("post", "echo done\n", 0o600);
-    let imported = case.import(
+    let bench = fresh();
+    write(
+        &bench,
+        "exclude",
+        "+ /home/me/Documents\n- **/.cache\n",
+        0o600,
+    );
+    write(&bench, "pre", "#!/bin/sh\n", 0o700);
+    write(&bench, "post", "echo done\n", 0o600);
+    let imported = taken(
+        &bench,
         r#"GPG_PW='c4nary "quoted" $x'
 TARGET='sftp://nas.local:2222//backups/home'
 TARGET_USER='me@work'
@@ -86,14 +62,14 @@ echo noise
     for secret in ["c4nary", "t4rget", "s3cr"] {
         assert!(!shown.contains(secret), "{shown}");
     }
-    let profile = case.load(&imported);
+    let profile = bench.written(&imported);
     assert_eq!(profile.name, "home");
-    assert_eq!(profile.source.root, case.root.path().join("docs"));
+    assert_eq!(profile.source.root, bench.path().join("docs"));
     assert_eq!(
         profile.target.url.expose(),
         "sftp://me%40work@nas.local:2222//backups/home"
     );
-    let folder = case.dest().join("home");
+    let folder = bench.dest().join("home");
     assert_eq!(
         profile.target.password,
         Some(SecretRef::File(folder.join("target.pass")))
@@ -108,7 +84,7 @@ echo noise
     );
     assert_eq!(
         profile.backup.archive_dir,
-        case.root.path().join(".cache/duplicity/duply_home")
+        bench.path().join(".cache/duplicity/duply_home")
     );
     assert_eq!(profile.backup.volume_bytes, 50 << 20);
     assert_eq!(
@@ -172,18 +148,19 @@ echo noise
         assert_eq!(mode & 0o077, 0);
     }
     assert!(
-        imported.write(&case.dest()).is_err(),
+        imported.write(&bench.dest()).is_err(),
         "an existing profile is not overwritten"
     );
 }
 
 #[test]
 fn keys_and_passwords_in_the_url_are_sorted_out() {
-    let case = Case::new();
-    let imported = case.import(
+    let bench = fresh();
+    let imported = taken(
+        &bench,
         "GPG_KEY='AAAA1111,Doe\\, John'\nGPG_KEYS_ENC='BBBB2222,AAAA1111'\nGPG_KEY_SIGN='CCCC3333'\nGPG_PW='p'\nGPG_PW_SIGN='q'\nTARGET='sftp://u:p%40ss@h/x'\nSOURCE=/srv\nGPG_OPTS='--compress-algo=bzip2 --pinentry-mode loopback -q'\nDUPL_PARAMS=\"--ssh-options '-oPort=22 -4'\"\nARCH_DIR=/var/cache/arch\n",
     );
-    let profile = case.load(&imported);
+    let profile = bench.written(&imported);
     assert_eq!(
         profile.keys.encrypt_to,
         ["AAAA1111", "Doe, John", "BBBB2222"]
@@ -198,7 +175,7 @@ fn keys_and_passwords_in_the_url_are_sorted_out() {
     assert_eq!(profile.target.url.expose(), "sftp://u@h/x");
     assert_eq!(profile.target.options["ssh-options"], "-oPort=22 -4");
     assert_eq!(
-        std::fs::read_to_string(case.dest().join("home/target.pass")).unwrap(),
+        std::fs::read_to_string(bench.dest().join("home/target.pass")).unwrap(),
         "p@ss\n"
     );
     assert_eq!(
@@ -209,11 +186,14 @@ fn keys_and_passwords_in_the_url_are_sorted_out() {
 
 #[test]
 fn unencrypted_backups_are_said_aloud() {
-    let case = Case::new();
-    let imported = case.import("TARGET=file:///b\nSOURCE=/srv\n");
+    let bench = fresh();
+    let imported = taken(&bench, "TARGET=file:///b\nSOURCE=/srv\n");
     assert!(imported.toml.contains("encryption = \"none\""));
     assert!(imported.warnings.iter().any(|w| w.contains("unencrypted")));
-    let disabled = Case::new().import("GPG_KEY=Disabled\nGPG_PW=x\nTARGET=/b\nSOURCE=/srv\n");
+    let disabled = taken(
+        &fresh(),
+        "GPG_KEY=Disabled\nGPG_PW=x\nTARGET=/b\nSOURCE=/srv\n",
+    );
     assert!(
         disabled.toml.contains("encryption = \"none\"")
             && disabled.toml.contains("url = \"file:///b\"")
@@ -223,37 +203,37 @@ fn unencrypted_backups_are_said_aloud() {
 
 #[test]
 fn a_profile_that_cannot_be_read_is_told() {
-    let case = Case::new();
+    let bench = fresh();
     let fails = |conf: &str| {
-        case.write("conf", conf, 0o600);
-        import(&case.dir(), &case.dest(), &case.around)
+        write(&bench, "conf", conf, 0o600);
+        import(&dir(&bench), &bench.dest(), &bench.around)
             .unwrap_err()
             .to_string()
     };
     assert!(fails("exit 0\n").contains("ends its shell before its end"));
     assert!(fails("SOURCE=/a\nif\n").contains("does not get through"));
     assert!(fails("SOURCE=/a\n").contains("conf says no TARGET"));
-    assert!(import(Path::new("absent"), &case.dest(), &case.around).is_err());
+    assert!(import(Path::new("absent"), &bench.dest(), &bench.around).is_err());
 }
 
 #[test]
 fn the_template_of_duply_is_understood() {
-    let case = Case::new();
+    let bench = fresh();
     let made = Command::new("duply")
         .args(["home", "create"])
-        .env("HOME", case.root.path())
+        .env("HOME", bench.path())
         .output();
     let made = made.expect("this test needs duply (Debian package duply)");
     assert!(
-        case.dir().join("conf").is_file(),
+        dir(&bench).join("conf").is_file(),
         "{}",
         String::from_utf8_lossy(&made.stderr)
     );
-    let error = import(&case.dir(), &case.dest(), &case.around)
+    let error = import(&dir(&bench), &bench.dest(), &bench.around)
         .unwrap_err()
         .to_string();
     assert!(error.contains("never filled in"), "{error}");
-    let conf = std::fs::read_to_string(case.dir().join("conf")).unwrap();
+    let conf = std::fs::read_to_string(dir(&bench).join("conf")).unwrap();
     let conf = conf
         .replace("GPG_KEY='_KEY_ID_'", "#GPG_KEY='_KEY_ID_'")
         .replace("_GPG_PASSWORD_", "pass")
@@ -263,7 +243,7 @@ fn the_template_of_duply_is_understood() {
         )
         .replace("/path/of/source", "/home/me")
         .replace("#MAX_FULL_BACKUPS=1", "MAX_FULL_BACKUPS=1");
-    let profile = case.load(&case.import(&conf));
+    let profile = bench.written(&taken(&bench, &conf));
     assert_eq!(profile.source.root, Path::new("/home/me"));
     assert_eq!(profile.retention.keep_fulls, Some(1));
     assert_eq!(profile.backup.name, "duply_home");

@@ -1,6 +1,6 @@
 use super::*;
-use crate::profile::{Loaded, Profile, SecretRef, SelectRule};
-use std::collections::BTreeMap;
+use crate::profile::import::bench::Bench;
+use crate::profile::{Profile, SecretRef, SelectRule};
 
 /// Understands enough of duplicity for these tests: the action first, every option with `=` or without a value.
 fn reader(words: &[String]) -> Result<Call, String> {
@@ -26,39 +26,18 @@ fn reader(words: &[String]) -> Result<Call, String> {
     })
 }
 
-struct Case {
-    root: tempfile::TempDir,
-    around: Surroundings,
+fn fresh() -> Bench {
+    Bench::new("/home/me")
 }
 
-impl Case {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let around = Surroundings {
-            home: "/home/me".into(),
-            cache_dir: "/home/me/.cache/dupr".into(),
-            temp_dir: "/tmp".into(),
-            current_dir: root.path().to_owned(),
-            env: BTreeMap::new(),
-            ..Surroundings::default()
-        };
-        Self { root, around }
-    }
+fn taken(bench: &Bench, text: &str) -> Result<Imported, Errors> {
+    bench.write("nightly.sh", text, 0o755);
+    import(Path::new("nightly.sh"), None, &bench.around, &reader)
+}
 
-    fn import(&self, text: &str) -> Result<Imported, Errors> {
-        std::fs::write(self.root.path().join("nightly.sh"), text).unwrap();
-        import(Path::new("nightly.sh"), None, &self.around, &reader)
-    }
-
-    fn load(&self, text: &str) -> (Profile, Imported) {
-        let imported = self.import(text).unwrap();
-        let path = self.root.path().join("profile.toml");
-        let loaded = Loaded::from_text(&path, &imported.toml, &self.around, &[]).unwrap();
-        let profile = loaded
-            .check(&self.around)
-            .unwrap_or_else(|e| panic!("{}\n{}", imported.toml, e.render(false)));
-        (profile, imported)
-    }
+fn load(bench: &Bench, text: &str) -> (Profile, Imported) {
+    let imported = taken(bench, text).unwrap();
+    (bench.read(&imported), imported)
 }
 
 const NIGHTLY: &str = r#"#!/bin/bash
@@ -91,7 +70,7 @@ unset PASSPHRASE
 
 #[test]
 fn a_simple_script_becomes_a_profile_and_the_rest_is_listed() {
-    let (profile, imported) = Case::new().load(NIGHTLY);
+    let (profile, imported) = load(&fresh(), NIGHTLY);
     assert_eq!(imported.name, "nightly");
     assert_eq!(profile.source.root, Path::new("/srv"));
     let glob = |pattern: &str| SelectRule::Glob {
@@ -135,8 +114,9 @@ fn a_simple_script_becomes_a_profile_and_the_rest_is_listed() {
 
 #[test]
 fn keys_and_kinds_of_sets() {
-    let case = Case::new();
-    let (profile, imported) = case.load(
+    let bench = fresh();
+    let (profile, imported) = load(
+        &bench,
         "D=file:///b\nif [ \"$(date +%d)\" = 01 ]; then duplicity full --encrypt-key=AA --sign-key=BB docs $D\nelse duplicity incremental docs $D; fi\n",
     );
     assert_eq!(profile.run.default, "backup");
@@ -151,15 +131,17 @@ fn keys_and_kinds_of_sets() {
     ] {
         assert!(told.contains(text), "{told}");
     }
-    let (profile, imported) =
-        case.load("PASSPHRASE=`pass show b` duplicity full /a sftp://u:p%40ss@h/x");
+    let (profile, imported) = load(
+        &bench,
+        "PASSPHRASE=`pass show b` duplicity full /a sftp://u:p%40ss@h/x",
+    );
     let command = ["pass", "show", "b"].map(str::to_owned).to_vec();
     assert_eq!(profile.keys.passphrase, Some(SecretRef::Command(command)));
     assert_eq!(profile.target.url.expose(), "sftp://u@h/x");
     assert_eq!(imported.files[0].content.expose(), b"p@ss\n");
-    let (profile, _) = case.load("duplicity full --no-encryption /a file:///b");
+    let (profile, _) = load(&bench, "duplicity full --no-encryption /a file:///b");
     assert_eq!(profile.keys.encryption, crate::profile::Encryption::None);
-    let (profile, imported) = case.load("duplicity full /a file:///b");
+    let (profile, imported) = load(&bench, "duplicity full /a file:///b");
     assert_eq!(
         profile.keys.passphrase,
         Some(SecretRef::Env("PASSPHRASE".into()))
@@ -169,14 +151,13 @@ fn keys_and_kinds_of_sets() {
 
 #[test]
 fn a_script_without_a_backup_is_refused_with_what_was_seen() {
-    let case = Case::new();
-    let error = case
-        .import("duplicity backup $1 file:///b\n")
+    let bench = fresh();
+    let error = taken(&bench, "duplicity backup $1 file:///b\n")
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("no call of duplicity") && error.contains("line 1: "),
         "{error}"
     );
-    assert!(case.import("tar c /\n").is_err());
+    assert!(taken(&bench, "tar c /\n").is_err());
 }
