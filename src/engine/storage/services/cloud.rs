@@ -11,7 +11,7 @@ use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions, taken};
-use super::http;
+use super::{claim, http};
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -319,24 +319,22 @@ impl Storage for CloudStorage {
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
-        // Stores that do not know the condition ignore it or refuse it: looking comes first in any case.
-        if self.stat(name)?.is_some() {
-            return Err(taken(name));
-        }
-        if self.renames {
-            return self.put(name, from);
-        }
-        let put = self.transfer.block_on(self.put_parts(
-            self.operator_for(name),
-            name,
-            from,
-            Presence::Refused,
-        ));
-        match put {
-            Err(error) if error.kind() == ErrorKind::Locked => Err(taken(name)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => self.put(name, from),
-            put => put,
-        }
+        claim::looked_for(self, name, || {
+            if self.renames {
+                return self.put(name, from);
+            }
+            let put = self.transfer.block_on(self.put_parts(
+                self.operator_for(name),
+                name,
+                from,
+                Presence::Refused,
+            ));
+            match put {
+                // Such a store does not know the condition.
+                Err(error) if error.kind() == ErrorKind::Unsupported => self.put(name, from),
+                put => put,
+            }
+        })
     }
 
     fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
@@ -351,13 +349,12 @@ impl Storage for CloudStorage {
                 true => Presence::Refused,
                 false => Presence::Replaced,
             };
-            match self
+            let sent = self
                 .transfer
-                .block_on(self.send_growing(name, from, presence))
-            {
+                .block_on(self.send_growing(name, from, presence));
+            match claim::refused(name, sent) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) if error.kind() == ErrorKind::Locked => return Err(taken(name)),
                 // Such a store does not know the condition: once more, without it.
                 Err(error) if claimed && error.kind() == ErrorKind::Unsupported => from.whole()?,
                 Err(error) => return Err(error),

@@ -5,6 +5,8 @@ mod azure;
 #[cfg(feature = "cloud")]
 mod b2;
 #[cfg(feature = "cloud")]
+mod claim;
+#[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "cloud")]
 mod dropbox;
@@ -15,6 +17,8 @@ mod http;
 mod local;
 mod multi;
 mod par2;
+#[cfg(feature = "ftp")]
+mod pool;
 mod program;
 mod rclone;
 mod rsync;
