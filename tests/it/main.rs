@@ -40,6 +40,8 @@ mod storage_clouds;
 mod storage_combined;
 mod storage_contract;
 mod storage_cycles;
+mod storage_dav;
+mod storage_mail;
 mod storage_network;
 mod storage_services;
 mod storage_troubles;

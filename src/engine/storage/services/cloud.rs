@@ -11,7 +11,7 @@ use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions, taken};
-use super::{claim, http};
+use super::claim;
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -84,17 +84,8 @@ struct Classed {
     standard_names: fn(&str) -> bool,
 }
 
-/// An operator of a service, with what it needs to run here.
+/// An operator of a service, with what it needs to run here, through this transport; `None` for the usual one.
 pub(super) fn operator(
-    service: impl Builder,
-    options: &StorageOptions,
-    explain: impl Fn(opendal::Error) -> Error,
-) -> Result<Operator> {
-    operator_through(service, http::transport(options)?, explain)
-}
-
-/// As [`operator`], through this transport; `None` for the usual one.
-pub(super) fn operator_through(
     service: impl Builder,
     transport: Option<HttpTransporter>,
     explain: impl Fn(opendal::Error) -> Error,

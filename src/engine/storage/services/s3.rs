@@ -7,7 +7,7 @@
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator_through};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -139,7 +139,7 @@ pub(super) fn open(
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator_through(service, transport.clone(), &explain)
+        operator(service, transport.clone(), &explain)
     };
     let class = options
         .setting("storage-class")
