@@ -110,7 +110,9 @@ fn mails_of_others_are_left_alone() {
     storage.put("b", source(30).path()).expect("put");
     send(
         &server,
-        &["From: folder\r\nSubject: b\r\nContent-Transfer-Encoding: base64\r\n\r\nWA==\r\n"],
+        &[
+            "From: folder\r\nSubject: b\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nWA==\r\n",
+        ],
     );
     assert_eq!(storage.stat("b").expect("stat").map(|o| o.size), Some(1));
     assert_eq!(storage.list().expect("list").len(), 3);

@@ -37,11 +37,11 @@ impl Apache {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
         make_certificate(dir.path(), false);
-        let hash = Md5::digest("ada:the \"realm\", of ada:p@ss:w");
+        let hash = Md5::digest("ada:the realm, of ada:p@ss:w");
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let line = format!("ada:the \"realm\", of ada:{hash}\n");
+        let line = format!("ada:the realm, of ada:{hash}\n");
         fs::write(path("digest"), line).expect("passwords");
-        for name in ["files", "lock"] {
+        for name in ["files", "lock", "nothing"] {
             fs::create_dir(path(name)).expect("dir");
         }
         let mut user = "";
@@ -83,7 +83,7 @@ impl Apache {
                 "ServerRoot {home}\nServerName 127.0.0.1\nPidFile {home}/pid\nDefaultRuntimeDir {home}\n\
                  Listen 127.0.0.1:{port}\nListen 127.0.0.1:{0}\n{modules}{user}ErrorLog {home}/log\n\
                  DocumentRoot {home}/nothing\nAlias /dav {home}/files\nDavLockDB {home}/lock/db\n\
-                 <Directory {home}/files>\nDav On\nAuthType Digest\nAuthName \"the \\\"realm\\\", of ada\"\n\
+                 <Directory {home}/files>\nDav On\nAuthType Digest\nAuthName \"the realm, of ada\"\n\
                  AuthDigestProvider file\nAuthUserFile {home}/digest\nAuthDigestNonceLifetime 1\n\
                  Require valid-user\n</Directory>\n\
                  <VirtualHost 127.0.0.1:{port}>\n{all}</VirtualHost>\n\

@@ -10,8 +10,9 @@ use super::super::growing::Growing;
 use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, StorageOptions, taken};
+use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
+use super::s3::Archive;
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -63,6 +64,8 @@ pub(super) struct CloudStorage {
     empty_when_absent: bool,
     /// Whether the place is known to exist.
     made: AtomicBool,
+    /// Where objects may lie in an archive.
+    archive: Option<Archive>,
     explain: Explain,
     location: Location,
     transfer: Arc<Transfer>,
@@ -120,6 +123,7 @@ impl CloudStorage {
             uploads: AtomicUsize::new(0),
             empty_when_absent: false,
             made: AtomicBool::new(false),
+            archive: None,
             explain,
             location,
             transfer,
@@ -158,6 +162,14 @@ impl CloudStorage {
             self.parts_at_once = usize::try_from(parts).unwrap_or(PARTS_AT_ONCE);
         }
         Ok(self)
+    }
+
+    /// Orders from this archive.
+    pub(super) fn with_archive(self, archive: Archive) -> Self {
+        Self {
+            archive: Some(archive),
+            ..self
+        }
     }
 
     /// Puts under a temp name first.
@@ -355,6 +367,23 @@ impl Storage for CloudStorage {
             true => self.claim(name, from.path()),
             false => self.put(name, from.path()),
         }
+    }
+
+    fn rest(&self, name: &str) -> Result<Rest> {
+        self.check(name)?;
+        match &self.archive {
+            Some(archive) => self.transfer.block_on(archive.rest(name)),
+            None => Ok(Rest::AtHand),
+        }
+    }
+
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        self.check(name)?;
+        let archive = self.archive.as_ref().ok_or_else(|| {
+            let text = format!("{name} lies in no archive that dupr can order from");
+            Error::new(ErrorKind::Unsupported, text)
+        })?;
+        self.transfer.block_on(archive.thaw(name, order))
     }
 
     fn delete(&self, name: &str) -> Result<()> {
