@@ -49,8 +49,8 @@ fn archived_objects_are_ordered() {
     storage.get(name, &mut Vec::new()).expect_err("archived");
     storage.thaw(name, order).expect("ordered");
     assert_eq!(storage.rest(name).expect("rest"), Rest::Ordered);
-    let looks = (0..5).map(|_| storage.rest(name).expect("rest"));
-    assert_eq!(looks.last(), Some(Rest::AtHand));
+    let looks: Vec<Rest> = (0..5).map(|_| storage.rest(name).expect("rest")).collect();
+    assert_eq!(looks.last(), Some(&Rest::AtHand));
     let mut got = Vec::new();
     storage.get(name, &mut got).expect("at hand");
     assert_eq!(got, [0x5a; 10]);

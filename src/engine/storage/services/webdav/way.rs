@@ -177,7 +177,11 @@ impl HttpTransport for Way {
                 return Ok(response);
             };
             match step(&head.uri, &next) {
-                Step::Within if is_trusted => head.uri = next,
+                Step::Within if is_trusted => {
+                    let from = head.uri.clone();
+                    go(&mut head, |uri| followed(&from, &next, uri));
+                    head.uri = next;
+                }
                 Step::Secured if is_trusted => {
                     let whole = (|| {
                         Some((
@@ -270,6 +274,19 @@ fn at(uri: &Uri, scheme: &str, authority: &str) -> Option<Uri> {
     whole.path_and_query(path).build().ok()
 }
 
+/// Where another address leads if one leads to another: what differs at the beginning is changed in it, too.
+fn followed(from: &Uri, to: &Uri, other: &Uri) -> Option<Uri> {
+    let (mut old, mut new) = (from.path(), to.path());
+    while let (Some((a, last)), Some((b, same))) = (old.rsplit_once('/'), new.rsplit_once('/')) {
+        if last != same {
+            break;
+        }
+        (old, new) = (a, b);
+    }
+    let rest = other.path().strip_prefix(old)?;
+    moved(to, &format!("{new}{rest}")).filter(|_| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn elsewhere(to: &Uri, how: &str) -> opendal::Error {
     let text = format!(
         "the server sends us {how}, to {}://{}; name that server in the URL if it is yours",
@@ -305,6 +322,20 @@ mod tests {
         assert_eq!(step(&secure, &next), Step::Opened);
         for none in ["ftp://h/", "http://u:p@h/", "http://["] {
             assert_eq!(moved(&from, none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn what_has_moved_is_moved_to_where_it_is() {
+        let uri = |path: &str| -> Uri { format!("http://h{path}").parse().expect("address") };
+        for (from, to, other, expected) in [
+            ("/old/x/a", "/dav/x/a", "/old/x/b%20c", Some("/dav/x/b%20c")),
+            ("/x/a", "/deep/er/x/a", "/x/b", Some("/deep/er/x/b")),
+            ("/old/x/a", "/x/a", "/old/x/b", Some("/x/b")),
+            ("/old/x/a", "/dav/x/a", "/older/b", None),
+        ] {
+            let found = followed(&uri(from), &uri(to), &uri(other));
+            assert_eq!(found, expected.map(uri), "{from} {to} {other}");
         }
     }
 
