@@ -393,6 +393,7 @@ mod tests {
         transfer.block_on(async {
             let (near, mut far) = tokio::io::duplex(1 << 20);
             far.write_all(said).await.expect("written");
+            far.shutdown().await.expect("the end");
             let mut dialogue = Dialogue::begin(Box::new(near), "h", &transfer).await?;
             call(&mut dialogue, &transfer).await
         })
