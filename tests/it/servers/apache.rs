@@ -93,7 +93,8 @@ impl Apache {
             );
             fs::write(path("config"), config).expect("config");
             let mut command = Command::new("/usr/sbin/apache2");
-            command.args(["-D", "FOREGROUND", "-f"]).arg(path("config"));
+            // In one process, which leaves nobody behind when it is killed.
+            command.args(["-X", "-f"]).arg(path("config"));
             command
         });
         let secure = secure.get();
