@@ -23,6 +23,7 @@ pub const RESERVED: &[&str] = &[
     "keys",
     "unlock",
     "du",
+    "thaw",
     "schedule",
     "watch",
     "doctor",
@@ -188,6 +189,8 @@ pub enum What {
     Unlock(OneProfile),
     /// Which paths take the space at the target
     Du(DuArgs),
+    /// Have the volumes of a state fetched from the archive of a service
+    Thaw(ThawArgs),
     /// Make a profile from one of another tool
     Import {
         /// The tool.

@@ -106,6 +106,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Keys { action } => tools::keys::run(&action, &Session::new(world, common)),
         What::Unlock(args) => tools::unlock::run(&args, &Session::new(world, common)),
         What::Du(args) => tools::du::run(&args, &Session::new(world, common)),
+        What::Thaw(args) => tools::thaw::run(&args, &Session::new(world, common)),
         What::Import { from } => tools::import::run(&from, &Session::new(world, common)),
         What::Schema { of } => tools::docs::schema(of),
         What::Completions { shell } => tools::docs::completions(shell),

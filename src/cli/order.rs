@@ -8,7 +8,15 @@ use clap::CommandFactory;
 use std::ffi::{OsStr, OsString};
 
 /// Tools that take a profile first.
-const TOOLS: &[&str] = &["history", "show", "plan", "doctor", "mail-test", "unlock"];
+const TOOLS: &[&str] = &[
+    "history",
+    "show",
+    "plan",
+    "doctor",
+    "mail-test",
+    "unlock",
+    "thaw",
+];
 
 /// The words of a profile's line with a tool behind the profile put in front of it; `None` if it is a batch.
 pub fn tool_first(words: &[OsString]) -> Option<Vec<OsString>> {

@@ -194,7 +194,7 @@ pub const WORDS: &[(&str, Word)] = &[
 ];
 
 /// Tools, which are no part of a batch: `dupr home history`.
-pub const ALONE: &[&str] = &["history", "show", "plan", "doctor"];
+pub const ALONE: &[&str] = &["history", "show", "plan", "doctor", "thaw"];
 
 /// Commands that are kept free and not there yet; docs/roadmap.md names them.
 pub const TO_COME: &[&str] = &["du", "browse", "mount", "keys"];

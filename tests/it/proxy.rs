@@ -15,6 +15,8 @@ pub enum Harm {
     Cut(u64),
     /// Passes nothing on after so many bytes, and keeps it open.
     Stall(u64),
+    /// Answers one request of HTTP with this status, and ends it.
+    Answer(u16),
 }
 
 /// A TCP proxy on loopback that harms connections as planned and passes the others on.
@@ -38,6 +40,10 @@ impl Proxy {
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let harm = planned.lock().expect("plan").pop_front();
+                if let Some(Harm::Answer(status)) = harm {
+                    thread::spawn(move || answer(near, status));
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else {
                     continue;
                 };
@@ -69,6 +75,16 @@ impl Proxy {
     }
 }
 
+/// Says a status to whatever is asked, and hears what comes until the other side has enough.
+fn answer(mut near: TcpStream, status: u16) {
+    let mut piece = vec![0; 16 << 10];
+    let _ = near.read(&mut piece);
+    let head = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let _ = near.write_all(head.as_bytes());
+    let _ = near.shutdown(Shutdown::Write);
+    while let Ok(1..) = near.read(&mut piece) {}
+}
+
 fn pass(
     mut from: TcpStream,
     mut to: TcpStream,
@@ -83,7 +99,7 @@ fn pass(
             Some(Harm::Cut(limit) | Harm::Stall(limit)) => {
                 limit.saturating_sub(before).min(bytes as u64)
             }
-            None => bytes as u64,
+            Some(Harm::Answer(_)) | None => bytes as u64,
         };
         if to.write_all(&piece[..passed as usize]).is_err() {
             break;

@@ -2,15 +2,19 @@
 //!
 //! A missing program is a failed test with a hint, never a skipped one.
 
+mod apache;
 mod clouds;
 mod databases;
 mod files;
+mod mailboxes;
 mod network;
 mod openstack;
 
+pub use apache::Apache;
 pub use clouds::{Backblaze, Dropbox, Keystone};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
 pub use files::{Dav, Rclone, Rsyncd};
+pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
 pub use openstack::Swift;
 

@@ -2,8 +2,8 @@
 //! cross between dupr and duplicity 3.2.1.
 
 use crate::door::{Bench, Called, listing};
-use crate::servers::Sshd;
-use crate::storage_contract::{names, opened, settings, source, ssh};
+use crate::servers::{S3, Sshd};
+use crate::storage_contract::{names, opened, s3, settings, source, ssh};
 use crate::support::home::Home;
 use crate::support::programs::{Program, find};
 use dupr::engine::ErrorKind;
@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 fn quick() -> StorageOptions {
     StorageOptions {
@@ -280,6 +280,54 @@ fn par2_keeps_the_contract() {
         sorted(&server.files().join("b"))
     );
     assert_eq!(sorted(&dir.path().join("a")).len(), 3);
+}
+
+/// Recovery files are objects like others, wherever they lie.
+#[test]
+fn par2_repairs_what_lies_on_other_machines() {
+    let server = Sshd::start();
+    let url = format!("par2+{}", server.url("x"));
+    let mut over_ssh = ssh(&server);
+    let moto = S3::moto();
+    let mut over_http = s3(&moto);
+    for options in [&mut over_ssh, &mut over_http] {
+        options
+            .settings
+            .insert("par2-redundancy".into(), "20".into());
+    }
+    let file = source(200_000);
+    let content = fs::read(file.path()).expect("source");
+    for (url, options) in [
+        (url.as_str(), &over_ssh),
+        ("par2+s3://bucket/x", &over_http),
+    ] {
+        let storage = opened(url, options);
+        storage.put("one", file.path()).expect("put");
+        storage.put("two", source(10).path()).expect("put");
+        assert_eq!(storage.list().expect("list").len(), 2, "{url}");
+        // What lies beneath, without recovery files.
+        let mut plain = options.clone();
+        plain.settings.remove("par2-redundancy");
+        let beneath = opened(url.trim_start_matches("par2+"), &plain);
+        assert!(beneath.list().expect("list").len() >= 6, "{url}");
+        let harmed = NamedTempFile::new().expect("temp file");
+        fs::write(harmed.path(), &content).expect("write");
+        damage(harmed.path(), 10_000);
+        beneath.put("one", harmed.path()).expect("harm");
+
+        let storage = opened(url, options);
+        let mut got = Vec::new();
+        storage.get("one", &mut got).expect("repaired");
+        assert!(got == content, "{url}");
+        let notices = storage.notices();
+        assert!(
+            notices.iter().any(|n| n.contains("repaired")),
+            "{url}: {notices:?}"
+        );
+        storage.delete("one").expect("delete");
+        let left = beneath.list().expect("list");
+        assert!(left.iter().all(|o| o.name.starts_with("two")), "{left:?}");
+    }
 }
 
 /// Turns bits in the middle of a file.

@@ -2,10 +2,10 @@
 //! restore, prune, cleanup; and real duplicity on the same archive where it reaches the server.
 
 use crate::door::{Bench, listing};
-use crate::servers::{Azurite, Ftpd, S3, Swift};
+use crate::servers::{Azurite, Dovecot, Ftpd, S3, Swift};
 use crate::support::home::Home;
 use crate::support::programs::{Program, find};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A target and what it takes to reach it.
 struct Service {
@@ -29,7 +29,7 @@ impl Service {
         let packages = self.duplicity.iter().flatten();
         let packages: Vec<_> = packages.map(|p| p.display().to_string()).collect();
         let packages = packages.join(":");
-        if program == Program::Duplicity3 {
+        if program != Program::Dupr {
             environment.push(("PYTHONPATH", &packages));
         }
         let called = bench.call(program, cache, &words, "", &environment)?;
@@ -109,6 +109,10 @@ impl Service {
 
     /// dupr restores volumes of duplicity, and removes them. `false` if duplicity may be missing and is.
     fn takes_over(&self) -> bool {
+        self.takes_over_from(Program::Duplicity3)
+    }
+
+    fn takes_over_from(&self, program: Program) -> bool {
         let bench = Bench::new(&format!("over-{}", self.name));
         let url = self.url.as_str();
         let full = |time| {
@@ -118,7 +122,7 @@ impl Service {
         bench.write("src/large", &"x1y2z3".repeat(400_000));
         let packed = self.duplicity.as_ref().and_then(|_| {
             let words = full("1700000000");
-            self.call(&bench, Program::Duplicity3, "cache", &words)
+            self.call(&bench, program, "cache", &words)
         });
         if packed.is_none() {
             return false;
@@ -176,6 +180,35 @@ fn ftpes_keeps_backups_that_duplicity_restores() {
         duplicity: find("lftp").map(|_| Vec::new()),
     };
     service.lives();
+}
+
+/// duplicity 3.2.1 needs help to speak IMAP at all, and both need it to find another port.
+#[test]
+fn imap_keeps_backups_that_duplicity_restores() {
+    let server = Dovecot::start();
+    let helped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/imap");
+    let mut service = Service {
+        name: "imap",
+        url: format!("imap://ada@127.0.0.1:{}/back/up", server.port),
+        options: Vec::new(),
+        environment: vec![
+            ("IMAP_PASSWORD", "p@ss:w".to_string()),
+            ("DUPR_TEST_IMAP_PORT", server.port.to_string()),
+        ],
+        duplicity: Some(vec![helped]),
+    };
+    service.lives();
+    for (program, folder) in [
+        (Program::Duplicity3, "other"),
+        (Program::Duplicity08, "older"),
+    ] {
+        let before = server.mails();
+        service.url = format!("imap://ada@127.0.0.1:{}/{folder}", server.port);
+        if service.takes_over_from(program) {
+            // A full set of one volume, of ours.
+            assert_eq!(server.mails(), before + 3, "{program:?}");
+        }
+    }
 }
 
 #[test]

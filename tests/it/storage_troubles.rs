@@ -27,7 +27,7 @@ fn once(options: StorageOptions) -> StorageOptions {
 }
 
 /// For a peer that does not answer, on a machine that may be slow to connect.
-fn impatient(options: StorageOptions) -> StorageOptions {
+pub fn impatient(options: StorageOptions) -> StorageOptions {
     StorageOptions {
         timeout: Duration::from_secs(4),
         ..once(options)
@@ -35,7 +35,10 @@ fn impatient(options: StorageOptions) -> StorageOptions {
 }
 
 /// Ends in `Unreachable`, neither at once nor never.
-fn must_time_out<T: std::fmt::Debug>(what: &str, call: impl FnOnce() -> dupr::engine::Result<T>) {
+pub fn must_time_out<T: std::fmt::Debug>(
+    what: &str,
+    call: impl FnOnce() -> dupr::engine::Result<T>,
+) {
     let start = Instant::now();
     let error = call().expect_err(what);
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{what}: {error}");
@@ -109,7 +112,7 @@ fn a_line_that_goes_dead_in_the_middle_is_unreachable() {
 }
 
 /// Puts and gets through a proxy that cuts connections at many places; content must be whole in the end.
-fn survives_cuts(storage: &dyn Storage, proxy: &Proxy, places: &[u64]) {
+pub fn survives_cuts(storage: &dyn Storage, proxy: &Proxy, places: &[u64]) {
     let content: Vec<u8> = (0..9 * MIB as u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -140,7 +143,7 @@ fn survives_cuts(storage: &dyn Storage, proxy: &Proxy, places: &[u64]) {
     assert_eq!(listed, expected);
 }
 
-const PLACES: &[u64] = &[
+pub const PLACES: &[u64] = &[
     1, 700, 3_000, 6_000, 70_000, 1_000_000, 5_000_000, 9_400_000, 9_440_000,
 ];
 

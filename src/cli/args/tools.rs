@@ -214,6 +214,33 @@ pub struct DuArgs {
     pub top: usize,
 }
 
+/// What `dupr thaw` orders.
+#[derive(Debug, Args)]
+pub struct ThawArgs {
+    /// Name or path of the profile
+    pub profile: String,
+    /// The state at this time; the newest if absent
+    #[arg(long)]
+    pub time: Option<String>,
+    /// How many days the volumes stay at hand
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=365))]
+    pub days: u16,
+    /// How fast; the faster the dearer
+    #[arg(long, value_enum, default_value_t = HowFast::Standard)]
+    pub speed: HowFast,
+}
+
+/// How fast an archive fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HowFast {
+    /// Within hours, the cheapest way
+    Bulk,
+    /// As the service does it by itself
+    Standard,
+    /// Within minutes; not from the deepest archives
+    Expedited,
+}
+
 /// A file with a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Described {

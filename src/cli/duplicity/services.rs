@@ -36,7 +36,7 @@ pub fn storage_options(
         ..StorageOptions::default()
     };
     if url.password().is_none()
-        && let Some(who) = login(args, url.plain())
+        && let Some(who) = login(args, url.plain(), world)
     {
         match &options.password {
             None => {
@@ -143,6 +143,12 @@ pub fn storage_options(
     if is_ftp && args.has("ftp-regular") && !args.has("ftp-passive") {
         set("data-connection", "active");
     }
+    if any || matches!(place, Place::Imap { .. }) {
+        set("mailbox", args.text("imap-mailbox")?.unwrap_or_default());
+        if args.has("imap-full-address") {
+            set("full-address", "true");
+        }
+    }
     if (any || matches!(place, Place::WebDav { .. }))
         && let Some(text) = args.text("webdav-headers")?
     {
@@ -167,7 +173,7 @@ fn speaks_s3(place: &Place) -> bool {
 
 /// Who logs in with a password at a target, if anybody must.
 // COMPAT(dup all): ssh has keys, and asks for a password only if it is told to.
-fn login(args: &Args, url: &TargetUrl) -> Option<String> {
+fn login(args: &Args, url: &TargetUrl, world: &World) -> Option<String> {
     let at = |user: &str, host: &str| Some(format!("{user}@{host}"));
     match url.place() {
         Place::WebDav {
@@ -180,6 +186,11 @@ fn login(args: &Args, url: &TargetUrl) -> Option<String> {
             host,
             ..
         } => at(user, host),
+        Place::Imap {
+            user: Some(user),
+            host,
+            ..
+        } if world.var("IMAP_PASSWORD").is_none() => at(user, host),
         Place::Sftp { user, host, .. } if args.has("ssh-askpass") => {
             at(user.as_deref().unwrap_or_default(), host)
         }

@@ -27,6 +27,7 @@ pub fn trust(
         | Place::Swift { .. }
         | Place::Dropbox { .. } => (true, false),
         Place::WebDav { secure, .. } => (*secure, *secure),
+        Place::Imap { secure, .. } => (*secure, false),
         Place::Ftp { security, .. } => {
             let secure = *security != FtpSecurity::None;
             (secure, secure)

@@ -18,5 +18,6 @@ mod schemes;
 pub mod show;
 pub mod status;
 pub mod target;
+pub mod thaw;
 pub mod unlock;
 pub mod watch;

@@ -6,7 +6,7 @@
 use super::growing::Growing;
 use super::options::StorageOptions;
 use super::transfer::Transfer;
-use super::{LocalObject, Location, Object, Storage};
+use super::{LocalObject, Location, Object, Rest, Storage, ThawOrder};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::cell::Cell;
 use std::io::Write;
@@ -124,6 +124,14 @@ impl<S: Storage> Storage for Checked<S> {
 
     fn delete(&self, name: &str) -> Result<()> {
         self.inner.delete(name)
+    }
+
+    fn rest(&self, name: &str) -> Result<Rest> {
+        self.inner.rest(name)
+    }
+
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        self.inner.thaw(name, order)
     }
 
     fn distrust(&self, name: &str) {

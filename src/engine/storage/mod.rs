@@ -6,6 +6,7 @@
 
 pub mod askpass;
 mod checked;
+mod cold;
 mod growing;
 mod helper;
 mod names;
@@ -22,6 +23,7 @@ pub mod trial;
 mod url;
 mod words;
 
+pub use cold::{Rest, Speed, ThawOrder};
 pub use growing::{Grower, Growing};
 pub use helper::version_of;
 pub use notices::Notices;
@@ -179,6 +181,22 @@ pub trait Storage: Send + Sync {
     /// Removes an object; one that is absent is a success.
     fn delete(&self, name: &str) -> Result<()>;
 
+    /// Whether an object can be read at once. By itself this says so: few services have archives.
+    fn rest(&self, name: &str) -> Result<Rest> {
+        let _ = name;
+        Ok(Rest::AtHand)
+    }
+
+    /// Has an archived object fetched; it can be read some time later. One that is on its way is a success.
+    ///
+    /// # Errors
+    /// `Unsupported` where there is no archive.
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        let _ = order;
+        let text = format!("{name} lies in no archive that dupr can order from");
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
+
     /// Says that what was read of an object is damaged: where there are several copies, another is read next.
     fn distrust(&self, name: &str) {
         let _ = name;
@@ -231,6 +249,12 @@ macro_rules! pass_on {
             }
             fn delete(&self, name: &str) -> Result<()> {
                 (**self).delete(name)
+            }
+            fn rest(&self, name: &str) -> Result<Rest> {
+                (**self).rest(name)
+            }
+            fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+                (**self).thaw(name, order)
             }
             fn distrust(&self, name: &str) {
                 (**self).distrust(name);

@@ -7,7 +7,7 @@ use super::names::random;
 use super::options::StorageOptions;
 use super::resuming::Resuming;
 use super::transfer::Transfer;
-use super::{LocalObject, Location, Object, Storage};
+use super::{LocalObject, Location, Object, Rest, Storage, ThawOrder};
 use crate::engine::error::Result;
 use std::io::Write;
 use std::path::Path;
@@ -117,6 +117,14 @@ impl<S: Storage> Storage for Retry<S> {
 
     fn delete(&self, name: &str) -> Result<()> {
         self.attempts(|| self.inner.delete(name))
+    }
+
+    fn rest(&self, name: &str) -> Result<Rest> {
+        self.attempts(|| self.inner.rest(name))
+    }
+
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        self.attempts(|| self.inner.thaw(name, order))
     }
 
     fn distrust(&self, name: &str) {

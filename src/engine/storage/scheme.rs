@@ -30,6 +30,11 @@ pub(super) enum Scheme {
     Sftp,
     /// A directory of an FTP server.
     Ftp(FtpSecurity),
+    /// A mailbox of an IMAP server.
+    Imap {
+        /// Whether TLS is spoken.
+        secure: bool,
+    },
     /// A collection of a WebDAV server.
     WebDav {
         /// Whether HTTPS is spoken.
@@ -60,8 +65,8 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Dropbox, Ftp, Gs, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp, Swift,
-    Unknown, WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, Gs, Imap, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp,
+    Swift, Unknown, WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
@@ -109,6 +114,8 @@ const TABLE: &[(&[&str], Scheme)] = &[
         Ftp(FtpSecurity::Explicit),
     ),
     (&["ftps", "lftp+ftps"], Ftp(FtpSecurity::Implicit)),
+    (&["imaps"], Imap { secure: true }),
+    (&["imap"], Imap { secure: false }),
     (&["rsync"], Rsync),
     (&["rclone"], Rclone),
     (&["multi"], Multi),
@@ -134,9 +141,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
         Planned { instead: RCLONE },
     ),
     (
-        &[
-            "idrived", "imap", "imaps", "hsi", "tahoe", "xorriso", "slate",
-        ],
+        &["idrived", "hsi", "tahoe", "xorriso", "slate"],
         Planned { instead: ANY },
     ),
     (&["gio+"], Planned { instead: MOUNT }),
@@ -266,6 +271,8 @@ impl Scheme {
             }
             Ftp(_) if cfg!(feature = "ftp") => Support::Native,
             Ftp(_) => Support::LeftOut("ftp"),
+            Imap { .. } if cfg!(feature = "imap") => Support::Native,
+            Imap { .. } => Support::LeftOut("imap"),
             Planned { instead } => Support::Refused {
                 reason: "not built yet",
                 instead,

@@ -48,6 +48,13 @@ pub(super) const FTP: &[&str] = &[
     "ca-folder",
     "check-certificate",
 ];
+pub(super) const IMAP: &[&str] = &[
+    "mailbox",
+    "full-address",
+    "ca-file",
+    "ca-folder",
+    "check-certificate",
+];
 pub(super) const SFTP: &[&str] = &["ssh-options", "ssh-command"];
 pub(super) const RSYNC: &[&str] = &["ssh-options", "rsync-options"];
 pub(super) const RCLONE: &[&str] = &["rclone-options"];
@@ -56,7 +63,7 @@ pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-opti
 /// Whether any service has a setting of this name.
 pub(super) fn exists(name: &str) -> bool {
     [
-        S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, SFTP, RSYNC, RCLONE, PAR2,
+        S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
     ]
     .iter()
     .any(|known| known.contains(&name))
@@ -72,6 +79,7 @@ pub(super) fn fits(name: &str, place: &Place) -> bool {
         Place::Swift { .. } => SWIFT.contains(&name),
         Place::Dropbox { .. } => DROPBOX.contains(&name),
         Place::Ftp { .. } => FTP.contains(&name),
+        Place::Imap { .. } => IMAP.contains(&name),
         Place::Sftp { .. } => SFTP.contains(&name),
         // Those of the way to a host mean nothing to a daemon.
         Place::Rsync { daemon: true, .. } => name == "rsync-options",

@@ -90,6 +90,19 @@ pub enum Place {
         /// Absolute, or relative to the login directory; `.` for that directory itself.
         dir: String,
     },
+    /// A mailbox of an IMAP server.
+    Imap {
+        /// TLS from the first byte.
+        secure: bool,
+        /// Login name, if the URL has one.
+        user: Option<String>,
+        /// Name or address, in lower case, without brackets.
+        host: String,
+        /// Port, if the URL has one; else that of the protocol.
+        port: Option<u16>,
+        /// What all mails say they are from: never empty.
+        folder: String,
+    },
     /// A directory of another machine, reached through ssh.
     Sftp {
         /// Login name, if the URL has one; else ssh decides.
@@ -402,6 +415,13 @@ mod tests {
                 port,
                 dir,
             } => format!("{security:?} {} {host} {port:?} {dir}", name(user)),
+            Place::Imap {
+                secure,
+                user,
+                host,
+                port,
+                folder,
+            } => format!("{secure} {} {host} {port:?} {folder}", name(user)),
             Place::B2 {
                 key_id,
                 bucket,
@@ -428,6 +448,23 @@ mod tests {
             ("lftp+webdavs://[::1]/x", "true  ::1 None /x"),
         ] {
             assert_eq!(place(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn imap_urls_have_a_folder() {
+        for (url, expected) in [
+            ("imap://u%40d:p@H/a", "false u@d h None a"),
+            (
+                "imaps://u@h:9993/a/b.c-d_e@f",
+                "true u h Some(9993) a/b.c-d_e@f",
+            ),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        for wrong in ["", "/", "/a%20b", "/a%22", "/a+b", "/%C3%A4", "/a%0Ab"] {
+            let url = format!("imap://u@h{wrong}");
+            assert_eq!(kind(&url), ErrorKind::Usage, "{url}");
         }
     }
 

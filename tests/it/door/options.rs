@@ -166,7 +166,6 @@ fn what_has_no_effect_says_so_once_and_does_no_harm() {
         (&["--gio"], "file://"),
         (&["--encrypt-secret-keyring", "/k"], "GNUPGHOME"),
         (&["--asynchronous-upload"], "--concurrency"),
-        (&["--imap-full-address", "me@host"], "imap"),
         (
             &["--exclude-globbing-filelist", "/dev/null"],
             "--exclude-filelist",

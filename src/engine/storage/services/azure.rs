@@ -9,7 +9,7 @@ mod container;
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator_through};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -47,7 +47,7 @@ pub(super) fn open(
     let through = |transport: Option<HttpTransporter>| {
         let making = Making::new(container, transport.clone(), options)?;
         let transport = making.map(HttpTransporter::new).or(transport);
-        operator_through(service()?, transport, &explain)
+        operator(service()?, transport, &explain)
     };
     let tiered = match tier {
         Some(tier) => Some(through(Some(to_tier(tier, options)?))?),

@@ -10,8 +10,9 @@ use super::super::growing::Growing;
 use super::super::names;
 use super::super::runtime;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, StorageOptions, taken};
-use super::http;
+use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
+use super::claim;
+use super::s3::Archive;
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -63,6 +64,8 @@ pub(super) struct CloudStorage {
     empty_when_absent: bool,
     /// Whether the place is known to exist.
     made: AtomicBool,
+    /// Where objects may lie in an archive.
+    archive: Option<Archive>,
     explain: Explain,
     location: Location,
     transfer: Arc<Transfer>,
@@ -84,17 +87,8 @@ struct Classed {
     standard_names: fn(&str) -> bool,
 }
 
-/// An operator of a service, with what it needs to run here.
+/// An operator of a service, with what it needs to run here, through this transport; `None` for the usual one.
 pub(super) fn operator(
-    service: impl Builder,
-    options: &StorageOptions,
-    explain: impl Fn(opendal::Error) -> Error,
-) -> Result<Operator> {
-    operator_through(service, http::transport(options)?, explain)
-}
-
-/// As [`operator`], through this transport; `None` for the usual one.
-pub(super) fn operator_through(
     service: impl Builder,
     transport: Option<HttpTransporter>,
     explain: impl Fn(opendal::Error) -> Error,
@@ -129,6 +123,7 @@ impl CloudStorage {
             uploads: AtomicUsize::new(0),
             empty_when_absent: false,
             made: AtomicBool::new(false),
+            archive: None,
             explain,
             location,
             transfer,
@@ -167,6 +162,14 @@ impl CloudStorage {
             self.parts_at_once = usize::try_from(parts).unwrap_or(PARTS_AT_ONCE);
         }
         Ok(self)
+    }
+
+    /// Orders from this archive.
+    pub(super) fn with_archive(self, archive: Archive) -> Self {
+        Self {
+            archive: Some(archive),
+            ..self
+        }
     }
 
     /// Puts under a temp name first.
@@ -319,24 +322,22 @@ impl Storage for CloudStorage {
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
-        // Stores that do not know the condition ignore it or refuse it: looking comes first in any case.
-        if self.stat(name)?.is_some() {
-            return Err(taken(name));
-        }
-        if self.renames {
-            return self.put(name, from);
-        }
-        let put = self.transfer.block_on(self.put_parts(
-            self.operator_for(name),
-            name,
-            from,
-            Presence::Refused,
-        ));
-        match put {
-            Err(error) if error.kind() == ErrorKind::Locked => Err(taken(name)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => self.put(name, from),
-            put => put,
-        }
+        claim::looked_for(self, name, || {
+            if self.renames {
+                return self.put(name, from);
+            }
+            let put = self.transfer.block_on(self.put_parts(
+                self.operator_for(name),
+                name,
+                from,
+                Presence::Refused,
+            ));
+            match put {
+                // Such a store does not know the condition.
+                Err(error) if error.kind() == ErrorKind::Unsupported => self.put(name, from),
+                put => put,
+            }
+        })
     }
 
     fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
@@ -351,13 +352,12 @@ impl Storage for CloudStorage {
                 true => Presence::Refused,
                 false => Presence::Replaced,
             };
-            match self
+            let sent = self
                 .transfer
-                .block_on(self.send_growing(name, from, presence))
-            {
+                .block_on(self.send_growing(name, from, presence));
+            match claim::refused(name, sent) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) if error.kind() == ErrorKind::Locked => return Err(taken(name)),
                 // Such a store does not know the condition: once more, without it.
                 Err(error) if claimed && error.kind() == ErrorKind::Unsupported => from.whole()?,
                 Err(error) => return Err(error),
@@ -367,6 +367,23 @@ impl Storage for CloudStorage {
             true => self.claim(name, from.path()),
             false => self.put(name, from.path()),
         }
+    }
+
+    fn rest(&self, name: &str) -> Result<Rest> {
+        self.check(name)?;
+        match &self.archive {
+            Some(archive) => self.transfer.block_on(archive.rest(name)),
+            None => Ok(Rest::AtHand),
+        }
+    }
+
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        self.check(name)?;
+        let archive = self.archive.as_ref().ok_or_else(|| {
+            let text = format!("{name} lies in no archive that dupr can order from");
+            Error::new(ErrorKind::Unsupported, text)
+        })?;
+        self.transfer.block_on(archive.thaw(name, order))
     }
 
     fn delete(&self, name: &str) -> Result<()> {

@@ -6,7 +6,8 @@
 
 use super::super::settings;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, StorageOptions, names, taken};
+use super::super::{Location, Object, Storage, StorageOptions, names};
+use super::claim;
 use super::web::Web;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
@@ -397,14 +398,10 @@ impl Storage for DropboxStorage {
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
-        // What is there is found without sending anything; of two at once the service refuses one.
-        if self.stat(name)?.is_some() {
-            return Err(taken(name));
-        }
-        match self.web.transfer().block_on(self.put_as(name, from, true)) {
-            Err(error) if error.kind() == ErrorKind::Locked => Err(taken(name)),
-            put => put,
-        }
+        // Of two at once the service refuses one.
+        claim::looked_for(self, name, || {
+            self.web.transfer().block_on(self.put_as(name, from, true))
+        })
     }
 
     fn delete(&self, name: &str) -> Result<()> {

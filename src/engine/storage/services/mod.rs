@@ -4,6 +4,8 @@
 mod azure;
 #[cfg(feature = "cloud")]
 mod b2;
+#[cfg(any(feature = "cloud", feature = "imap"))]
+mod claim;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "cloud")]
@@ -12,9 +14,13 @@ mod dropbox;
 mod ftp;
 #[cfg(feature = "cloud")]
 mod http;
+#[cfg(feature = "imap")]
+mod imap;
 mod local;
 mod multi;
 mod par2;
+#[cfg(any(feature = "ftp", feature = "imap"))]
+mod pool;
 mod program;
 mod rclone;
 mod rsync;
@@ -25,7 +31,7 @@ mod sftp;
 mod signed;
 #[cfg(feature = "cloud")]
 mod swift;
-#[cfg(any(feature = "cloud", feature = "ftp"))]
+#[cfg(any(feature = "cloud", feature = "ftp", feature = "imap"))]
 mod tls;
 #[cfg(feature = "cloud")]
 mod web;
@@ -122,6 +128,23 @@ pub(super) fn open(
             };
             Box::new(ftp::FtpStorage::new(&place, url, options, transfer)?)
         }
+        #[cfg(feature = "imap")]
+        Place::Imap {
+            secure,
+            user,
+            host,
+            port,
+            folder,
+        } => {
+            let place = imap::Place {
+                secure: *secure,
+                user: user.as_deref(),
+                host,
+                port: *port,
+                folder,
+            };
+            Box::new(imap::ImapStorage::new(&place, url, options, transfer)?)
+        }
         #[cfg(feature = "cloud")]
         Place::WebDav {
             secure,
@@ -149,6 +172,8 @@ pub(super) fn open(
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),
+        #[cfg(not(feature = "imap"))]
+        Place::Imap { .. } => return Err(left_out("IMAP", "imap")),
         Place::Multi {
             list,
             spread,
@@ -204,7 +229,7 @@ pub(super) fn open(
     })
 }
 
-#[cfg(not(all(feature = "cloud", feature = "ftp")))]
+#[cfg(not(all(feature = "cloud", feature = "ftp", feature = "imap")))]
 fn left_out(what: &str, feature: &str) -> crate::engine::error::Error {
     crate::engine::error::Error::new(
         crate::engine::error::ErrorKind::Unsupported,

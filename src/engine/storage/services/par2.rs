@@ -8,7 +8,9 @@ use super::super::notices::Notices;
 use super::super::transfer::Transfer;
 use super::super::url::TargetUrl;
 use super::super::words::split_words;
-use super::super::{Location, Object, Storage, StorageOptions, names, open_sharing, settings};
+use super::super::{
+    Location, Object, Rest, Storage, StorageOptions, ThawOrder, names, open_sharing, settings,
+};
 use super::program::Program;
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -326,6 +328,14 @@ impl Storage for Par2Storage {
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
         self.upload(name, from, || self.inner.claim(name, from))
+    }
+
+    fn rest(&self, name: &str) -> Result<Rest> {
+        self.inner.rest(name)
+    }
+
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        self.inner.thaw(name, order)
     }
 
     fn delete(&self, name: &str) -> Result<()> {

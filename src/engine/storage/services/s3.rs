@@ -4,10 +4,14 @@
 //! needed. The bucket must exist. Credentials come from the environment handed down; opendal looks nowhere itself
 //! unless asked.
 
+mod archive;
+
+pub(super) use archive::Archive;
+
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator_through};
+use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -139,7 +143,7 @@ pub(super) fn open(
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator_through(service, transport.clone(), &explain)
+        operator(service, transport.clone(), &explain)
     };
     let class = options
         .setting("storage-class")
@@ -148,8 +152,12 @@ pub(super) fn open(
     let classed = class
         .map(|class| build(Some(&class.to_ascii_uppercase())))
         .transpose()?;
-    let storage = CloudStorage::new(standard, location, transfer, Box::new(explain));
-    let storage = storage.with_parts(options)?;
+    let storage = CloudStorage::new(standard, location, Arc::clone(&transfer), Box::new(explain));
+    let mut storage = storage.with_parts(options)?;
+    if place.service == "s3" {
+        let path_style = path_style(place, options)?;
+        storage = storage.with_archive(Archive::new(place, options, path_style, transfer)?);
+    }
     Ok(match classed {
         Some(classed) => storage.with_class(classed, options.standard_names),
         None => storage,
@@ -181,6 +189,20 @@ fn with_grant(grant: &str, place: &Place<'_>, options: &StorageOptions) -> Resul
     ))
 }
 
+/// Whether the bucket stands in the path of addresses, not in the name of the host.
+fn path_style(place: &Place<'_>, options: &StorageOptions) -> Result<bool> {
+    match options.setting("path-style") {
+        // Stores of one's own seldom have a host name per bucket; a dot in a bucket's name breaks its certificate.
+        None => Ok(place.endpoint(options).is_some() || place.bucket.contains('.')),
+        Some("true" | "yes") => Ok(true),
+        Some("false" | "no") => Ok(false),
+        Some(other) => {
+            let known = "true or false";
+            Err(bad_setting(place.service, "path-style", other, known))
+        }
+    }
+}
+
 /// The service as the options want it, without storage class.
 fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
     let (bucket, prefix) = (place.bucket, place.prefix);
@@ -193,21 +215,7 @@ fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
     if let Some(endpoint) = endpoint {
         service = service.endpoint(endpoint);
     }
-    // Stores of one's own seldom have a host name per bucket; a dot in a bucket's name breaks its certificate.
-    let path_style = match options.setting("path-style") {
-        None => endpoint.is_some() || bucket.contains('.'),
-        Some("true" | "yes") => true,
-        Some("false" | "no") => false,
-        Some(other) => {
-            return Err(bad_setting(
-                place.service,
-                "path-style",
-                other,
-                "true or false",
-            ));
-        }
-    };
-    if !path_style {
+    if !path_style(place, options)? {
         service = service.enable_virtual_host_style();
     }
     match options.setting("checksum") {
@@ -322,7 +330,10 @@ fn explain(
     } else if has("RequestTimeTooSkewed") {
         Some("set the clock of this machine".to_string())
     } else if has("InvalidObjectState") {
-        Some("the object is in an archive class: restore it at the service first".to_string())
+        Some(
+            "the object is in an archive class: `dupr thaw PROFILE` orders what a restore needs"
+                .to_string(),
+        )
     } else {
         None
     };

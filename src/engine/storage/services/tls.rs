@@ -99,6 +99,17 @@ impl Trust {
     }
 }
 
+/// No TLS with a host, in the words of the library.
+#[cfg(any(feature = "ftp", feature = "imap"))]
+pub(super) fn untrusted(words: &str, host: &str) -> Error {
+    let text = format!("no TLS with {host}: {words}");
+    if words.contains("certificate") {
+        return Error::new(ErrorKind::Denied, text)
+            .with_hint("give the certificate or its authority as option `ca-file`");
+    }
+    Error::new(ErrorKind::Unreachable, text)
+}
+
 fn of_file(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let text = std::fs::read(file).map_err(|e| Error::io("read", file, e))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();

@@ -341,6 +341,13 @@ impl<'a> Parts<'a> {
                     dir: short.to_string(),
                 })
             }
+            Scheme::Imap { secure } => Ok(Place::Imap {
+                secure,
+                user,
+                host,
+                port,
+                folder: mail_folder(scheme, &path)?,
+            }),
             Scheme::Rsync => {
                 let dir = match self.module {
                     Some(module) => decoded(module.trim_start_matches('/'))?,
@@ -419,6 +426,18 @@ fn azure(container: String, prefix: String) -> Result<Place> {
     Err(usage(text).with_hint(
         "it has 3 to 63 lower-case letters, digits and single dashes, and no dash at an end",
     ))
+}
+
+/// What stands in `From` of mails.
+// COMPAT(dup all): without a folder it finds nothing, nor with most signs: they mean something in its search.
+fn mail_folder(scheme: &str, path: &[u8]) -> Result<String> {
+    let folder = path.strip_prefix(b"/").unwrap_or(path);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-/@".contains(byte);
+    if folder.is_empty() || !folder.iter().all(plain) {
+        let text = format!("the {scheme}:// URL needs a folder of letters, digits and . _ - / @");
+        return Err(usage(text).with_hint(format!("write {scheme}://USER@HOST/FOLDER")));
+    }
+    utf8(scheme, folder.to_vec())
 }
 
 /// A container whose name can stand in an address.

@@ -1,7 +1,6 @@
 //! A directory of an FTP server, in the open or encrypted.
 //!
-//! An upload gets its name by a rename when it is whole. A connection carries one transfer at a time, so there are as many
-//! as threads at work, and no more than the server admits; idle ones are kept for the next call.
+//! An upload gets its name by a rename when it is whole. Each thread at work has a connection of its own.
 
 mod listing;
 mod login;
@@ -15,17 +14,14 @@ use super::super::names;
 use super::super::transfer::Transfer;
 use super::super::url::TargetUrl;
 use super::super::{Location, Object, Storage, StorageOptions};
+use super::pool::Pool;
 use crate::engine::error::{ErrorKind, Result};
 use login::Login;
 use session::Session;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
-
-/// How long to wait for another thread's connection before looking whether to go on waiting.
-const TURN: Duration = Duration::from_millis(100);
 
 /// Objects as regular files of one directory of a server.
 pub(super) struct FtpStorage {
@@ -33,19 +29,8 @@ pub(super) struct FtpStorage {
     dir: String,
     location: Location,
     transfer: Arc<Transfer>,
-    pool: Mutex<Pool>,
-    freed: Condvar,
+    pool: Pool<Session>,
     swept: AtomicBool,
-}
-
-/// The connections there are.
-#[derive(Default)]
-struct Pool {
-    idle: Vec<Session>,
-    /// Idle or at work.
-    open: usize,
-    /// What the server admits, once it has refused one.
-    limit: Option<usize>,
 }
 
 impl FtpStorage {
@@ -62,73 +47,15 @@ impl FtpStorage {
             dir: place.dir.to_string(),
             location: url.location(),
             transfer,
-            pool: Mutex::default(),
-            freed: Condvar::new(),
+            pool: Pool::default(),
             swept: AtomicBool::new(false),
         })
     }
 
-    fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.pool
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// A connection: an idle one, a new one, or another thread's when that is done with it.
-    fn take(&self) -> Result<Session> {
-        loop {
-            self.transfer.check()?;
-            let mut pool = self.pool();
-            if let Some(mut session) = pool.idle.pop() {
-                drop(pool);
-                let alive = self
-                    .transfer
-                    .block_on(async { Ok(session.is_alive(&self.transfer).await) })?;
-                if alive {
-                    return Ok(session);
-                }
-                self.forget();
-            } else if pool.limit.is_none_or(|limit| pool.open < limit) {
-                pool.open += 1;
-                drop(pool);
-                let opened = Session::open(&self.login, &self.dir, &self.transfer);
-                match self.transfer.block_on(opened) {
-                    Err(error) => {
-                        self.forget();
-                        let mut pool = self.pool();
-                        if error.kind() != ErrorKind::RateLimited || pool.open == 0 {
-                            return Err(error);
-                        }
-                        pool.limit = Some(pool.open);
-                    }
-                    opened => return opened,
-                }
-            } else {
-                drop(self.freed.wait_timeout(pool, TURN));
-            }
-        }
-    }
-
-    /// One connection less.
-    fn forget(&self) {
-        let mut pool = self.pool();
-        pool.open = pool.open.saturating_sub(1);
-        drop(pool);
-        self.freed.notify_one();
-    }
-
     /// Runs `work` on a connection of its own, which is given up if it fails.
     fn with<T>(&self, work: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
-        let mut session = self.take()?;
-        let outcome = self.transfer.block_on(work(&mut session));
-        if session.is_sound(outcome.as_ref().err()) {
-            self.pool().idle.push(session);
-            self.freed.notify_one();
-        } else {
-            drop(session);
-            self.forget();
-        }
-        outcome
+        let open = async || Session::open(&self.login, &self.dir, &self.transfer).await;
+        self.pool.with(&self.transfer, open, work)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The working directory is the target, so names are sent as they are. A connection on which something was left half
 //! done is not used again.
 
+use super::super::pool::Connection;
 use super::listing::{self, Kind, Listed};
 use super::login::{Ftp, Login};
 use super::trouble::{answer, explain};
@@ -44,6 +45,19 @@ pub(super) struct Session {
     used: Instant,
 }
 
+impl Connection for Session {
+    fn is_sound(&mut self, error: Option<&Error>) -> bool {
+        self.used = Instant::now();
+        let lost = [ErrorKind::Unreachable, ErrorKind::Interrupted];
+        !self.busy && error.is_none_or(|error| !lost.contains(&error.kind()))
+    }
+
+    async fn is_alive(&mut self, transfer: &Transfer) -> bool {
+        self.used.elapsed() < DOUBTFUL
+            || matches!(transfer.answer(self.ftp.noop()).await, Ok(Ok(())))
+    }
+}
+
 impl Session {
     /// Logs in.
     pub(super) async fn open(login: &Login, dir: &str, transfer: &Transfer) -> Result<Self> {
@@ -57,19 +71,6 @@ impl Session {
             busy: false,
             used: Instant::now(),
         })
-    }
-
-    /// Whether the next call may use it, after one that ended with this error, if any.
-    pub(super) fn is_sound(&mut self, error: Option<&Error>) -> bool {
-        self.used = Instant::now();
-        let lost = [ErrorKind::Unreachable, ErrorKind::Interrupted];
-        !self.busy && error.is_none_or(|error| !lost.contains(&error.kind()))
-    }
-
-    /// Whether the server is still there. Servers hang up on who says nothing for some minutes.
-    pub(super) async fn is_alive(&mut self, transfer: &Transfer) -> bool {
-        self.used.elapsed() < DOUBTFUL
-            || matches!(transfer.answer(self.ftp.noop()).await, Ok(Ok(())))
     }
 
     /// Goes to the target; `false` if it does not exist.

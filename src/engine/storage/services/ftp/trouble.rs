@@ -1,5 +1,6 @@
 //! What the answers of a server mean.
 
+use super::super::tls::untrusted;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::transfer::Transfer;
 use suppaftp::FtpError;
@@ -70,16 +71,8 @@ pub(super) fn said(answer: &str) -> Error {
 
 /// No TLS with a host.
 fn insecure(words: &str, host: &str) -> Error {
-    let certificate = words.contains("certificate");
-    let kind = if certificate {
-        ErrorKind::Denied
-    } else {
-        ErrorKind::Unreachable
-    };
-    let error = Error::new(kind, format!("no TLS with {host}: {words}"));
-    if certificate {
-        error.with_hint("give the certificate or its authority as option `ca-file`")
-    } else if words.contains("InvalidContentType") || words.contains("corrupt message") {
+    let error = untrusted(words, host);
+    if words.contains("InvalidContentType") || words.contains("corrupt message") {
         error.with_hint("a server that starts TLS on demand has a URL of the form ftpes://")
     } else {
         error

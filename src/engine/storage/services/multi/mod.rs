@@ -11,7 +11,7 @@ use super::super::notices::Notices;
 use super::super::resuming::Resuming;
 use super::super::transfer::Transfer;
 use super::super::url::{OnFail, Spread};
-use super::super::{LocalObject, Location, Object, Storage, StorageOptions, names, taken};
+use super::super::{LocalObject, Location, Object, Rest, Storage, StorageOptions, names, taken};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -435,6 +435,11 @@ impl Storage for MultiStorage {
             }
         }
         first.map_or(Ok(()), Err)
+    }
+
+    fn rest(&self, _: &str) -> Result<Rest> {
+        let text = "archived files of several targets are ordered at each target by itself";
+        Err(Error::new(ErrorKind::Unsupported, text).with_hint("name one of them in a profile"))
     }
 
     fn distrust(&self, name: &str) {

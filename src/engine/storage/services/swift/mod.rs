@@ -9,7 +9,8 @@ mod segments;
 
 use super::super::settings;
 use super::super::transfer::Transfer;
-use super::super::{Location, Object, Storage, StorageOptions, names, taken};
+use super::super::{Location, Object, Storage, StorageOptions, names};
+use super::claim;
 use super::web::{Sent, Web, header, retry_after};
 use crate::engine::error::{Error, ErrorKind, Result};
 use login::{Given, Login, Session};
@@ -420,16 +421,11 @@ impl Storage for SwiftStorage {
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
-        // What is there is found without sending anything. The service looks once more when the upload begins, and not when
-        // it ends: of two in the same moment both may succeed.
-        if self.stat(name)?.is_some() {
-            return Err(taken(name));
-        }
-        let put = self.put_as(name, from, true);
-        match self.web.transfer().block_on(put) {
-            Err(error) if error.kind() == ErrorKind::Locked => Err(taken(name)),
-            put => put,
-        }
+        // The service looks once more when the upload begins, and not when it ends: of two in the same moment both may
+        // succeed.
+        claim::looked_for(self, name, || {
+            self.web.transfer().block_on(self.put_as(name, from, true))
+        })
     }
 
     fn delete(&self, name: &str) -> Result<()> {

@@ -1,18 +1,24 @@
 //! Collections of a WebDAV server, through opendal, over HTTP or HTTPS.
 //!
 //! An upload is one request, held in memory; servers show it while it is under way, so it gets its name by a MOVE when
-//! it is whole. Missing collections are made. Basic authorization only.
+//! it is whole. Missing collections are made.
 
-use super::super::StorageOptions;
-use super::super::options::first_password;
-use super::super::settings;
-use super::super::transfer::Transfer;
-use super::super::url::TargetUrl;
+mod digest;
+mod way;
+
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::http;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
+use crate::engine::storage::StorageOptions;
+use crate::engine::storage::options::first_password;
+use crate::engine::storage::settings;
+use crate::engine::storage::transfer::Transfer;
+use crate::engine::storage::url::TargetUrl;
+use opendal::HttpTransporter;
 use opendal::services::Webdav;
 use std::sync::Arc;
+use way::{Way, Who};
 
 /// Where a collection lies.
 pub(super) struct Collection<'a> {
@@ -44,22 +50,24 @@ pub(super) fn open(
         place.host.to_string()
     };
     let port = place.port.map(|port| format!(":{port}"));
-    let mut service = Webdav::default()
+    let service = Webdav::default()
         .endpoint(&format!("{protocol}://{host}{}", port.unwrap_or_default()))
         .root(place.path);
-    if let Some(user) = place.user {
-        let password = first_password(url.password(), options);
-        let password = password.as_ref().map_or(Ok(""), text)?;
-        service = service.username(user).password(password);
+    let who = place.user.map(|user| Who {
+        user: user.to_string(),
+        password: first_password(url.password(), options).unwrap_or_else(|| Secret::new("")),
+    });
+    if let Some(who) = &who
+        && who.password.expose_str().is_none()
+    {
+        let text = "the password for webdav is not UTF-8";
+        return Err(Error::new(ErrorKind::Usage, text));
     }
-    let operator = operator(service, options, explain)?;
+    let way = Way::new(http::straight(options)?, who);
+    let transport = Some(HttpTransporter::new(way));
+    let operator = operator(service, transport, explain)?;
     let storage = CloudStorage::new(operator, url.location(), transfer, Box::new(explain));
     Ok(storage.with_renames())
-}
-
-fn text(secret: &Secret) -> Result<&str> {
-    std::str::from_utf8(secret.expose())
-        .map_err(|_| Error::new(ErrorKind::Usage, "the password for webdav is not UTF-8"))
 }
 
 /// Says in one line what the server answered, with a kind and, where it helps, a way out.
@@ -70,7 +78,7 @@ fn explain(error: opendal::Error) -> Error {
     let (kind, hint) = match status {
         401 => (
             ErrorKind::Denied,
-            "check user and password (BACKEND_PASSWORD); the server must take Basic authorization",
+            "check user and password (BACKEND_PASSWORD); the server must take Basic or Digest authorization",
         ),
         403 => (ErrorKind::Denied, "may this user write there?"),
         404 => (ErrorKind::NotFound, ""),

@@ -1,0 +1,144 @@
+//! WebDAV where the password is proved and not sent, and where servers send one elsewhere: Apache.
+
+use crate::servers::Apache;
+use crate::storage_contract::{names, opened, settings, source};
+use dupr::engine::ErrorKind;
+use dupr::engine::storage::{Storage, StorageOptions};
+use dupr::testing::contract;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn options() -> StorageOptions {
+    StorageOptions {
+        backoff: Duration::from_millis(50),
+        attempts: 3,
+        environment: [("BACKEND_PASSWORD", "p@ss:w")].into_iter().collect(),
+        ..StorageOptions::default()
+    }
+}
+
+fn lives(storage: &dyn Storage) {
+    storage.put("a", source(70_000).path()).expect("put");
+    storage.put("a", source(10).path()).expect("put");
+    storage.put("b", source(3 << 20).path()).expect("put");
+    let mut got = Vec::new();
+    storage.get("a", &mut got).expect("get");
+    assert_eq!(got, [0x5a; 10]);
+    storage.delete("a").expect("delete");
+    let listed = storage.list().expect("list");
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(
+        storage.stat("b").expect("stat").map(|o| o.size),
+        Some(3 << 20)
+    );
+    storage.delete("b").expect("delete");
+}
+
+/// Proofs run out all the time.
+#[test]
+fn webdav_proves_the_password() {
+    let server = Apache::start();
+    let url = format!("webdav://ada@127.0.0.1:{}/dav/made/by%20put", server.port);
+    contract::run(&*opened(&url, &options()));
+    let left = names(&server.files().join("made/by put"));
+    assert_eq!(left, Vec::<String>::new(), "no temp file is left");
+
+    for (user, password) in [("ada", "canary"), ("eve", "p@ss:w")] {
+        let mut wrong = options();
+        wrong.environment.set("BACKEND_PASSWORD", password);
+        let storage = opened(&url.replacen("ada", user, 1), &wrong);
+        for error in [
+            storage.list().expect_err("wrong"),
+            storage.put("a", source(10).path()).expect_err("wrong"),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+    let nobody = url.replacen("ada@", "", 1);
+    let error = opened(&nobody, &options()).list().expect_err("nobody");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+}
+
+#[test]
+fn webdav_goes_where_the_server_sends_it() {
+    let server = Apache::start();
+    let url = format!("webdav://ada@127.0.0.1:{}/old/x", server.port);
+    lives(&*opened(&url, &options()));
+
+    let server = Apache::secure();
+    let certificate = server.certificate().display().to_string();
+    let mut trusting = options();
+    trusting.settings = settings(&[("ca-file", &certificate)]);
+    for url in [
+        format!("webdav://ada@127.0.0.1:{}/dav/x", server.port),
+        format!("webdavs://ada@127.0.0.1:{}/dav/y", server.secure),
+    ] {
+        lives(&*opened(&url, &trusting));
+        let error = opened(&url, &options()).list().expect_err("a stranger");
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    }
+}
+
+/// Answers every request with this, and keeps what was asked.
+fn answering(said: String) -> (u16, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let port = listener.local_addr().expect("address").port();
+    let heard = Arc::<Mutex<String>>::default();
+    let keeps = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut text = Vec::new();
+            let mut piece = [0; 4096];
+            while !text.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(bytes @ 1..) => text.extend(&piece[..bytes]),
+                    _ => break,
+                }
+            }
+            keeps
+                .lock()
+                .expect("text")
+                .push_str(&String::from_utf8_lossy(&text));
+            let _ = stream.write_all(said.as_bytes());
+        }
+    });
+    (port, heard)
+}
+
+/// Nobody else gets the password, and nobody gets it in the open who wants a proof.
+#[test]
+fn webdav_tells_the_password_to_no_other_server() {
+    let empty = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let (other, heard) = answering(format!("HTTP/1.1 404 Not Found\r\n{empty}"));
+    let (port, asked) = answering(format!(
+        "HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:{other}/x\r\n{empty}"
+    ));
+    let storage = opened(&format!("webdav://ada@127.0.0.1:{port}/"), &options());
+    let error = storage.list().expect_err("another server");
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    assert!(error.to_string().contains(&other.to_string()), "{error}");
+    let error = storage.get("a", &mut Vec::new()).expect_err("not there");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let heard = heard.lock().expect("text").to_lowercase();
+    assert!(heard.starts_with("get /x"), "{heard}");
+    let asked = asked.lock().expect("text").to_lowercase();
+    for text in [&heard, &asked] {
+        assert!(!text.contains("authorization"), "{text}");
+    }
+
+    let (port, asked) = answering(format!(
+        "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\
+         WWW-Authenticate: Digest realm=\"x\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"\r\n{empty}"
+    ));
+    let storage = opened(&format!("webdav://ada@127.0.0.1:{port}/"), &options());
+    storage.list().expect_err("never good enough");
+    storage
+        .put("a", source(10).path())
+        .expect_err("never good enough");
+    let asked = asked.lock().expect("text").to_lowercase();
+    assert!(asked.contains("digest username=\"ada\""), "{asked}");
+    assert!(!asked.contains("basic"), "{asked}");
+}
