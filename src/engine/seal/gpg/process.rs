@@ -117,7 +117,10 @@ impl Process {
             if missing {
                 // Not `NotFound`: that is said of files at the target.
                 let error = Error::new(ErrorKind::Unsupported, error.to_string());
-                error.with_hint(format!("install {}, or say where it is", gpg.name()))
+                error.with_hint(format!(
+                    "install {} of GnuPG, or say where it is",
+                    gpg.name()
+                ))
             } else {
                 error
             }
