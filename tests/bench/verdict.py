@@ -126,10 +126,13 @@ def status(program):
     with tempfile.TemporaryDirectory() as home:
         os.mkdir(f"{home}/photos")
         open(f"{home}/photos/one", "w").write("one")
-        folder = f"{home}/.config/dupr/home"
+        folder = f"{home}/.config/dupr"
         os.makedirs(folder, mode=0o700)
-        with open(f"{folder}/dupr.toml", "w") as profile:
-            profile.write(f'source = "{home}/photos"\n[target]\nurl = "file://{home}/target"\n[keys]\nencryption = "none"\n')
+        with open(f"{home}/passphrase", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as secret:
+            secret.write("correct horse battery\n")
+        with open(f"{folder}/home.toml", "w") as profile:
+            profile.write(f'version = 1\nsource = "{home}/photos"\ntarget = "file://{home}/target"\n')
+            profile.write(f'passphrase = {{ file = "{home}/passphrase" }}\n')
         env = {"HOME": home, "PATH": os.environ["PATH"]}
         program = os.path.abspath(program)
         subprocess.run([program, "home", "backup"], env=env, check=True, stdout=subprocess.DEVNULL)
