@@ -13,7 +13,9 @@ const TOOLS: &[&str] = &[
     "show",
     "plan",
     "doctor",
+    "du",
     "mail-test",
+    "recover",
     "unlock",
     "thaw",
 ];
@@ -76,6 +78,10 @@ mod tests {
         assert_eq!(
             sorted("home plan restore plan").unwrap(),
             "plan home restore plan"
+        );
+        assert_eq!(
+            sorted("home recover /restored").unwrap(),
+            "recover home /restored"
         );
         assert_eq!(
             sorted("home status --exit-code").unwrap(),
