@@ -93,7 +93,7 @@ fn deeds(outcome: &Outcome) -> String {
             parts.push(format::counted(stats.differences, "difference"));
         } else if let Some(stats) = &step.restore {
             parts.push(format!(
-                "{}, {}",
+                "{} read back, {}",
                 format::counted(stats.entries, "entry"),
                 format::bytes(stats.content_bytes)
             ));

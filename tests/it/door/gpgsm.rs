@@ -1,11 +1,13 @@
 //! `--use-gpgsm`: CMS messages (`.p7m`) made and read by a real gpgsm, in turns with duplicity 3.2.1.
 
 use super::{Bench, Called};
+use crate::support::home::{Home, called};
 use crate::support::keyring::PASSPHRASE;
 use crate::support::programs::{self, Program};
 use crate::support::scratch::Scratch;
 use crate::support::tree::Tree;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -207,6 +209,30 @@ fn same(bench: &Bench, out: &str, who: &str) {
     assert_eq!(Tree::read(&source), Tree::read(&restored), "{who}");
 }
 
+/// A profile that knows nothing of gpgsm restores what it made.
+fn by_a_profile(bench: &Bench, url: &str, gnupg: &str) {
+    let user = Home::new("cms");
+    let pass = user.script("key.pass", "");
+    fs::write(&pass, PASSPHRASE).expect("own folder");
+    fs::set_permissions(&pass, fs::Permissions::from_mode(0o600)).expect("mode");
+    user.raw_profile(
+        "home",
+        &format!("version = 1\nsource = \"/srv/photos\"\ntarget = {url:?}\npassphrase = {{ file = {pass:?} }}\n"),
+    );
+    let out = bench.path("profile");
+    let mut command = user.command(&["home", "restore"]);
+    let restored = called(
+        command
+            .arg(&out)
+            .env("GNUPGHOME", gnupg)
+            .output()
+            .expect("dupr runs"),
+    );
+    assert_eq!(restored.code, 0, "{}{}", restored.stdout, restored.stderr);
+    same(bench, "profile", "a profile");
+    forget(bench, &["profile"]);
+}
+
 /// Three sets by turns; everything restores with each, also where the archive dir is lost and nobody says what made the files.
 #[test]
 fn dupr_and_duplicity_take_turns_with_gpgsm() {
@@ -250,6 +276,7 @@ fn dupr_and_duplicity_take_turns_with_gpgsm() {
             assert_eq!(called.code, 0, "{out}: {}{}", called.out, called.err);
             same(&bench, out, out);
         }
+        by_a_profile(&bench, &url, &home);
         let status = dupr(&bench, "cache", &["collection-status", &url], &home);
         assert!(
             status.out.contains("Number of contained backup sets: 3")
