@@ -50,11 +50,7 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let value: Value = serde_saphyr::from_str(text).map_err(|e| {
-            let text = e.to_string();
-            text.lines().next().unwrap_or_default().to_owned()
-        })?;
-        let Value::Object(mut table) = value else {
+        let Value::Object(mut table) = yaml(text)? else {
             return Err("is no configuration of borgmatic: not a table".into());
         };
         for section in SECTIONS {
@@ -176,4 +172,18 @@ fn put_in(value: &mut Value, constants: &Map<String, Value>, variable: &Regex) {
             .for_each(|(_, value)| put_in(value, constants, variable)),
         _ => {}
     }
+}
+
+/// What a text in YAML says.
+#[cfg(feature = "yaml")]
+fn yaml(text: &str) -> Result<Value, String> {
+    serde_saphyr::from_str(text).map_err(|e| {
+        let text = e.to_string();
+        text.lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+#[cfg(not(feature = "yaml"))]
+fn yaml(_: &str) -> Result<Value, String> {
+    Err("is YAML, and this dupr was built without the feature `yaml`".into())
 }
