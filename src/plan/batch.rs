@@ -197,7 +197,7 @@ pub const WORDS: &[(&str, Word)] = &[
 pub const ALONE: &[&str] = &["history", "show", "plan", "doctor", "thaw"];
 
 /// Commands that are kept free and not there yet; docs/roadmap.md names them.
-pub const TO_COME: &[&str] = &["du", "browse", "mount", "keys"];
+pub const TO_COME: &[&str] = &["browse", "mount"];
 
 impl Word {
     /// As plans write it.

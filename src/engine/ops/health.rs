@@ -4,6 +4,7 @@ use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::format::SetId;
+use crate::engine::format::manifest::{HashKind, VolumeInfo};
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -98,11 +99,11 @@ impl Engine {
         let record = self.archive.record(set.id);
         match self.manifest(set, cx) {
             Ok(manifest) => {
-                for number in manifest.volumes.keys() {
+                for (number, info) in &manifest.volumes {
                     let known = record.volume_bytes.get(number).copied();
                     match (set.volumes.get(number), known) {
                         (None, _) => found(format!("volume {number} is missing"), true),
-                        (Some(v), _) if v.size == 0 => {
+                        (Some(v), _) if v.size == 0 && !may_be_empty(info) => {
                             found(format!("volume {number} is empty"), true)
                         }
                         (Some(v), Some(known)) if v.size != known => {
@@ -146,6 +147,16 @@ impl Engine {
         Ok(())
     }
 }
+
+/// Whether a volume may be without a byte. duplicity 0.8 stores a set without entries so where it neither compresses nor
+/// encrypts; the hash tells it from one that was cut.
+fn may_be_empty(volume: &VolumeInfo) -> bool {
+    volume.hash.as_ref().is_some_and(|(kind, hash)| match kind {
+        HashKind::Sha1 => hash == "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        HashKind::Md5 => hash == "d41d8cd98f00b204e9800998ecf8427e",
+    })
+}
+
 fn was_damaged(number: u32) -> String {
     format!("volume {number} was damaged when it was last read")
 }

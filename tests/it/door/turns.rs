@@ -2,6 +2,7 @@
 
 use super::Bench;
 use crate::support::programs::Program;
+use crate::support::tree::Tree;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -83,4 +84,63 @@ fn a_run_of_either_keeps_the_other_out() {
     assert!(bench.path("cache/x/lockfile").exists());
     let made = bench.plain(Program::Dupr, "cache", &backup).expect("dupr");
     assert_eq!(made.code, 0, "{}", made.err);
+}
+
+/// duplicity 0.8 stores an increment without changes as a volume without a byte; it is no damage, and is built upon.
+#[test]
+fn a_set_without_a_byte_is_built_upon() {
+    let bench = Bench::new("nothing");
+    let url = bench.url("t");
+    let plain = |program, action: &str, time: &str| {
+        let words = [
+            action,
+            "src",
+            &url,
+            "--no-compression",
+            "--current-time",
+            time,
+        ];
+        let called = bench.plain(program, "cache", &words)?;
+        assert_eq!(
+            called.code, 0,
+            "{program:?} {action}: {}{}",
+            called.out, called.err
+        );
+        Some(called)
+    };
+    plain(Program::Dupr, "full", "1700000000").expect("dupr");
+    if plain(Program::Duplicity08, "incremental", "1700003600").is_none() {
+        return;
+    }
+    let volume = |name: &String| name.contains("to.20231114T231320Z.vol1.");
+    let name = bench
+        .names("t")
+        .into_iter()
+        .find(volume)
+        .expect("its volume");
+    let bytes = std::fs::metadata(bench.path("t").join(name)).expect("it is there");
+    assert_eq!(bytes.len(), 0);
+    bench.write("src/a.txt", "changed\n");
+    let called = plain(Program::Dupr, "incremental", "1700007200").expect("dupr");
+    assert!(!called.err.contains("is empty"), "{}", called.err);
+    let verify = ["verify", "--compare-data", &url, "src"];
+    let called = bench.plain(Program::Dupr, "cache", &verify).expect("dupr");
+    assert_eq!(called.code, 0, "{}{}", called.out, called.err);
+    for (program, cache, out) in [
+        (Program::Dupr, "cache", "ours"),
+        (Program::Dupr, "lost", "ours-lost"),
+        (Program::Duplicity08, "lost-too", "theirs"),
+    ] {
+        let called = bench
+            .plain(program, cache, &["restore", &url, out])
+            .expect("it was there");
+        assert_eq!(called.code, 0, "{program:?}: {}{}", called.out, called.err);
+        bench.settle("src");
+        bench.settle(out);
+        assert_eq!(
+            Tree::read(&bench.path("src")),
+            Tree::read(&bench.path(out)),
+            "{out}"
+        );
+    }
 }
