@@ -1,7 +1,10 @@
 //! How the engine tells what it is doing. It never prints; listeners do.
 
 use super::error::Error;
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Something that is counted while an operation runs. Units are in the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,81 +125,34 @@ pub struct Silent;
 
 impl Monitor for Silent {}
 
-/// Counts problems on their way to another listener.
-pub struct Counted<'a> {
-    inner: &'a dyn Monitor,
-    problems: std::sync::atomic::AtomicU64,
+/// Is asked about each problem before it is passed on.
+pub trait Gate: Default + Send + Sync {
+    /// Whether it shall be heard.
+    fn lets_pass(&self, problem: &Problem) -> bool;
 }
 
-impl<'a> Counted<'a> {
-    /// Passes everything on to `inner`.
+/// Passes everything on to another listener, problems only through a gate.
+pub struct Gated<'a, G> {
+    inner: &'a dyn Monitor,
+    gate: G,
+}
+
+impl<'a, G: Gate> Gated<'a, G> {
+    /// Before `inner`.
     pub fn new(inner: &'a dyn Monitor) -> Self {
         Self {
             inner,
-            problems: std::sync::atomic::AtomicU64::new(0),
-        }
-    }
-
-    /// Problems so far.
-    pub fn problems(&self) -> u64 {
-        self.problems.load(std::sync::atomic::Ordering::SeqCst)
-    }
-}
-
-impl Monitor for Counted<'_> {
-    fn count(&self, counter: Counter, n: u64) {
-        self.inner.count(counter, n);
-    }
-    fn problem(&self, problem: Problem) {
-        self.problems
-            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        self.inner.problem(problem);
-    }
-    fn note(&self, level: Level, text: &str) {
-        self.inner.note(level, text);
-    }
-    fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
-        self.inner.entry(path, change);
-    }
-    fn expect(&self, counter: Counter, total: u64) {
-        self.inner.expect(counter, total);
-    }
-}
-
-/// Passes each problem of an entry on once, although the work is begun again.
-pub struct Once<'a> {
-    inner: &'a dyn Monitor,
-    told: std::sync::Mutex<std::collections::HashSet<(ProblemKind, String)>>,
-}
-
-/// Problems that are remembered; what comes after so many may be told again.
-const REMEMBERED: usize = 100_000;
-
-impl<'a> Once<'a> {
-    /// Passes everything else on to `inner`.
-    pub fn new(inner: &'a dyn Monitor) -> Self {
-        Self {
-            inner,
-            told: std::sync::Mutex::default(),
+            gate: G::default(),
         }
     }
 }
 
-impl Monitor for Once<'_> {
+impl<G: Gate> Monitor for Gated<'_, G> {
     fn count(&self, counter: Counter, n: u64) {
         self.inner.count(counter, n);
     }
     fn problem(&self, problem: Problem) {
-        let mut told = self
-            .told
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known = match told.len() < REMEMBERED {
-            true => !told.insert((problem.kind, problem.path.clone())),
-            false => told.contains(&(problem.kind, problem.path.clone())),
-        };
-        drop(told);
-        if !known {
+        if self.gate.lets_pass(&problem) {
             self.inner.problem(problem);
         }
     }
@@ -208,6 +164,48 @@ impl Monitor for Once<'_> {
     }
     fn expect(&self, counter: Counter, total: u64) {
         self.inner.expect(counter, total);
+    }
+}
+
+/// Counts problems on their way.
+pub type Counted<'a> = Gated<'a, Count>;
+
+/// The count of [`Counted`].
+#[derive(Default)]
+pub struct Count(AtomicU64);
+
+impl Gate for Count {
+    fn lets_pass(&self, _: &Problem) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+}
+
+impl Counted<'_> {
+    /// Problems so far.
+    pub fn problems(&self) -> u64 {
+        self.gate.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Passes each problem of an entry on once, although the work is begun again.
+pub type Once<'a> = Gated<'a, Told>;
+
+/// What [`Once`] remembers.
+#[derive(Default)]
+pub struct Told(Mutex<HashSet<(ProblemKind, String)>>);
+
+/// Problems that are remembered; what comes after so many may be told again.
+const REMEMBERED: usize = 100_000;
+
+impl Gate for Told {
+    fn lets_pass(&self, problem: &Problem) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = (problem.kind, problem.path.clone());
+        match told.len() < REMEMBERED {
+            true => told.insert(problem),
+            false => !told.contains(&problem),
+        }
     }
 }
 

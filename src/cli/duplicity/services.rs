@@ -8,7 +8,7 @@ use super::prompt;
 use super::session::World;
 use super::ssh;
 use super::tls;
-use crate::engine::storage::{Place, StorageOptions, TargetUrl};
+use crate::engine::storage::{Place, Server, StorageOptions, TargetUrl};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -175,24 +175,12 @@ fn speaks_s3(place: &Place) -> bool {
 // COMPAT(dup all): ssh has keys, and asks for a password only if it is told to.
 fn login(args: &Args, url: &TargetUrl, world: &World) -> Option<String> {
     let at = |user: &str, host: &str| Some(format!("{user}@{host}"));
+    let known = |server: &Server| at(server.user.as_ref()?, &server.host);
     match url.place() {
-        Place::WebDav {
-            user: Some(user),
-            host,
-            ..
-        }
-        | Place::Ftp {
-            user: Some(user),
-            host,
-            ..
-        } => at(user, host),
-        Place::Imap {
-            user: Some(user),
-            host,
-            ..
-        } if world.var("IMAP_PASSWORD").is_none() => at(user, host),
-        Place::Sftp { user, host, .. } if args.has("ssh-askpass") => {
-            at(user.as_deref().unwrap_or_default(), host)
+        Place::WebDav { server, .. } | Place::Ftp { server, .. } => known(server),
+        Place::Imap { server, .. } if world.var("IMAP_PASSWORD").is_none() => known(server),
+        Place::Sftp { server, .. } if args.has("ssh-askpass") => {
+            at(server.user.as_deref().unwrap_or_default(), &server.host)
         }
         Place::B2 {
             key_id: Some(id),

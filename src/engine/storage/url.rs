@@ -81,12 +81,8 @@ pub enum Place {
     Ftp {
         /// How the line is encrypted.
         security: FtpSecurity,
-        /// Login name, if the URL has one; else the login is anonymous.
-        user: Option<String>,
-        /// Name or address, in lower case, without brackets.
-        host: String,
-        /// Port, if the URL has one; else that of the protocol.
-        port: Option<u16>,
+        /// Where it is, and who is known there. Without user the login is anonymous.
+        server: Server,
         /// Absolute, or relative to the login directory; `.` for that directory itself.
         dir: String,
     },
@@ -94,23 +90,15 @@ pub enum Place {
     Imap {
         /// TLS from the first byte.
         secure: bool,
-        /// Login name, if the URL has one.
-        user: Option<String>,
-        /// Name or address, in lower case, without brackets.
-        host: String,
-        /// Port, if the URL has one; else that of the protocol.
-        port: Option<u16>,
+        /// Where it is, and who is known there.
+        server: Server,
         /// What all mails say they are from: never empty.
         folder: String,
     },
     /// A directory of another machine, reached through ssh.
     Sftp {
-        /// Login name, if the URL has one; else ssh decides.
-        user: Option<String>,
-        /// Name or address, in lower case, without brackets.
-        host: String,
-        /// Port, if the URL has one; else ssh decides.
-        port: Option<u16>,
+        /// Where it is, and who is known there. What it does not say, ssh decides.
+        server: Server,
         /// Absolute, or relative to the login directory; `.` for that directory itself.
         dir: PathBuf,
     },
@@ -118,12 +106,8 @@ pub enum Place {
     WebDav {
         /// HTTPS instead of HTTP.
         secure: bool,
-        /// Login name, if the URL has one.
-        user: Option<String>,
-        /// Name or address, in lower case, without brackets.
-        host: String,
-        /// Port, if the URL has one; else that of the protocol.
-        port: Option<u16>,
+        /// Where it is, and who is known there.
+        server: Server,
         /// Path on the server, starting with `/`, without percent escapes.
         path: String,
     },
@@ -150,17 +134,34 @@ pub enum Place {
     },
     /// A directory the program `rsync` reaches.
     Rsync {
-        /// Login name, if the URL has one.
-        user: Option<String>,
-        /// Name or address, in lower case, without brackets.
-        host: String,
-        /// Port, if the URL has one.
-        port: Option<u16>,
+        /// Where it is, and who is known there.
+        server: Server,
         /// Whether `dir` starts with the module of an rsync daemon; else the way is ssh.
         daemon: bool,
         /// Module and path, or a path, relative to the login directory unless absolute; never empty.
         dir: String,
     },
+}
+
+/// A machine that a URL names, and who is known there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Login name, if the URL has one.
+    pub user: Option<String>,
+    /// Name or address, in lower case, without brackets.
+    pub host: String,
+    /// Port, if the URL has one and it is not 0; else that of the protocol.
+    pub port: Option<u16>,
+}
+
+impl Server {
+    /// The host as it stands in URLs: an address of IPv6 in brackets.
+    pub fn host_of_url(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        }
+    }
 }
 
 /// How the line to an FTP server is encrypted.
@@ -379,12 +380,10 @@ mod tests {
 
     fn sftp(text: &str) -> (Option<String>, String, Option<u16>, String) {
         match TargetUrl::parse(text).expect(text).place().clone() {
-            Place::Sftp {
-                user,
-                host,
-                port,
-                dir,
-            } => (user, host, port, dir.display().to_string()),
+            Place::Sftp { server, dir } => {
+                let dir = dir.display().to_string();
+                (server.user, server.host, server.port, dir)
+            }
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -392,36 +391,32 @@ mod tests {
     fn place(text: &str) -> String {
         let url = TargetUrl::parse(text).expect(text);
         let name = |user: &Option<String>| user.clone().unwrap_or_default();
+        let who = |server: &Server| {
+            let Server { user, host, port } = server;
+            format!("{} {host} {port:?}", name(user))
+        };
         match url.place() {
             Place::WebDav {
                 secure,
-                user,
-                host,
-                port,
+                server,
                 path,
-            } => format!("{secure} {} {host} {port:?} {path}", name(user)),
+            } => format!("{secure} {} {path}", who(server)),
             Place::Rclone { root } => root.clone(),
             Place::Rsync {
-                user,
-                host,
-                port,
+                server,
                 daemon,
                 dir,
-            } => format!("{daemon} {} {host} {port:?} {dir}", name(user)),
+            } => format!("{daemon} {} {dir}", who(server)),
             Place::Ftp {
                 security,
-                user,
-                host,
-                port,
+                server,
                 dir,
-            } => format!("{security:?} {} {host} {port:?} {dir}", name(user)),
+            } => format!("{security:?} {} {dir}", who(server)),
             Place::Imap {
                 secure,
-                user,
-                host,
-                port,
+                server,
                 folder,
-            } => format!("{secure} {} {host} {port:?} {folder}", name(user)),
+            } => format!("{secure} {} {folder}", who(server)),
             Place::B2 {
                 key_id,
                 bucket,

@@ -114,16 +114,12 @@ pub(super) fn open(
         #[cfg(feature = "ftp")]
         Place::Ftp {
             security,
-            user,
-            host,
-            port,
+            server,
             dir,
         } => {
             let place = ftp::Place {
                 security: *security,
-                user: user.as_deref(),
-                host,
-                port: *port,
+                server,
                 dir,
             };
             Box::new(ftp::FtpStorage::new(&place, url, options, transfer)?)
@@ -131,16 +127,12 @@ pub(super) fn open(
         #[cfg(feature = "imap")]
         Place::Imap {
             secure,
-            user,
-            host,
-            port,
+            server,
             folder,
         } => {
             let place = imap::Place {
                 secure: *secure,
-                user: user.as_deref(),
-                host,
-                port: *port,
+                server,
                 folder,
             };
             Box::new(imap::ImapStorage::new(&place, url, options, transfer)?)
@@ -148,16 +140,12 @@ pub(super) fn open(
         #[cfg(feature = "cloud")]
         Place::WebDav {
             secure,
-            user,
-            host,
-            port,
+            server,
             path,
         } => {
             let place = webdav::Collection {
                 secure: *secure,
-                user: user.as_deref(),
-                host,
-                port: *port,
+                server,
                 path,
             };
             Box::new(webdav::open(&place, url, options, transfer)?)
@@ -196,29 +184,19 @@ pub(super) fn open(
             transfer,
         )?),
         Place::Rsync {
-            user,
-            host,
-            port,
+            server,
             daemon,
             dir,
         } => {
             let place = rsync::Place {
-                user: user.as_deref(),
-                host,
-                port: *port,
+                server,
                 daemon: *daemon,
                 dir,
             };
             Box::new(rsync::RsyncStorage::new(&place, url, options, transfer)?)
         }
-        Place::Sftp {
-            user,
-            host,
-            port,
-            dir,
-        } => {
-            let login =
-                sftp::Login::new(user.clone(), host.clone(), *port, url.password(), options)?;
+        Place::Sftp { server, dir } => {
+            let login = sftp::Login::new(server, url.password(), options)?;
             Box::new(sftp::SftpStorage::new(
                 login,
                 dir.clone(),

@@ -8,7 +8,7 @@ use super::super::names;
 use super::super::options::first_password;
 use super::super::settings;
 use super::super::transfer::Transfer;
-use super::super::url::TargetUrl;
+use super::super::url::{Server, TargetUrl};
 use super::super::words::split_words;
 use super::super::{Location, Object, Storage, StorageOptions};
 use super::program::{Ended, Program};
@@ -27,12 +27,8 @@ const PIECE: usize = 1 << 20;
 
 /// Where a directory lies.
 pub(super) struct Place<'a> {
-    /// Login name.
-    pub(super) user: Option<&'a str>,
-    /// Name or address, without brackets.
-    pub(super) host: &'a str,
-    /// Port, if not that of the protocol.
-    pub(super) port: Option<u16>,
+    /// The machine.
+    pub(super) server: &'a Server,
     /// Whether an rsync daemon is asked, instead of ssh.
     pub(super) daemon: bool,
     /// Module and path, or a path.
@@ -60,7 +56,8 @@ impl RsyncStorage {
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
         options.allow_only("rsync", settings::RSYNC)?;
-        if place.user.is_some_and(|user| user.contains([':', '/'])) {
+        let Server { user, port, .. } = place.server;
+        if user.as_ref().is_some_and(|user| user.contains([':', '/'])) {
             let message = "the user in the rsync:// URL has a colon or slash";
             return Err(Error::new(ErrorKind::Usage, message));
         }
@@ -76,7 +73,7 @@ impl RsyncStorage {
             .without_variable("RSYNC_RSH");
         if place.daemon {
             arguments.push(format!("--contimeout={seconds}"));
-            arguments.extend(place.port.map(|port| format!("--port={port}")));
+            arguments.extend(port.map(|port| format!("--port={port}")));
             if let Some(secret) = first_password(url.password(), options) {
                 let value = OsString::from_vec(secret.expose().to_vec());
                 program = program.with_variable("RSYNC_PASSWORD", value);
@@ -92,7 +89,7 @@ impl RsyncStorage {
             ssh.extend(split_words(options.setting("ssh-options").unwrap_or(""))?);
             ssh.push("-oBatchMode=yes".into());
             ssh.push(format!("-oConnectTimeout={seconds}"));
-            ssh.extend(place.port.map(|port| format!("-p{port}")));
+            ssh.extend(port.map(|port| format!("-p{port}")));
             let ssh: Vec<String> = ssh.iter().map(|word| quoted(word)).collect();
             arguments.push(format!("--rsh={}", ssh.join(" ")));
         }
@@ -100,12 +97,8 @@ impl RsyncStorage {
             arguments.push(format!("--bwlimit={}", rate.get().div_ceil(1024)));
         }
         arguments.extend(split_words(options.setting("rsync-options").unwrap_or(""))?);
-        let host = if place.host.contains(':') {
-            format!("[{}]", place.host)
-        } else {
-            place.host.to_string()
-        };
-        let user = place.user.map(|user| format!("{user}@"));
+        let host = place.server.host_of_url();
+        let user = user.as_ref().map(|user| format!("{user}@"));
         let colons = if place.daemon { "::" } else { ":" };
         let slash = if place.dir.ends_with('/') { "" } else { "/" };
         Ok(Self {

@@ -3,7 +3,7 @@
 //! Errors repeat no piece that could be a password.
 
 use super::super::scheme::{Scheme, has_host};
-use super::{OnFail, Place, Spread, usage};
+use super::{OnFail, Place, Server, Spread, usage};
 use crate::engine::error::Result;
 use percent_encoding::percent_decode_str;
 use std::ffi::OsString;
@@ -307,17 +307,18 @@ impl<'a> Parts<'a> {
                 "the user in the {scheme}:// URL starts with a dash"
             )));
         }
-        let port = self.port.filter(|port| *port != 0);
-        let host = lower(host);
+        let server = Server {
+            user,
+            host: lower(host),
+            port: self.port.filter(|port| *port != 0),
+        };
         let path = decoded(self.path)?;
         match Scheme::of(scheme) {
             Scheme::WebDav { secure } => {
                 let path = utf8(scheme, path)?;
                 Ok(Place::WebDav {
                     secure,
-                    user,
-                    host,
-                    port,
+                    server,
                     path: format!("/{}", path.trim_matches('/')),
                 })
             }
@@ -335,17 +336,13 @@ impl<'a> Parts<'a> {
                 };
                 Ok(Place::Ftp {
                     security,
-                    user,
-                    host,
-                    port,
+                    server,
                     dir: short.to_string(),
                 })
             }
             Scheme::Imap { secure } => Ok(Place::Imap {
                 secure,
-                user,
-                host,
-                port,
+                server,
                 folder: mail_folder(scheme, &path)?,
             }),
             Scheme::Rsync => {
@@ -359,9 +356,7 @@ impl<'a> Parts<'a> {
                         .with_hint("write rsync://HOST::MODULE/PATH"));
                 }
                 Ok(Place::Rsync {
-                    user,
-                    host,
-                    port,
+                    server,
                     daemon: self.module.is_some(),
                     dir: if dir.is_empty() { ".".into() } else { dir },
                 })
@@ -371,12 +366,7 @@ impl<'a> Parts<'a> {
                     b"" => PathBuf::from("."),
                     path => PathBuf::from(OsString::from_vec(path.to_vec())),
                 };
-                Ok(Place::Sftp {
-                    user,
-                    host,
-                    port,
-                    dir,
-                })
+                Ok(Place::Sftp { server, dir })
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::engine::secret::Secret;
 use crate::engine::storage::StorageOptions;
 use crate::engine::storage::options::first_password;
 use crate::engine::storage::transfer::Transfer;
-use crate::engine::storage::url::{FtpSecurity, TargetUrl};
+use crate::engine::storage::url::{FtpSecurity, Server, TargetUrl};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use suppaftp::tokio::{AsyncRustlsConnector, AsyncRustlsFtpStream};
@@ -30,12 +30,8 @@ pub(super) type Ftp = AsyncRustlsFtpStream;
 pub(in super::super) struct Place<'a> {
     /// How the line is encrypted.
     pub(in super::super) security: FtpSecurity,
-    /// Login name.
-    pub(in super::super) user: Option<&'a str>,
-    /// Name or address, without brackets.
-    pub(in super::super) host: &'a str,
-    /// Port, if not that of the protocol.
-    pub(in super::super) port: Option<u16>,
+    /// The machine.
+    pub(in super::super) server: &'a Server,
     /// Path, relative to the login directory unless absolute.
     pub(in super::super) dir: &'a str,
 }
@@ -72,12 +68,13 @@ impl Login {
                 return Err(error.with_hint("it can be passive or active"));
             }
         };
+        let Server { user, host, port } = place.server;
         // COMPAT(dup all): without a user the login is anonymous.
-        let password = match place.user {
+        let password = match user {
             Some(_) => first_password(url.password(), options).unwrap_or_else(|| Secret::new("")),
             None => Secret::new("anonymous@"),
         };
-        let user = place.user.unwrap_or("anonymous");
+        let user = user.as_deref().unwrap_or("anonymous");
         let sendable = std::str::from_utf8(password.expose())
             .is_ok_and(|password| !format!("{user}{password}").contains(['\r', '\n']));
         if !sendable {
@@ -91,8 +88,8 @@ impl Login {
             FtpSecurity::Implicit => (Some(tls()?), IMPLICIT_PORT),
         };
         Ok(Self {
-            host: place.host.to_string(),
-            port: place.port.unwrap_or(standard_port),
+            host: host.clone(),
+            port: port.unwrap_or(standard_port),
             user: user.to_string(),
             password,
             security: place.security,

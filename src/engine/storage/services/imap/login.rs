@@ -8,6 +8,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::options::first_password;
 use crate::engine::storage::transfer::Transfer;
+use crate::engine::storage::url::Server;
 use crate::engine::storage::{StorageOptions, TargetUrl};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -19,12 +20,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 pub(in super::super) struct Place<'a> {
     /// TLS from the first byte.
     pub(in super::super) secure: bool,
-    /// Login name.
-    pub(in super::super) user: Option<&'a str>,
-    /// Name or address, without brackets.
-    pub(in super::super) host: &'a str,
-    /// Port, if not that of the protocol.
-    pub(in super::super) port: Option<u16>,
+    /// The machine.
+    pub(in super::super) server: &'a Server,
     /// What all mails say they are from.
     pub(in super::super) folder: &'a str,
 }
@@ -54,14 +51,15 @@ impl Login {
         options: &StorageOptions,
     ) -> Result<Self> {
         options.allow_only("imap", settings::IMAP)?;
-        let user = place.user.ok_or_else(|| {
+        let Server { user, host, port } = place.server;
+        let user = user.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Usage, "the imap:// URL names no user")
                 .with_hint("write imaps://USER@HOST/FOLDER, with %40 for an @ in the name")
         })?;
         let user = match options.setting("full-address") {
-            None | Some("false" | "no") => user.to_string(),
+            None | Some("false" | "no") => user.clone(),
             // COMPAT(dup all): --imap-full-address.
-            Some("true" | "yes") => format!("{user}@{}", place.host),
+            Some("true" | "yes") => format!("{user}@{host}"),
             Some(other) => {
                 let text = format!("the option `full-address` cannot be {other:?}");
                 let error = Error::new(ErrorKind::Usage, text);
@@ -90,8 +88,8 @@ impl Login {
             true => Some(Trust::of(options)?.config(ALL_VERSIONS)?),
         };
         Ok(Self {
-            host: variable("IMAP_SERVER").unwrap_or(place.host).to_string(),
-            port: place.port.unwrap_or(if place.secure { 993 } else { 143 }),
+            host: variable("IMAP_SERVER").unwrap_or(host).to_string(),
+            port: port.unwrap_or(if place.secure { 993 } else { 143 }),
             user,
             password,
             tls: tls.map(|config| TlsConnector::from(Arc::new(config))),

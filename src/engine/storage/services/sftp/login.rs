@@ -6,6 +6,7 @@
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::options::first_password;
+use crate::engine::storage::url::Server;
 use crate::engine::storage::words::split_words;
 use crate::engine::storage::{StorageOptions, askpass, settings};
 use std::ffi::{OsStr, OsString};
@@ -27,9 +28,7 @@ impl Login {
     /// # Errors
     /// `Usage` for options that cannot be read, or a password without a program to hand it over.
     pub(in super::super) fn new(
-        user: Option<String>,
-        host: String,
-        port: Option<u16>,
+        server: &Server,
         url_password: Option<&Secret>,
         options: &StorageOptions,
     ) -> Result<Self> {
@@ -61,10 +60,10 @@ impl Login {
         ] {
             arguments.push(format!("-o{option}").into());
         }
-        if let Some(port) = port {
+        if let Some(port) = server.port {
             arguments.push(format!("-p{port}").into());
         }
-        if let Some(user) = user {
+        if let Some(user) = &server.user {
             arguments.extend(["-l".into(), user.into()]);
         }
         let environment = options
@@ -75,7 +74,7 @@ impl Login {
             program: name,
             arguments,
             environment: environment.collect(),
-            host,
+            host: server.host.clone(),
             password,
         })
     }
@@ -161,6 +160,14 @@ mod tests {
         }
     }
 
+    fn server(user: Option<&str>, port: Option<u16>) -> Server {
+        Server {
+            user: user.map(Into::into),
+            host: "h".into(),
+            port,
+        }
+    }
+
     fn arguments(login: &Login) -> Vec<String> {
         let command = login.command();
         let arguments = command.as_std().get_args();
@@ -172,14 +179,8 @@ mod tests {
     #[test]
     fn the_host_comes_after_all_options() {
         let options = options(&[("ssh-options", "-oBatchMode=no -i key")]);
-        let login = Login::new(
-            Some("a b;id".into()),
-            "h".into(),
-            Some(2222),
-            None,
-            &options,
-        )
-        .expect("valid");
+        let server = server(Some("a b;id"), Some(2222));
+        let login = Login::new(&server, None, &options).expect("valid");
         let arguments = arguments(&login);
         assert_eq!(&arguments[..3], ["-oBatchMode=no", "-i", "key"]);
         assert!(arguments.windows(2).any(|w| w == ["-l", "a b;id"]));
@@ -190,8 +191,8 @@ mod tests {
     #[test]
     fn a_password_is_in_no_argument() {
         let secret = Secret::new("canary");
-        let login =
-            Login::new(None, "h".into(), None, Some(&secret), &options(&[])).expect("valid");
+        let server = server(None, None);
+        let login = Login::new(&server, Some(&secret), &options(&[])).expect("valid");
         let command = login.command();
         let arguments = arguments(&login);
         assert!(

@@ -14,7 +14,7 @@ use crate::engine::storage::StorageOptions;
 use crate::engine::storage::options::first_password;
 use crate::engine::storage::settings;
 use crate::engine::storage::transfer::Transfer;
-use crate::engine::storage::url::TargetUrl;
+use crate::engine::storage::url::{Server, TargetUrl};
 use opendal::HttpTransporter;
 use opendal::services::Webdav;
 use std::sync::Arc;
@@ -24,12 +24,8 @@ use way::{Way, Who};
 pub(super) struct Collection<'a> {
     /// HTTPS instead of HTTP.
     pub(super) secure: bool,
-    /// Login name.
-    pub(super) user: Option<&'a str>,
-    /// Name or address, without brackets.
-    pub(super) host: &'a str,
-    /// Port, if not that of the protocol.
-    pub(super) port: Option<u16>,
+    /// The machine.
+    pub(super) server: &'a Server,
     /// Path on the server, without percent escapes.
     pub(super) path: &'a str,
 }
@@ -44,17 +40,14 @@ pub(super) fn open(
 ) -> Result<CloudStorage> {
     options.allow_only("webdav", settings::WEBDAV)?;
     let protocol = if place.secure { "https" } else { "http" };
-    let host = if place.host.contains(':') {
-        format!("[{}]", place.host)
-    } else {
-        place.host.to_string()
-    };
-    let port = place.port.map(|port| format!(":{port}"));
+    let Server { user, port, .. } = place.server;
+    let host = place.server.host_of_url();
+    let port = port.map(|port| format!(":{port}"));
     let service = Webdav::default()
         .endpoint(&format!("{protocol}://{host}{}", port.unwrap_or_default()))
         .root(place.path);
-    let who = place.user.map(|user| Who {
-        user: user.to_string(),
+    let who = user.as_ref().map(|user| Who {
+        user: user.clone(),
         password: first_password(url.password(), options).unwrap_or_else(|| Secret::new("")),
     });
     if let Some(who) = &who
