@@ -65,8 +65,11 @@ fn webdav_proves_the_password() {
 #[test]
 fn webdav_goes_where_the_server_sends_it() {
     let server = Apache::start();
-    let url = format!("webdav://ada@127.0.0.1:{}/old/x", server.port);
-    lives(&*opened(&url, &options()));
+    // What is listed has the path at the other place, which may be shorter than the one that was asked for.
+    for way in ["old/x", "a/long/way/there/y"] {
+        let url = format!("webdav://ada@127.0.0.1:{}/{way}", server.port);
+        lives(&*opened(&url, &options()));
+    }
 
     let server = Apache::secure();
     let certificate = server.certificate().display().to_string();
@@ -116,7 +119,9 @@ fn webdav_tells_the_password_to_no_other_server() {
     let (port, asked) = answering(format!(
         "HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:{other}/x\r\n{empty}"
     ));
-    let storage = opened(&format!("webdav://ada@127.0.0.1:{port}/"), &options());
+    let mut talking = options();
+    talking.settings = settings(&[("headers", "X-Token: canary\nX-Token: again")]);
+    let storage = opened(&format!("webdav://ada@127.0.0.1:{port}/"), &talking);
     let error = storage.list().expect_err("another server");
     assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
     assert!(error.to_string().contains(&other.to_string()), "{error}");
@@ -128,6 +133,11 @@ fn webdav_tells_the_password_to_no_other_server() {
     for text in [&heard, &asked] {
         assert!(!text.contains("authorization"), "{text}");
     }
+    assert!(
+        asked.contains("x-token: canary\r\nx-token: again"),
+        "{asked}"
+    );
+    assert!(!heard.contains("x-token"), "{heard}");
 
     let (port, asked) = answering(format!(
         "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\

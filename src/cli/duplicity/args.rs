@@ -166,6 +166,14 @@ impl Request {
                 return Err(Fault::usage(format!("--{name} wants at least {least}")));
             }
         }
+        let modes = ["full", "partial"];
+        if let Some(mode) = args
+            .text("metadata-sync-mode")?
+            .filter(|mode| !modes.contains(mode))
+        {
+            let text = format!("--metadata-sync-mode is full or partial, not {mode}");
+            return Err(Fault::usage(text));
+        }
         Ok(Request::Run(args))
     }
 

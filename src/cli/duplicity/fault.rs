@@ -26,6 +26,11 @@ fn lacks_program(text: &str) -> bool {
     text.contains("cannot run") && text.contains("gpg")
 }
 
+/// Whether a text of the engine tells of options that gpg does not take.
+fn refused_by_gpg(text: &str) -> bool {
+    text.contains("gpg cannot decrypt") || text.contains("gpg cannot encrypt")
+}
+
 /// Whether a text of the engine tells of a file that is not what its manifest says.
 pub fn is_damaged(text: &str) -> bool {
     text.contains("its hash is ") && text.contains("the manifest says")
@@ -119,6 +124,7 @@ impl From<select::Error> for Fault {
 fn number(error: &Error) -> i32 {
     match error.kind() {
         ErrorKind::Unsupported if lacks_program(&error.to_string()) => BY_GPG,
+        ErrorKind::Usage if refused_by_gpg(&error.to_string()) => BY_GPG,
         ErrorKind::Usage | ErrorKind::Locked | ErrorKind::Source | ErrorKind::Unsupported => USAGE,
         ErrorKind::Mismatch if error.to_string().contains("of host") => 3,
         ErrorKind::Mismatch => 42,

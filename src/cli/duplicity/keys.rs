@@ -91,16 +91,22 @@ pub fn seal_options(args: &Args, url: &str, world: &World, log: &Log) -> Result<
 pub fn open(options: &SealOptions) -> Result<Box<dyn Seal>> {
     seal::open(options).map_err(|error| {
         let unusable = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Unsupported)
-            && !error.to_string().contains("passphrase");
+            && (!error.to_string().contains("passphrase")
+                || error.to_string().contains("passphrase is empty"));
         let code = match (unusable, &options.required_signer) {
             (true, Some(_)) => Some(UNSIGNED),
             (true, None) => Some(BY_GPG),
             (false, _) => None,
         };
         let fault = Fault::from(error);
-        Fault {
-            code: code.unwrap_or(fault.code),
-            ..fault
+        match code {
+            Some(BY_GPG) => Fault {
+                code: BY_GPG,
+                extra: "GPGError".into(),
+                ..fault
+            },
+            Some(code) => Fault { code, ..fault },
+            None => fault,
         }
     })
 }
@@ -305,6 +311,10 @@ fn signing_passphrase(
     }
     if args.has("use-agent") || names.sign_is_recipient() {
         return Ok(None);
+    }
+    // COMPAT(dup 3.2): a full backup to keys opens nothing, and nobody is asked.
+    if args.action == Action::Full && !names.recipients.is_empty() {
+        return Ok(world.secret("PASSPHRASE"));
     }
     let ask = "GnuPG passphrase for signing key:";
     match prompt::secret(ask) {

@@ -75,6 +75,8 @@ pub mod code {
     pub const NO_STAT: i32 = 9;
     /// Warning: an entry could not be read.
     pub const NO_READ: i32 = 10;
+    /// Warning: no backup is as old as the time that was asked for.
+    pub const NO_SIGNATURES: i32 = 11;
     /// Warning: an entry could not be restored.
     pub const NO_PROCESS: i32 = 12;
 }
@@ -232,6 +234,11 @@ impl Log {
     /// A warning with a number of its own.
     pub fn warn_as(&self, code: i32, text: &str) {
         self.record(Weight::Warning, code, "", text.as_bytes(), false);
+    }
+
+    /// The same, with what front ends read behind the number.
+    pub fn warn_about(&self, code: i32, extra: &str, text: &str) {
+        self.record(Weight::Warning, code, extra, text.as_bytes(), false);
     }
 
     /// A message that is shown whatever the verbosity.

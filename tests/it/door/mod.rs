@@ -6,6 +6,7 @@ mod functional;
 mod gpg;
 mod gpgsm;
 mod manual;
+mod mistakes;
 mod options;
 mod output;
 mod owners;

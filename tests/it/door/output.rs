@@ -321,9 +321,12 @@ fn json_statistics_lie_where_duplicity_reads_them() {
     if let Some(real) = parse(Program::Duplicity3) {
         assert_eq!(real["full-20231114T221320Z"]["json_stat"], set["json_stat"]);
     }
-    // A change makes a set again.
+    // A change makes a set again, which names what is told of those before it.
     bench.write("src/a.txt", "other\n");
-    assert_eq!(call(Program::Dupr, &skipped).expect("dupr").code, 0);
+    let inc = call(Program::Dupr, &skipped).expect("dupr");
+    assert_eq!(inc.code, 0, "{}", inc.err);
+    let named = "\"local_json_stat\": [\n            \"duplicity-full.20231114T221320Z.jsonstat.gz\"\n        ]";
+    assert!(inc.out.contains(named), "{}", inc.out);
     assert!(bench.names("t").len() > before.len());
 }
 

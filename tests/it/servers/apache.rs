@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Nobody, for whom Apache works when root starts it.
 const NOBODY: u32 = 65534;
 
-/// A server with the collection `/dav`, and `/old`, which has moved there. Proofs hold for a second.
+/// A server with the collection `/dav`, and `/old` and `/a/long/way/there`, which have moved there. Proofs hold for a second.
 pub struct Apache {
     _process: Process,
     dir: TempDir,
@@ -77,7 +77,9 @@ impl Apache {
             let home = dir.path().display();
             let all = match only_secure {
                 true => format!("Redirect 308 / https://127.0.0.1:{}/\n", secure.get()),
-                false => "Redirect 307 /old /dav\n".to_string(),
+                false => {
+                    "Redirect 307 /old /dav\nRedirect 307 /a/long/way/there /dav\n".to_string()
+                }
             };
             let config = format!(
                 "ServerRoot {home}\nServerName 127.0.0.1\nPidFile {home}/pid\nDefaultRuntimeDir {home}\n\

@@ -6,10 +6,10 @@ use crate::cli::duplicity::fault::{Fault, Result};
 use crate::cli::duplicity::log::{Weight, code};
 use crate::cli::duplicity::output::statistics::{self, Meta, Span};
 use crate::cli::duplicity::session::{self, time};
-use crate::engine::collection::Collection;
+use crate::engine::collection::{BackupChain, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind};
-use crate::engine::format::SetId;
+use crate::engine::format::{FileKind, SetId};
 use crate::engine::ops::backup::{BackupOptions, Mode};
 use crate::engine::ops::preview::Preview;
 use crate::engine::select::canonical;
@@ -207,6 +207,25 @@ impl Session<'_> {
         }
     }
 
+    /// Where the archive dir has the statistics of a chain's sets.
+    // COMPAT(dup 3.1): a new chain has `N/A` for the set that is not there yet.
+    fn told_before(&self, chain: Option<&BackupChain>) -> Vec<String> {
+        let archive = self.engine.archive();
+        let sets = chain.into_iter().flat_map(BackupChain::sets);
+        let names = sets.map(|set| {
+            let path = archive.file(set.id, FileKind::Stats, false);
+            let name = path
+                .file_name()
+                .filter(|_| archive.has(set.id, FileKind::Stats));
+            name.map_or("N/A".into(), |name| name.to_string_lossy().into_owned())
+        });
+        let names: Vec<String> = names.collect();
+        match names.is_empty() {
+            true => vec!["N/A".into()],
+            false => names,
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "all of it is told in the JSON")]
     fn store_json(
         &self,
@@ -236,7 +255,7 @@ impl Session<'_> {
             concurrency: self.args.number("concurrency")?.unwrap_or(0),
             target: target.map_or_else(String::new, |url| url.masked().to_owned()),
             source: from.to_string_lossy().into_owned(),
-            local_json_stat: ["N/A"],
+            local_json_stat: self.told_before(chain),
         };
         let json = statistics::json(stats, span, &meta);
         self.log

@@ -1,7 +1,7 @@
 //! `cleanup`, the `remove-…` actions and `replicate`: nothing is deleted without `--force`.
 
 use super::{Done, Session};
-use crate::cli::duplicity::fault::{Fault, Result};
+use crate::cli::duplicity::fault::Result;
 use crate::cli::duplicity::session;
 use crate::engine::collection::{BackupChain, Collection};
 use crate::engine::error::Error;
@@ -152,7 +152,8 @@ impl Session<'_> {
         let stats = origin.replicate(&self.engine, &options, &self.cx)?;
         let verb = if dry { "Would copy" } else { "Copied" };
         if stats.sets.is_empty() && stats.already == 0 {
-            return Err(Fault::new(30, "No backup chains found"));
+            log.notice("There is no set to be copied.");
+            return Ok(Done::Well);
         }
         log.notice(&format!(
             "{verb} {} set(s) with {} volume(s); {} set(s) were there already.",

@@ -7,14 +7,14 @@ mod status;
 
 use super::args::{Action, Args};
 use super::fault::{Fault, Result};
-use super::log::{Log, Weight};
+use super::log::{Log, Weight, code};
 use super::output::{Printer, leftovers};
 use super::session::{self, World, context, time};
 use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::error::Error;
 use crate::engine::format::FileKind;
-use crate::engine::path::PathIndex;
+use crate::engine::path::{PathError, PathIndex};
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::ffi::{OsStr, OsString};
@@ -50,6 +50,17 @@ struct Session<'a> {
     log: &'a Log,
     engine: Engine,
     cx: Context<'a>,
+}
+
+/// Exit code if no backup has the path.
+const NOT_IN_BACKUP: i32 = 19;
+
+/// A path of the archive.
+// COMPAT(dup 0.8): slashes at both ends do not count.
+fn index_of(path: &OsStr) -> Result<PathIndex, PathError> {
+    let bytes = path.as_encoded_bytes();
+    let slashes = bytes.iter().take_while(|byte| **byte == b'/').count();
+    PathIndex::new(bytes.get(slashes..).unwrap_or_default())
 }
 
 /// Runs an action and says what duplicity would.
@@ -110,6 +121,13 @@ fn check_words<'a>(args: &Args, word: &dyn Fn(usize) -> &'a OsStr) -> Result<()>
             std::fs::symlink_metadata(source)
                 .map_err(|e| Fault::usage(Error::io("find the source", source, e).to_string()))?;
         }
+        Action::Restore | Action::Verify if super::args::is_url(word(1)) => {
+            let text = format!(
+                "{} is a URL in place of a path",
+                Path::new(word(1)).display()
+            );
+            return Err(Fault::usage(text));
+        }
         Action::RemoveOlderThan => {
             time(args, word(0), Timestamp(0))?;
         }
@@ -151,8 +169,10 @@ impl Session<'_> {
     /// The path asked for; the root for all.
     fn wanted(&self) -> Result<PathIndex> {
         let path = self.args.value("path-to-restore").unwrap_or_default();
-        PathIndex::new(path.as_encoded_bytes())
-            .map_err(|e| Fault::usage(format!("{}: {e}", Path::new(path).display())))
+        index_of(path).map_err(|e| {
+            let text = format!("{}: {e}", Path::new(path).display());
+            Fault::new(NOT_IN_BACKUP, text)
+        })
     }
 
     /// Whether something is to be deleted for real.
@@ -209,7 +229,18 @@ impl Session<'_> {
     }
 
     fn list(&self) -> Result<Done> {
-        self.scan()?;
+        let collection = self.scan()?;
+        let oldest = collection.chains.first().map(|chain| chain.start());
+        if let (Some(time), Some(oldest)) = (self.at()?, oldest)
+            && time < oldest
+        {
+            let text = format!(
+                "No backup is as old as that: what follows is the oldest, of {}",
+                oldest.to_asctime()
+            );
+            self.log
+                .warn_about(code::NO_SIGNATURES, &oldest.to_name(), &text);
+        }
         let listed = self
             .engine
             .list(self.at()?, &mut Printer(self.log), &self.cx);

@@ -27,7 +27,9 @@ const NO_CHAINS: i32 = 30;
 impl Session<'_> {
     pub(super) fn restore(&self, destination: &OsStr) -> Result<Done> {
         let destination = Path::new(destination);
-        let merge = self.args.has("force");
+        let is_file = std::fs::symlink_metadata(destination).is_ok_and(|meta| meta.is_file());
+        let is_part = self.args.value("path-to-restore").is_some();
+        let merge = self.args.has("force") && (is_part || !is_file);
         if !merge && !is_free(destination) {
             return Err(Fault::new(
                 NOT_EMPTY,
@@ -78,7 +80,7 @@ impl Session<'_> {
         Ok(Done::with(stats.problems + failed))
     }
 
-    /// With a sign key: refuses what is not signed by it before anything of it is written. Manifests have the hashes of
+    /// With a sign key: refuses what is not signed by it before anything of it is read or written. Manifests have the hashes of
     /// volumes, which are checked as they come.
     fn prove_signer(&self, collection: &Collection, time: Option<Timestamp>) -> Result<()> {
         let signs = ["sign-key", "encrypt-sign-key"];
@@ -202,10 +204,12 @@ impl Session<'_> {
 
     pub(super) fn verify(&self, local: &OsStr) -> Result<Done> {
         let local = session::source(self.args, local, self.cx.now)?;
-        self.scan()?;
+        let collection = self.scan()?;
+        let (time, path) = (self.at()?, self.wanted()?);
+        self.prove_signer(&collection, time)?;
         let options = VerifyOptions {
-            time: self.at()?,
-            path: self.wanted()?,
+            time,
+            path,
             compare: self.args.has("compare-data"),
         };
         let mut told = Compared {
@@ -213,11 +217,16 @@ impl Session<'_> {
             new: 0,
         };
         let stats = self.engine.verify(&local, &options, &mut told, &self.cx)?;
-        self.log.notice(&format!(
-            "Verify complete: {} file(s) compared, {} difference(s) found.",
-            stats.entries + told.new,
-            stats.differences
-        ));
+        let (compared, differences) = (stats.entries + told.new, stats.differences);
+        // Who looks for the one line must not find it after the other.
+        self.log.notice(&match stats.problems {
+            0 => format!(
+                "Verify complete: {compared} file(s) compared, {differences} difference(s) found."
+            ),
+            _ => format!(
+                "Verify could not read all there is: {compared} file(s) compared, of which {differences} differ."
+            ),
+        });
         Ok(match stats {
             s if s.problems > 0 => Done::Losses,
             s if s.differences > 0 => Done::Differences,

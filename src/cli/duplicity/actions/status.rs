@@ -1,13 +1,13 @@
 //! `collection-status`: chains and sets, one file through all sets, or all changes of one set.
 
-use super::{Done, Session};
+use super::{Done, Session, index_of};
 use crate::cli::duplicity::fault::{Fault, Result};
 use crate::cli::duplicity::log::{Weight, code};
 use crate::cli::duplicity::output::{pretty, status};
 use crate::engine::collection::{BackupSet, Collection};
-use crate::engine::path::PathIndex;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// An object of JSON that keeps its order.
@@ -30,9 +30,7 @@ impl Session<'_> {
             return self.changes_in(&collection, number);
         }
         if let Some(path) = self.args.value("file-changed") {
-            let path = PathIndex::new(path.as_encoded_bytes())
-                .map_err(|e| Fault::usage(format!("{}: {e}", Path::new(path).display())))?;
-            return self.history_of(&collection, &path);
+            return self.history_of(&collection, path);
         }
         let archive = self.engine.archive().path().to_string_lossy().into_owned();
         self.insist(
@@ -66,18 +64,27 @@ impl Session<'_> {
             .insist(Weight::Info, code::STATUS, extra, text.as_bytes());
     }
 
-    fn history_of(&self, collection: &Collection, path: &PathIndex) -> Result<Done> {
+    fn history_of(&self, collection: &Collection, path: &OsStr) -> Result<Done> {
         let mut found = Vec::new();
-        for set in collection.latest_chain().into_iter().flat_map(|c| c.sets()) {
+        let index = index_of(path);
+        let sets = collection.latest_chain().into_iter().flat_map(|c| c.sets());
+        // COMPAT(dup 3.2): what cannot be in a backup has no history, and that is no failure.
+        for set in sets.filter(|_| index.is_ok()) {
             let changes = self.engine.file_changes(set, &self.cx)?;
-            let change = changes.into_iter().find(|c| c.path == *path);
+            let change = changes
+                .into_iter()
+                .find(|c| index.as_ref().is_ok_and(|index| c.path == *index));
             found.extend(change.map(|c| (set, c.word)));
         }
-        self.insist("", &status::history(path, &found));
+        let name = match &index {
+            Ok(index) => index.to_string(),
+            Err(_) => Path::new(path).display().to_string(),
+        };
+        self.insist("", &status::history(&name, &found));
         Ok(Done::Well)
     }
 
-    /// Changes of the set of the newest chain that is `number` before its newest; -1 means all, as JSON.
+    /// Changes of the set of the newest chain that is `number` before its newest; -1 means the oldest, and all as JSON.
     fn changes_in(&self, collection: &Collection, number: i64) -> Result<Done> {
         let chain = collection.latest_chain().into_iter();
         let mut sets: Vec<&BackupSet> = chain.flat_map(|c| c.sets()).collect();
@@ -86,7 +93,8 @@ impl Session<'_> {
         let chosen = match usize::try_from(number) {
             Ok(n) => sets.get(n..=n),
             Err(_) if json => Some(sets.as_slice()),
-            Err(_) => None,
+            // COMPAT(dup 3.2): counted from the other end.
+            Err(_) => sets.last().map(std::slice::from_ref),
         };
         let chosen = chosen.filter(|sets| !sets.is_empty()).ok_or_else(|| {
             Fault::new(

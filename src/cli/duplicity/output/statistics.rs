@@ -110,8 +110,8 @@ pub struct Meta {
     pub target: String,
     /// The source.
     pub source: String,
-    /// Always `N/A`, as in duplicity without options of its own for it.
-    pub local_json_stat: [&'static str; 1],
+    /// Name in the archive dir of what is told of each set the chain had before, or `N/A`.
+    pub local_json_stat: Vec<String>,
 }
 
 /// Figures and surroundings of a run, with duplicity's names.

@@ -4,7 +4,6 @@ use crate::cli::duplicity::log::raw;
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::format::manifest::{FileChange, FileWord};
 use crate::engine::format::quote::quote;
-use crate::engine::path::PathIndex;
 use std::fmt::Write as _;
 
 /// The collection status.
@@ -129,7 +128,7 @@ fn kind(set: &BackupSet) -> &'static str {
 }
 
 /// The sets in which one file changed, and how.
-pub fn history(path: &PathIndex, found: &[(&BackupSet, FileWord)]) -> String {
+pub fn history(path: &str, found: &[(&BackupSet, FileWord)]) -> String {
     let mut text = format!(
         "-------------------------\nFile: b'{path}'\nTotal number of backup: {}\n{:>20}   {:>30}  {:>20}\n",
         found.len(),

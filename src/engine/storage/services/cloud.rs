@@ -19,10 +19,12 @@ use opendal::raw::BoxedStaticFuture;
 use opendal::{Builder, EntryMode, Execute, Executor, HttpTransporter, Operator};
 use std::future::poll_fn;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -48,6 +50,8 @@ pub(super) type Explain = Box<dyn Fn(opendal::Error) -> Error + Send + Sync>;
 pub(super) struct CloudStorage {
     /// Reads, lists, deletes, and puts in the standard class.
     standard: Operator,
+    /// Lists instead, where names may come back from another place than the one that was asked for.
+    lister: Option<Operator>,
     /// Puts in another storage class.
     classed: Option<Classed>,
     /// Whether an upload shows before it is whole.
@@ -115,6 +119,7 @@ impl CloudStorage {
     ) -> Self {
         Self {
             standard,
+            lister: None,
             classed: None,
             renames: false,
             backslashes: true,
@@ -137,6 +142,14 @@ impl CloudStorage {
                 operator,
                 standard_names,
             }),
+            ..self
+        }
+    }
+
+    /// Lists with another operator, of whose entries only the last component counts.
+    pub(super) fn with_lister(self, lister: Operator) -> Self {
+        Self {
+            lister: Some(lister),
             ..self
         }
     }
@@ -246,15 +259,25 @@ impl Storage for CloudStorage {
 
     fn list(&self) -> Result<Vec<Object>> {
         let listed = self.transfer.block_on(async {
-            let lister = self.standard.lister_with("/");
+            let lister = self.lister.as_ref().unwrap_or(&self.standard);
+            let lister = lister.lister_with("/");
             let mut lister = pin!(self.answer(async { lister.await }).await?);
             let mut objects = Vec::new();
             loop {
-                let next = poll_fn(|cx| lister.as_mut().poll_next(cx));
+                let next = poll_fn(|cx| {
+                    // opendal cuts what the server lists where the answers to honest questions can be cut.
+                    let polled = AssertUnwindSafe(|| lister.as_mut().poll_next(cx));
+                    catch_unwind(polled).unwrap_or_else(|_| {
+                        let text = "the server lists what was not asked for";
+                        let error = opendal::Error::new(opendal::ErrorKind::Unexpected, text);
+                        Poll::Ready(Some(Err(error)))
+                    })
+                });
                 match self.answer(async { next.await.transpose() }).await? {
                     None => return Ok(objects),
                     Some(entry)
                         if entry.metadata().mode() == EntryMode::FILE
+                            && !entry.name().is_empty()
                             && !names::is_temp(entry.name()) =>
                     {
                         objects.push(Object {

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::ALL_VERSIONS;
 /// `Usage` for a file without certificates, and for headers that are none; `Io` and the like if files cannot be read.
 pub(super) fn transport(options: &StorageOptions) -> Result<Option<HttpTransporter>> {
     let trust = Trust::of(options)?;
-    let headers = headers(options.setting("headers").unwrap_or_default())?;
+    let headers = headers(options)?;
     if trust.is_usual() && headers.is_empty() {
         return Ok(None);
     }
@@ -25,17 +25,14 @@ pub(super) fn transport(options: &StorageOptions) -> Result<Option<HttpTransport
     Ok(Some(HttpTransporter::new(ReqwestTransport::new(client))))
 }
 
-/// As [`transport`], that follows no redirection.
+/// As [`transport`], that follows no redirection, and without the headers of the settings.
 ///
 /// # Errors
 /// As [`transport`].
 pub(super) fn straight(options: &StorageOptions) -> Result<HttpTransporter> {
-    let headers = headers(options.setting("headers").unwrap_or_default())?;
-    let builder = Client::builder()
-        .default_headers(headers)
-        .redirect(Policy::none());
-    let client = built(builder, &Trust::of(options)?)?;
-    Ok(HttpTransporter::new(ReqwestTransport::new(client)))
+    Ok(HttpTransporter::new(ReqwestTransport::new(client(
+        options,
+    )?)))
 }
 
 /// A client that follows no redirection: it would hand a token that is no standard header to whoever is named there.
@@ -57,8 +54,16 @@ fn built(mut builder: ClientBuilder, trust: &Trust) -> Result<Client> {
     })
 }
 
+/// The headers of the settings.
+///
+/// # Errors
+/// `Usage` for what is none.
+pub(super) fn headers(options: &StorageOptions) -> Result<HeaderMap> {
+    header_lines(options.setting("headers").unwrap_or_default())
+}
+
 /// Headers, a line each.
-fn headers(text: &str) -> Result<HeaderMap> {
+fn header_lines(text: &str) -> Result<HeaderMap> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     // Values may be secrets, and are not repeated.
     let wrong = || {
@@ -85,12 +90,12 @@ mod tests {
 
     #[test]
     fn headers_are_lines() {
-        let found = headers("X-One: a, b\n\n x-two:c \n").expect("two headers");
+        let found = header_lines("X-One: a, b\n\n x-two:c \n").expect("two headers");
         assert_eq!(found.len(), 2);
         assert_eq!(found["x-one"], "a, b");
         assert_eq!(found["x-two"], "c");
         for wrong in ["canary", "two words: canary", "x: canary\u{1}"] {
-            let error = headers(wrong).expect_err(wrong);
+            let error = header_lines(wrong).expect_err(wrong);
             assert_eq!(error.kind(), ErrorKind::Usage);
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         }

@@ -331,11 +331,21 @@ impl Storage for Par2Storage {
     }
 
     fn rest(&self, name: &str) -> Result<Rest> {
-        self.inner.rest(name)
+        // What repairs it is needed with it.
+        let mut rest = self.inner.rest(name)?;
+        for recovery in self.recovery_of(name)? {
+            rest = rest.max(self.inner.rest(&recovery)?);
+        }
+        Ok(rest)
     }
 
     fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
-        self.inner.thaw(name, order)
+        for file in std::iter::once(name.to_string()).chain(self.recovery_of(name)?) {
+            if self.inner.rest(&file)? == Rest::Archived {
+                self.inner.thaw(&file, order)?;
+            }
+        }
+        Ok(())
     }
 
     fn delete(&self, name: &str) -> Result<()> {

@@ -6,12 +6,22 @@ use super::trouble::{broken, said};
 use super::values::{self, LITERAL, Value};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::transfer::{Download, Transfer, Upload};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-/// Longest line of a server, and longest literal that is no contents.
+/// Longest line of a server, longest literal that is no contents, and most that is kept of what is said to one command.
 const MAX_LINE: u64 = 1 << 20;
 const MAX_TEXT: u64 = 1 << 20;
+const MAX_SAID: u64 = 16 << 20;
+
+/// Most remarks on the way to an answer; some servers make one every few seconds while they search.
+const MAX_REMARKS: u32 = 1000;
+
+/// For how many times its patience a command may take when all that comes is remarks.
+const MAX_PATIENCE: u32 = 10;
+
+/// What stands before contents.
+const CONTENTS: &[u8] = b"BODY[1] ";
 
 /// Bytes taken from contents at a time.
 const PIECE: usize = 64 << 10;
@@ -51,6 +61,12 @@ struct Answer {
 }
 
 impl Answer {
+    /// Bytes it takes.
+    fn len(&self) -> u64 {
+        let literals = self.literals.iter().map(|literal| literal.len() as u64);
+        self.line.len() as u64 + literals.sum::<u64>()
+    }
+
     /// What follows these first words, if they are the first.
     fn after(&self, words: &str) -> Option<String> {
         let line = String::from_utf8_lossy(&self.line);
@@ -147,8 +163,11 @@ impl Dialogue {
                 && let Err(refusal) = self.go_ahead(&tag, transfer).await
                 && refusal.kind() != ErrorKind::Unreachable
             {
+                // What follows would be taken for the rest of the mail.
+                self.is_busy = true;
                 return Err(refusal);
             }
+            self.is_busy = true;
             return Err(error);
         }
         let patience =
@@ -222,6 +241,7 @@ impl Dialogue {
 
     /// Waits until the server wants a literal.
     async fn go_ahead(&mut self, tag: &str, transfer: &Transfer) -> Result<()> {
+        let mut remarks = Remarks::since_now(transfer.timeout());
         loop {
             let answer = self.answer(transfer, None).await?;
             if answer.line.starts_with(b"+") {
@@ -230,6 +250,7 @@ impl Dialogue {
             if self.is_over(&answer, tag)? {
                 return Err(broken(&self.host, "a command was over before its end"));
             }
+            remarks.one_more(&self.host)?;
         }
     }
 
@@ -242,6 +263,8 @@ impl Dialogue {
         patience: Duration,
     ) -> Result<Vec<Vec<Value>>> {
         let mut all = Vec::new();
+        let mut bytes = 0;
+        let mut remarks = Remarks::since_now(patience);
         loop {
             let answer = self
                 .answer_within(patience, transfer, sink.as_deref_mut())
@@ -249,11 +272,16 @@ impl Dialogue {
             if self.is_over(&answer, tag)? {
                 return Ok(all);
             }
+            bytes += answer.len();
+            if bytes > MAX_SAID {
+                return Err(broken(&self.host, "an answer has no end"));
+            }
             // What is for people to read has no form.
             if ["* OK", "* NO", "* BAD", "+"]
                 .iter()
                 .any(|words| answer.after(words).is_some())
             {
+                remarks.one_more(&self.host)?;
                 continue;
             }
             all.push(values::parse(&answer.line, answer.literals)?);
@@ -296,6 +324,7 @@ impl Dialogue {
         mut sink: Option<&mut Sink<'_, '_>>,
     ) -> Result<Answer> {
         let (mut line, mut literals) = (Vec::new(), Vec::new());
+        let mut kept = 0;
         loop {
             let mut part = Vec::new();
             let mut limited = (&mut self.line).take(MAX_LINE);
@@ -316,17 +345,19 @@ impl Dialogue {
             if line.len() as u64 > MAX_LINE {
                 return Err(broken(&self.host, "an answer has no end"));
             }
-            let is_contents = line.to_ascii_uppercase().ends_with(b"BODY[1] ");
+            let end = line.get(line.len().saturating_sub(CONTENTS.len())..);
+            let is_contents = end.is_some_and(|end| end.eq_ignore_ascii_case(CONTENTS));
             match sink.as_deref_mut().filter(|_| is_contents) {
                 Some(sink) => {
                     let mut pass = async |piece: &[u8]| sink.push(piece);
                     self.literal(bytes, transfer, &mut pass).await?;
                     literals.push(Vec::new());
                 }
-                None if bytes > MAX_TEXT => {
+                None if bytes > MAX_TEXT || kept + bytes > MAX_SAID => {
                     return Err(broken(&self.host, "an answer has no end"));
                 }
                 None => {
+                    kept += bytes;
                     let mut text = Vec::new();
                     let mut keep = async |piece: &[u8]| {
                         text.extend(piece);
@@ -366,6 +397,33 @@ impl Dialogue {
     }
 }
 
+/// What a server says by the way while a command is under way.
+struct Remarks {
+    count: u32,
+    since: Instant,
+    patience: Duration,
+}
+
+impl Remarks {
+    fn since_now(patience: Duration) -> Self {
+        Self {
+            count: 0,
+            since: Instant::now(),
+            patience,
+        }
+    }
+
+    /// # Errors
+    /// `Unreachable` if nothing else comes for too long.
+    fn one_more(&mut self, host: &str) -> Result<()> {
+        self.count += 1;
+        match self.count > MAX_REMARKS || self.since.elapsed() > self.patience * MAX_PATIENCE {
+            true => Err(broken(host, "the server talks and does not answer")),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A line that announces a literal: what stands before the announcement, and the length.
 fn literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let open = line.iter().rposition(|byte| *byte == b'{')?;
@@ -386,12 +444,12 @@ mod tests {
 
     /// A server that says this, and listens to nothing.
     fn hears(
-        said: &'static [u8],
+        said: &[u8],
         call: impl AsyncFnOnce(&mut Dialogue, &Transfer) -> Result<()>,
     ) -> Result<()> {
         let transfer = Transfer::new(&StorageOptions::default());
         transfer.block_on(async {
-            let (near, mut far) = tokio::io::duplex(1 << 20);
+            let (near, mut far) = tokio::io::duplex(said.len().max(1 << 20));
             far.write_all(said).await.expect("written");
             far.shutdown().await.expect("the end");
             let mut dialogue = Dialogue::begin(Box::new(near), "h", &transfer).await?;
@@ -442,6 +500,9 @@ mod tests {
 
     #[test]
     fn what_is_cut_or_refused_is_told() {
+        let literal = format!("{{{}}}\r\n{}", 1 << 18, "x".repeat(1 << 18));
+        let endless = format!("* OK hi\r\n* 1 FETCH ({}", literal.repeat(65));
+        let chatter = format!("* OK hi\r\n{}d1 OK\r\n", "* OK wait\r\n".repeat(1001));
         let cases: &[(&[u8], ErrorKind)] = &[
             (b"", ErrorKind::Unreachable),
             (b"* BYE [UNAVAILABLE] later\r\n", ErrorKind::Unreachable),
@@ -455,6 +516,8 @@ mod tests {
                 ErrorKind::Unreachable,
             ),
             (b"* OK hi\r\n* 1 FETCH (\r\n", ErrorKind::Unreachable),
+            (endless.as_bytes(), ErrorKind::Unreachable),
+            (chatter.as_bytes(), ErrorKind::Unreachable),
             (b"* OK hi\r\nd1 NO [OVERQUOTA] full\r\n", ErrorKind::Full),
             (
                 b"* OK hi\r\nd1 NO [AUTHENTICATIONFAILED] no\r\n",

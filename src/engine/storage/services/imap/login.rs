@@ -113,14 +113,10 @@ impl Login {
             Word::Text(&self.user),
             Word::Text(password),
         ];
-        dialogue.ask(&login, transfer).await.map_err(|error| {
-            // Not all servers say it with a code.
-            match error.kind() {
-                ErrorKind::Io => Error::new(ErrorKind::Denied, error.to_string())
-                    .with_hint("check user and password (IMAP_PASSWORD)"),
-                _ => error,
-            }
-        })?;
+        dialogue
+            .ask(&login, transfer)
+            .await
+            .map_err(|error| refused(error, password))?;
         let removes_single = self.can(&mut dialogue, "UIDPLUS", transfer).await?;
         Ok(LoggedIn {
             dialogue,
@@ -158,5 +154,51 @@ impl Login {
         let answers = dialogue.ask(&[Word::Plain("CAPABILITY")], transfer).await?;
         let mut words = answers.iter().flatten();
         Ok(words.any(|word| word.is(what)))
+    }
+}
+
+/// A login that was refused. What a server repeats of it may be the password.
+fn refused(error: Error, password: &str) -> Error {
+    let said = error.to_string();
+    let repeats = said.contains("says: BAD") || (!password.is_empty() && said.contains(password));
+    let text = match repeats {
+        true => "the server refuses the login".to_string(),
+        false => said,
+    };
+    match error.kind() {
+        // Not all servers say it with a code.
+        ErrorKind::Io => {
+            Error::new(ErrorKind::Denied, text).with_hint("check user and password (IMAP_PASSWORD)")
+        }
+        kind if repeats => Error::new(kind, text),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trouble::said;
+    use super::*;
+
+    #[test]
+    fn a_refusal_does_not_repeat_the_password() {
+        for (status, words, kind) in [
+            (
+                "BAD",
+                "unknown command: d2 LOGIN \"u\" \"can\\\"ary\"",
+                ErrorKind::Denied,
+            ),
+            ("NO", "no such user u with can\"ary", ErrorKind::Denied),
+            (
+                "NO",
+                "[LIMIT] too many for can\"ary",
+                ErrorKind::RateLimited,
+            ),
+            ("NO", "no", ErrorKind::Denied),
+        ] {
+            let error = refused(said(status, words), "can\"ary");
+            assert_eq!(error.kind(), kind, "{words}");
+            assert!(!format!("{error:?}{error}").contains("ary"), "{error:?}");
+        }
     }
 }

@@ -295,7 +295,8 @@ impl Session {
         if !claimed || older.is_empty() {
             return self.remove(&older, transfer).await;
         }
-        self.remove(&[own], transfer).await?;
+        // Whatever comes of it: a claim that seems to have no answer would be made again, over the other's.
+        let _ = self.remove(&[own], transfer).await;
         Err(Error::new(ErrorKind::Locked, "the name is taken"))
     }
 

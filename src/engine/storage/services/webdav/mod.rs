@@ -16,6 +16,7 @@ use crate::engine::storage::settings;
 use crate::engine::storage::transfer::Transfer;
 use crate::engine::storage::url::{Server, TargetUrl};
 use opendal::HttpTransporter;
+use opendal::raw::percent_encode_path;
 use opendal::services::Webdav;
 use std::sync::Arc;
 use way::{Way, Who};
@@ -43,9 +44,7 @@ pub(super) fn open(
     let Server { user, port, .. } = place.server;
     let host = place.server.host_of_url();
     let port = port.map(|port| format!(":{port}"));
-    let service = Webdav::default()
-        .endpoint(&format!("{protocol}://{host}{}", port.unwrap_or_default()))
-        .root(place.path);
+    let base = format!("{protocol}://{host}{}", port.unwrap_or_default());
     let who = user.as_ref().map(|user| Who {
         user: user.clone(),
         password: first_password(url.password(), options).unwrap_or_else(|| Secret::new("")),
@@ -56,11 +55,16 @@ pub(super) fn open(
         let text = "the password for webdav is not UTF-8";
         return Err(Error::new(ErrorKind::Usage, text));
     }
-    let way = Way::new(http::straight(options)?, who);
-    let transport = Some(HttpTransporter::new(way));
-    let operator = operator(service, transport, explain)?;
-    let storage = CloudStorage::new(operator, url.location(), transfer, Box::new(explain));
-    Ok(storage.with_renames())
+    let way = Way::new(http::straight(options)?, http::headers(options)?, who);
+    let transport = HttpTransporter::new(way);
+    let through = |service| operator(service, Some(transport.clone()), explain);
+    let rooted = through(Webdav::default().endpoint(&base).root(place.path))?;
+    // A server that sends requests on names files by where they are there, which may be shorter than the root.
+    let path = percent_encode_path(place.path.trim_matches('/'));
+    let lister =
+        through(Webdav::default().endpoint(format!("{base}/{path}").trim_end_matches('/')))?;
+    let storage = CloudStorage::new(rooted, url.location(), transfer, Box::new(explain));
+    Ok(storage.with_lister(lister).with_renames())
 }
 
 /// Says in one line what the server answered, with a kind and, where it helps, a way out.

@@ -1,8 +1,8 @@
 //! How requests reach a WebDAV server: who asks, and where the server sends one.
 //!
 //! A server that wants a proof of the password gets no password: over plain HTTP nothing is said before it has asked. A
-//! server may send requests on, within itself and from HTTP to HTTPS; others get them without authorization, and never
-//! in the open what was encrypted.
+//! server may send requests on, within itself and from HTTP to HTTPS; others get them without authorization and without
+//! the user's own headers, and never in the open what was encrypted.
 
 use super::digest::Challenge;
 use crate::engine::secret::Secret;
@@ -27,6 +27,8 @@ pub(super) struct Who {
 /// A transport with authorization, that follows where it is sent.
 pub(super) struct Way {
     inner: HttpTransporter,
+    /// What the user wants said with each request; may be secret.
+    headers: HeaderMap,
     who: Option<Who>,
     known: Mutex<Known>,
 }
@@ -44,9 +46,10 @@ struct Known {
 }
 
 impl Way {
-    pub(super) fn new(inner: HttpTransporter, who: Option<Who>) -> Self {
+    pub(super) fn new(inner: HttpTransporter, headers: HeaderMap, who: Option<Who>) -> Self {
         Self {
             inner,
+            headers,
             who,
             known: Mutex::default(),
         }
@@ -86,6 +89,7 @@ impl Way {
         let mut is_first = true;
         loop {
             let mut head = head.clone();
+            self.add_headers(&mut head);
             let is_upload = !body.is_empty() && head.method == Method::PUT && self.who.is_some();
             // A server that refuses an upload may hang up in the middle of it: it is asked by something short.
             if is_upload && is_first && self.is_unsure(is_secure) {
@@ -102,6 +106,18 @@ impl Way {
             let is_refused = response.status() == StatusCode::UNAUTHORIZED;
             if !is_refused || !self.learn(response.headers()) || !std::mem::take(&mut is_first) {
                 return Ok(response);
+            }
+        }
+    }
+
+    /// Adds what the user wants said; what the request itself says goes before.
+    fn add_headers(&self, head: &mut Parts) {
+        for name in self.headers.keys() {
+            if head.headers.contains_key(name) {
+                continue;
+            }
+            for value in self.headers.get_all(name) {
+                head.headers.append(name, value.clone());
             }
         }
     }
@@ -124,6 +140,7 @@ impl Way {
         };
         let mut question = Request::new(()).into_parts().0;
         (question.method, question.uri) = (method, uri);
+        self.add_headers(&mut question);
         let response = self.send(question, Buffer::new()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.learn(response.headers());
