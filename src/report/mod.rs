@@ -383,14 +383,11 @@ fn run_line(outcome: &Outcome) -> RunLine {
 }
 
 fn last_good(outcome: &Outcome, past: &[Outcome]) -> Option<String> {
-    let good = past
-        .iter()
-        .rev()
-        .find(|o| o.verdict <= Verdict::Warning && o.steps.iter().any(|s| s.set.is_some()))?;
+    let good = overview::newest_whole(past.iter().chain([outcome]))?;
     Some(format!(
         "{} ({})",
-        format::time(good.started),
-        format::age(good.started, outcome.ended)
+        format::time(good),
+        format::age(good, outcome.ended)
     ))
 }
 

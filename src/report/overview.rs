@@ -50,7 +50,7 @@ pub struct Overview {
     pub profile: String,
     /// How it stands.
     pub standing: Standing,
-    /// Time of the last set that was made.
+    /// Time of the newest set that can be restored, as far as is known.
     pub last_good: Option<Timestamp>,
     /// Start of the last run.
     pub last_run: Option<Timestamp>,
@@ -136,6 +136,28 @@ impl Expectation {
     }
 }
 
+/// Time of the newest set of these runs, oldest first, in which nothing was found to be damaged, nor in those it is built on.
+pub fn newest_whole<'a>(runs: impl Iterator<Item = &'a Outcome> + Clone) -> Option<Timestamp> {
+    let steps = || runs.clone().flat_map(|o| &o.steps);
+    let damaged = steps().filter_map(|s| s.damaged.as_ref()).last();
+    let damaged: Vec<Timestamp> = damaged.into_iter().flatten().map(SetId::time).collect();
+    // A copy has sets and makes none.
+    let sets = || steps().filter_map(|s| s.set);
+    let begin = |end: Timestamp| {
+        let fulls = sets().filter(SetId::is_full).map(|set| set.time());
+        fulls.filter(|time| *time <= end).max()
+    };
+    let is_whole = |end: Timestamp| {
+        let begin = (!damaged.is_empty()).then(|| begin(end)).flatten();
+        !damaged
+            .iter()
+            .any(|t| *t <= end && begin.is_none_or(|begin| *t >= begin))
+    };
+    let mut times: Vec<Timestamp> = sets().map(|set| set.time()).collect();
+    times.sort_unstable();
+    times.into_iter().rev().find(|time| is_whole(*time))
+}
+
 impl Overview {
     /// Sums up the past runs, oldest first.
     pub fn new(profile: &str, past: &[Outcome], expected: Expectation, now: Timestamp) -> Self {
@@ -149,9 +171,10 @@ impl Overview {
             .map(|(set, _)| set.time())
             .max();
         let chain = || sets().filter(|(set, _)| full.is_some_and(|f| set.time() >= f));
-        // A copy has sets and makes none.
-        let all = past.iter().flat_map(|o| &o.steps).filter_map(|s| s.set);
-        let last_good = all.map(|set| set.time()).max();
+        let last_good = newest_whole(past.iter());
+        let newest = past.iter().flat_map(|o| &o.steps).filter_map(|s| s.set);
+        let newest = newest.map(|set| set.time()).max();
+        let harmed = (newest > last_good).then(|| "the newest set is damaged".to_owned());
         let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
         let age = |t: Timestamp| now.as_secs() - t.as_secs();
         let missed = expected.missed();
@@ -183,6 +206,7 @@ impl Overview {
             _ if why_stale.is_some() => Standing::Stale,
             None => Standing::Never,
             Some(o) if o.verdict >= Verdict::Differences => Standing::Failed,
+            _ if harmed.is_some() => Standing::Failed,
             Some(o) if o.verdict == Verdict::Warning => Standing::Warning,
             _ => Standing::Ok,
         };
@@ -202,6 +226,7 @@ impl Overview {
             note: [
                 now_running
                     .into_iter()
+                    .chain(harmed)
                     .chain(why_stale)
                     .collect::<Vec<_>>()
                     .join("; "),
@@ -261,6 +286,39 @@ mod tests {
         assert_eq!((view.standing, view.incrementals), (Standing::Ok, 4));
         assert_eq!(view.full, Some(past[30].started));
         assert_eq!(view.last_good, Some(past[34].started));
+    }
+
+    #[test]
+    fn a_set_that_is_damaged_is_not_the_last_good_one() {
+        let mut past: Vec<Outcome> = (0..35).map(|d| night(d, Verdict::Success)).collect();
+        let set = |o: &Outcome| o.steps.iter().find_map(|s| s.set).expect("a set");
+        let read = |damaged: Vec<SetId>, verdict| {
+            let mut run = night(35, verdict);
+            for step in &mut run.steps {
+                (step.set, step.backup) = (None, None);
+                step.damaged = Some(damaged.clone());
+            }
+            run
+        };
+        let view = |past: &[Outcome]| {
+            let now = past[past.len() - 1].started.plus(3600);
+            let view = Overview::new("home", past, Expectation::default(), now);
+            (view.standing, view.last_good, view.note.contains("damaged"))
+        };
+        let good = |n: usize| Some(night(n as i64, Verdict::Success).started);
+        // An increment: those before it are whole; a full set: those of the chain before it.
+        for (n, left) in [(33, good(32)), (30, good(29)), (12, good(34))] {
+            past.push(read(vec![set(&past[n])], Verdict::Failed));
+            assert_eq!(view(&past).1, left, "{n}");
+            assert_eq!(view(&past).0, Standing::Failed);
+            past.pop();
+        }
+        // What went well afterwards does not make it whole, until it is read again and is.
+        past.push(read(vec![set(&past[34])], Verdict::Failed));
+        past.push(read(vec![set(&past[34])], Verdict::Success));
+        assert_eq!(view(&past), (Standing::Failed, good(33), true));
+        past.push(read(Vec::new(), Verdict::Success));
+        assert_eq!(view(&past), (Standing::Ok, good(34), false));
     }
 
     #[test]

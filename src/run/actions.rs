@@ -53,6 +53,21 @@ impl Actions for EngineActions<'_> {
         done: &mut StepOutcome,
         cx: &Context<'_>,
     ) -> Result<()> {
+        let outcome = self.work(step, done, cx);
+        if matches!(
+            step.action,
+            Action::Restore { .. } | Action::Verify { .. } | Action::Check(_)
+        ) {
+            let lossy = done.problem_count > 0
+                || matches!(&outcome, Err(e) if e.kind() == ErrorKind::Corrupt);
+            done.damaged = Some(self.damaged_sets(lossy, cx));
+        }
+        outcome
+    }
+}
+
+impl<'a> EngineActions<'a> {
+    fn work(&self, step: &Step, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
         match &step.action {
             // The runner runs hooks itself.
             Action::Hook(_) => Ok(()),
@@ -108,9 +123,21 @@ impl Actions for EngineActions<'_> {
             }
         }
     }
-}
 
-impl<'a> EngineActions<'a> {
+    /// Sets known to be damaged. After losses the target is looked at as well, for volumes that are missing or too short.
+    fn damaged_sets(&self, lossy: bool, cx: &Context<'_>) -> Vec<SetId> {
+        let mut sets = self.engine.archive().damaged_sets();
+        if lossy && let Ok(collection) = self.engine.scan(cx) {
+            for chain in &collection.chains {
+                let damage = self.engine.damage_of(chain, cx).unwrap_or_default();
+                sets.extend(damage.iter().filter(|d| d.data_lost).map(|d| d.set));
+            }
+        }
+        sets.sort();
+        sets.dedup();
+        sets
+    }
+
     fn products(&self) -> std::sync::MutexGuard<'_, &'a mut (dyn Products + Send)> {
         self.products.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -131,6 +131,9 @@ pub struct StepOutcome {
     pub replica: Option<ReplicaStats>,
     /// Figures of a restore or verify.
     pub restore: Option<RestoreStats>,
+    /// Sets known to be damaged after a step that read stored data; `None` for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<Vec<SetId>>,
     /// Sets that were deleted, or would be without `--force`.
     #[serde(default)]
     pub removed: Vec<SetId>,
@@ -166,6 +169,7 @@ impl StepOutcome {
             set: None,
             replica: None,
             restore: None,
+            damaged: None,
             removed: Vec::new(),
             freed_bytes: 0,
             exit_code: None,

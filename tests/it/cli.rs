@@ -330,6 +330,16 @@ fn a_target_that_cannot_be_written_is_13_and_lost_data_14() {
     fs::write(&volume, bytes).expect("write");
     let called = home.expect(14, &["home", "restore", "out"]);
     assert!(called.stderr.contains("damaged"), "{}", called.stderr);
+    // What is known to be damaged is not the last good set, whatever else goes well.
+    home.expect(0, &["home", "status"]);
+    let status = home.expect(0, &["status", "--json"]);
+    let view: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert_eq!(view[0]["last-good"], serde_json::Value::Null, "{view}");
+    assert_eq!(view[0]["standing"], "failed", "{view}");
+    home.expect(0, &["home", "backup"]);
+    let status = home.expect(0, &["status", "--json"]);
+    let view: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert!(view[0]["last-good"].is_string(), "{view}");
     home.raw_profile(
         "far",
         &format!(

@@ -165,6 +165,15 @@ impl ArchiveDir {
         record::read(&self.path, set)
     }
 
+    /// Sets of which a volume was damaged when it was last read.
+    pub fn damaged_sets(&self) -> Vec<SetId> {
+        let files = self.files().unwrap_or_default();
+        let mut sets: Vec<SetId> = files.iter().map(|(name, _)| name.set).collect();
+        sets.dedup();
+        sets.retain(|set| !self.record(*set).damaged_volumes.is_empty());
+        sets
+    }
+
     /// Adds to what is known of a set's files.
     ///
     /// # Errors
