@@ -334,12 +334,16 @@ fn a_target_that_cannot_be_written_is_13_and_lost_data_14() {
     home.expect(0, &["home", "status"]);
     let status = home.expect(0, &["status", "--json"]);
     let view: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
-    assert_eq!(view[0]["last-good"], serde_json::Value::Null, "{view}");
-    assert_eq!(view[0]["standing"], "failed", "{view}");
+    assert_eq!(
+        view["profiles"][0]["last-good"],
+        serde_json::Value::Null,
+        "{view}"
+    );
+    assert_eq!(view["profiles"][0]["standing"], "failed", "{view}");
     home.expect(0, &["home", "backup"]);
     let status = home.expect(0, &["status", "--json"]);
     let view: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
-    assert!(view[0]["last-good"].is_string(), "{view}");
+    assert!(!view["profiles"][0]["last-good"].is_null(), "{view}");
     home.raw_profile(
         "far",
         &format!(
