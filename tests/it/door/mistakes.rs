@@ -41,7 +41,7 @@ fn wrong_calls_end_as_with_duplicity() {
     assert!(!left.contains(&"file:".into()), "{left:?}");
 
     // 0.8 took slashes away; 3.2 finds nothing.
-    let words = ["restore", url, "one", "--path-to-restore", "/dir/two"];
+    let words = ["restore", url, "one", "--file-to-restore", "/dir/two"];
     for (reader, out) in [(Program::Dupr, "one"), (Program::Duplicity08, "two")] {
         let words = words.map(|word| if word == "one" { out } else { word });
         if let Some(called) = bench.plain(reader, &format!("cache-{out}"), &words) {
