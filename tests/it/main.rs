@@ -2,6 +2,7 @@
 
 mod proxy;
 mod servers;
+mod services;
 mod support;
 
 mod adopted;
@@ -47,6 +48,7 @@ mod storage_faults;
 mod storage_mail;
 mod storage_network;
 mod storage_services;
+mod storage_tools;
 mod storage_troubles;
 mod targets;
 mod uploads;

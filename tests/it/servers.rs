@@ -9,6 +9,7 @@ mod files;
 mod mailboxes;
 mod network;
 mod openstack;
+mod tools;
 
 pub use apache::Apache;
 pub use clouds::{Backblaze, Dropbox, Keystone};
@@ -17,6 +18,7 @@ pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
 pub use openstack::Swift;
+pub use tools::{Share, StandIns, Tahoe};
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};

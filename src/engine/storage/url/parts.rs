@@ -119,6 +119,8 @@ impl<'a> Parts<'a> {
     pub(super) fn place(&self, scheme: &str) -> Result<Place> {
         if scheme == "rclone" {
             self.rclone()
+        } else if Scheme::of(scheme) == Scheme::Gio {
+            self.gio(scheme)
         } else if has_host(scheme) {
             self.with_host(scheme)
         } else {
@@ -167,6 +169,15 @@ impl<'a> Parts<'a> {
                 let parts = path.split('/').filter(|part| !part.is_empty());
                 let folder = parts.map(|part| format!("/{part}")).collect();
                 return Ok(Place::Dropbox { folder });
+            }
+            Scheme::Tahoe => {
+                let (alias, dir) = components(scheme, after_slashes)?;
+                let plain = |alias: &String| !alias.starts_with('-') && !alias.contains(':');
+                let alias = alias.filter(plain).ok_or_else(|| {
+                    usage("the tahoe:// URL names no alias")
+                        .with_hint("write tahoe://ALIAS/DIRECTORY; `tahoe list-aliases` shows them")
+                })?;
+                return Ok(Place::Tahoe { alias, dir });
             }
             Scheme::B2 => return self.b2(after_slashes),
             Scheme::Multi => return self.multi(after_slashes),
@@ -340,6 +351,19 @@ impl<'a> Parts<'a> {
                     dir: short.to_string(),
                 })
             }
+            Scheme::Mega { own } => {
+                let path = utf8(scheme, path)?;
+                let parts = path.split('/').filter(|part| !part.is_empty());
+                Ok(Place::Mega {
+                    own,
+                    user: server.user,
+                    folder: parts.map(|part| format!("/{part}")).collect(),
+                })
+            }
+            // COMPAT(dup all): the program decides about the host; the path begins at the root.
+            Scheme::Hsi => Ok(Place::Hsi {
+                dir: utf8(scheme, path)?.trim_end_matches('/').to_string(),
+            }),
             Scheme::Imap { secure } => Ok(Place::Imap {
                 secure,
                 server,
@@ -369,6 +393,30 @@ impl<'a> Parts<'a> {
                 Ok(Place::Sftp { server, dir })
             }
         }
+    }
+
+    /// What follows `gio+`, without the password and a slash at the end.
+    fn gio(&self, scheme: &str) -> Result<Place> {
+        let kind = scheme.get("gio+".len()..).unwrap_or_default();
+        if kind.is_empty() || self.netloc.is_empty() {
+            return Err(
+                usage(format!("the {scheme}:// URL names no place")).with_hint(
+                    "write it as GNOME does, with gio+ before it: gio+smb://SERVER/SHARE/FOLDER",
+                ),
+            );
+        }
+        let netloc = match (self.user_info(), self.netloc.rsplit_once('@')) {
+            (Some(info), Some((_, host))) => {
+                let user = info.split_once(':').map_or(info, |(user, _)| user);
+                format!("{user}@{host}")
+            }
+            _ => self.netloc.to_string(),
+        };
+        let path = self.path.trim_end_matches('/');
+        decoded(path)?;
+        Ok(Place::Gio {
+            uri: format!("{kind}://{netloc}{path}"),
+        })
     }
 
     /// `remote:path`. A remote described in the URL itself is refused: its secrets would be arguments of rclone.

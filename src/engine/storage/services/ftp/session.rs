@@ -136,7 +136,8 @@ impl Session {
 
     /// Waits for the server's word that it has got, or sent, everything.
     async fn finish(&mut self, data: Data, bytes: u64, transfer: &Transfer) -> Result<()> {
-        let limit = transfer.timeout() + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
+        let limit =
+            transfer.patience_after(bytes) + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
         let done = transfer.answer_within(limit, data.finish()).await?;
         self.busy = matches!(done, Err(FtpError::ConnectionError(_)));
         done.map_err(|e| explain(e, &self.host))
