@@ -104,32 +104,32 @@ fn every_service_gives_up_on_a_line_that_goes_dead() {
     });
 }
 
-/// Slow is not silent: what takes longer than the patience with a silent peer is waited for. The patience is seven times shorter
-/// than the usual one, and the line as much faster than the slowest there may be.
+/// Slow is not silent: what takes longer than the patience with a silent peer is waited for. The patience is three times shorter
+/// than the usual one, and the line more than that faster than the slowest there may be.
 #[test]
 fn every_service_waits_for_a_slow_line() {
     each(&services(), |service| {
         let options = StorageOptions {
-            timeout: Duration::from_secs(4),
+            timeout: Duration::from_secs(10),
             attempts: 1,
             ..patient()
         };
         let proxy = Proxy::to(service.port);
-        let harm = || (0..20).map(|_| Harm::Slow(250_000));
+        let harm = || (0..20).map(|_| Harm::Slow(150_000));
         proxy.harm(harm());
         proxy.harm_data(harm());
         let storage = service.open(proxy.port, "slow", options);
         let start = Instant::now();
         storage
-            .put("a", source(1_500_000).path())
+            .put("a", source(2_400_000).path())
             .expect(service.name);
         let put = start.elapsed();
         let mut got = Vec::new();
         storage.get("a", &mut got).expect(service.name);
-        assert!(got == vec![0x5a; 1_500_000], "{}", service.name);
+        assert!(got == vec![0x5a; 2_400_000], "{}", service.name);
         // ssh packs such content well.
         if !service.name.contains("ssh") && !service.name.contains("sftp") {
-            assert!(put > Duration::from_secs(5), "{} {put:?}", service.name);
+            assert!(put > Duration::from_secs(12), "{} {put:?}", service.name);
         }
     });
 }

@@ -151,12 +151,13 @@ fn megacmd_keeps_the_contract_and_wants_no_password() {
         "star*[x]",
         "-dash",
     ];
-    for url in [
-        "megav2://mega.nz/made/by%20put",
-        "megav3://ada%40example.org@mega.nz?no_logout=1",
-    ] {
-        contract::run_but(&*opened(url, &options), &refused);
-    }
+    contract::run_but(
+        &*opened("megav2://mega.nz/made/by%20put", &options),
+        &refused,
+    );
+    let of_account = opened("megav3://ada%40example.org@mega.nz?no_logout=1", &options);
+    of_account.put("a", source(10).path()).expect("put");
+    assert_eq!(of_account.list().expect("list").len(), 1);
     assert!(
         !tools.calls().contains("mega-log"),
         "nobody is logged in or out"

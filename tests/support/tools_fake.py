@@ -33,14 +33,23 @@ if os.path.exists(trouble) and program != "mega-whoami":
     fail(1, text)
 
 
+def length(path):
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return None
+
+
 def copy(source, target):
-    shutil.copyfile(source, target)
+    # Whole at once, as these services show it.
+    shutil.copyfile(source, "%s/%d" % (home, os.getpid()))
+    os.rename("%s/%d" % (home, os.getpid()), target)
 
 
 def megatools():
     command, rest = words[0], words[1:]
     known = {
-        "ls": {"--long": 0, "--print0": 0},
+        "ls": {"--long": 0},
         "get": {"--no-progress": 0, "--path": 1},
         "put": {"--no-progress": 0, "--disable-previews": 0, "--path": 1},
         "rm": {},
@@ -75,10 +84,10 @@ def megatools():
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             path = os.path.join(folder, name)
             is_folder = os.path.isdir(path)
-            size = "-" if is_folder else str(os.path.getsize(path))
-            line = "%-11s %-11s %d %13s %19s %s" % (
-                "7Fdi3ZjC", "", int(is_folder), size, "2026-11-21 05:00:00", paths[0] + "/" + name)
-            sys.stdout.write(line + "\0")
+            size = "-" if is_folder else length(path)
+            if size is not None:
+                print("%-11s %-11s %d %13s %19s %s" % (
+                    "7Fdi3ZjC", "", int(is_folder), size, "2026-11-21 05:00:00", paths[0] + "/" + name))
     elif command == "get":
         assert given["--path"] == "-"
         if not os.path.isfile(there(paths[0])):
@@ -124,8 +133,8 @@ def megacmd():
             path = os.path.join(there(words[1]), name)
             if os.path.isdir(path):
                 print("d---    -          - 24Nov2026 10:00:00 %s" % name)
-            else:
-                print("----    1 %10d 24Nov2026 10:00:00 %s" % (os.path.getsize(path), name))
+            elif length(path) is not None:
+                print("----    1 %10d 24Nov2026 10:00:00 %s" % (length(path), name))
     elif program == "mega-mkdir":
         assert words[0] == "-p"
         if os.path.isdir(there(words[1])):
@@ -163,7 +172,9 @@ def hsi():
         lines = ["Username: ada  UID: 1000", "[HSI: 8.3]", path + ":"]
         for name in sorted(os.listdir(there(path))):
             at = os.path.join(there(path), name)
-            kind, size = ("d", 512) if os.path.isdir(at) else ("-", os.path.getsize(at))
+            kind, size = ("d", 512) if os.path.isdir(at) else ("-", length(at))
+            if size is None:
+                continue
             when = time.strftime("%b %d %H:%M", time.gmtime(1795237200))
             lines.append("%srw-r-----   1 ada       users   %12d %s %s" % (kind, size, when, name))
         print("\n".join(lines), file=sys.stderr)

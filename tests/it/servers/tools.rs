@@ -210,7 +210,7 @@ impl Share {
             );
             fs::write(path("smb.conf"), text).expect("smb.conf");
         };
-        configure(0);
+        configure(445);
         let config = path("smb.conf").display().to_string();
         let secrets = path("secrets");
         fs::write(&secrets, "p w\np w\n").expect("secrets");

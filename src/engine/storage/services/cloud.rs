@@ -12,7 +12,7 @@ use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
-use super::s3::Archive;
+use super::{azure, s3};
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -65,10 +65,32 @@ pub(super) struct CloudStorage {
     /// Whether the place is known to exist.
     made: AtomicBool,
     /// Where objects may lie in an archive.
-    archive: Option<Archive>,
+    archive: Option<Cold>,
     explain: Explain,
     location: Location,
     transfer: Arc<Transfer>,
+}
+
+/// Where objects may lie in an archive.
+pub(super) enum Cold {
+    S3(s3::Archive),
+    Azure(azure::Archive),
+}
+
+impl Cold {
+    async fn rest(&self, name: &str) -> Result<Rest> {
+        match self {
+            Cold::S3(archive) => archive.rest(name).await,
+            Cold::Azure(archive) => archive.rest(name).await,
+        }
+    }
+
+    async fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        match self {
+            Cold::S3(archive) => archive.thaw(name, order).await,
+            Cold::Azure(archive) => archive.thaw(name, order).await,
+        }
+    }
 }
 
 /// What becomes of an object of the same name.
@@ -165,7 +187,7 @@ impl CloudStorage {
     }
 
     /// Orders from this archive.
-    pub(super) fn with_archive(self, archive: Archive) -> Self {
+    pub(super) fn with_archive(self, archive: Cold) -> Self {
         Self {
             archive: Some(archive),
             ..self

@@ -139,11 +139,10 @@ impl Storage for MegaStorage {
     }
 
     fn list(&self) -> Result<Vec<Object>> {
-        let command = ["ls", "--long", "--print0"];
-        let ended = self.run(&command, &[self.folder.clone().into()])?;
+        let ended = self.run(&["ls", "--long"], &[self.folder.clone().into()])?;
         match ended.code {
             Some(0) => {
-                let lines = ended.output.split(|b| *b == 0 || *b == b'\n');
+                let lines = ended.output.split(|b| *b == b'\n');
                 let lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
                 let folder = format!("{}/", self.folder);
                 Ok(lines.filter_map(|line| listed(line, &folder)).collect())

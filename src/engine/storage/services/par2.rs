@@ -330,12 +330,25 @@ impl Storage for Par2Storage {
         self.upload(name, from, || self.inner.claim(name, from))
     }
 
+    /// A download reads the recovery files too.
     fn rest(&self, name: &str) -> Result<Rest> {
-        self.inner.rest(name)
+        let mut worst = self.inner.rest(name)?;
+        for recovery in self.recovery_of(name)? {
+            worst = worst.max(self.inner.rest(&recovery)?);
+        }
+        Ok(worst)
     }
 
     fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
-        self.inner.thaw(name, order)
+        for recovery in self.recovery_of(name)? {
+            if self.inner.rest(&recovery)? == Rest::Archived {
+                self.inner.thaw(&recovery, order)?;
+            }
+        }
+        if self.inner.rest(name)? == Rest::Archived {
+            self.inner.thaw(name, order)?;
+        }
+        Ok(())
     }
 
     fn delete(&self, name: &str) -> Result<()> {
