@@ -47,6 +47,8 @@ struct Shared {
     plan: Mutex<VecDeque<Harm>>,
     /// For the connections that a server of FTP opens beside its own.
     data_plan: Mutex<VecDeque<Harm>>,
+    /// For the first answer that it fits.
+    first: Mutex<Option<Harm>>,
     passed: AtomicU64,
     shortened: AtomicU64,
     watch: Mutex<Option<Watch>>,
@@ -89,6 +91,11 @@ impl Proxy {
     /// Plans what happens to the next connections, one each.
     pub fn harm(&self, plan: impl IntoIterator<Item = Harm>) {
         self.shared.plan.lock().expect("plan").extend(plan);
+    }
+
+    /// Shortens the first answer that is long enough, whatever connection it comes on.
+    pub fn harm_first(&self, harm: Harm) {
+        *self.shared.first.lock().expect("first") = Some(harm);
     }
 
     /// Plans what happens to the next connections that a server of FTP opens for data, one each.
@@ -158,7 +165,8 @@ impl Line {
                 let is_get = got.starts_with(b"GET ");
                 self.asks_for_body.store(is_get, Ordering::SeqCst);
             }
-            let passed = match self.harm {
+            let first = *self.shared.first.lock().expect("first");
+            let passed = match self.harm.or(first) {
                 Some(Harm::Cut(limit) | Harm::Stall(limit)) => {
                     limit.saturating_sub(before).min(bytes as u64) as usize
                 }
@@ -298,6 +306,7 @@ impl Line {
         }
         body.truncate(half as usize);
         self.shared.shortened.fetch_add(1, Ordering::SeqCst);
+        *self.shared.first.lock().expect("first") = None;
         let _ = to.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes());
         let _ = to.write_all(&body);
         true

@@ -6,6 +6,7 @@ use dupr::engine::storage::{Storage, StorageOptions};
 use std::any::Any;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// A service behind a port of 127.0.0.1, and how it is reached through another port.
@@ -83,6 +84,10 @@ fn way(
 
 /// All that speak HTTP.
 pub fn web_services() -> Vec<Service> {
+    only_named(all_web())
+}
+
+fn all_web() -> Vec<Service> {
     let mut all = Vec::new();
     let server = Dav::start();
     all.push(service("webdav", server.port, server, |port| {
@@ -241,9 +246,34 @@ pub fn other_services() -> Vec<Service> {
     all
 }
 
-/// All of them.
+/// All of them; of those that `DUPR_TEST_SERVICES` names, if it is set.
 pub fn services() -> Vec<Service> {
-    let mut all = web_services();
+    let mut all = all_web();
     all.extend(other_services());
+    only_named(all)
+}
+
+fn only_named(mut all: Vec<Service>) -> Vec<Service> {
+    let named = std::env::var("DUPR_TEST_SERVICES").unwrap_or_default();
+    all.retain(|service| named.is_empty() || named.split(',').any(|name| name == service.name));
     all
+}
+
+/// Does the same to all of them, each on a thread; a failure names its service.
+pub fn each(services: &[Service], test: impl Fn(&Service) + Sync) {
+    let failed: Vec<&str> = thread::scope(|scope| {
+        let threads: Vec<_> = services
+            .iter()
+            .map(|service| {
+                let test = &test;
+                let name = service.name;
+                (name, scope.spawn(move || test(service)))
+            })
+            .collect();
+        let ended = threads.into_iter().map(|(name, it)| (name, it.join()));
+        ended
+            .filter_map(|(name, end)| end.is_err().then_some(name))
+            .collect()
+    });
+    assert!(failed.is_empty(), "{failed:?}");
 }

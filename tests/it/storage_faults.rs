@@ -1,34 +1,14 @@
 //! The same bad networks and the same lying servers in front of every service: docs/testing.md has the table.
 
 use crate::proxy::{Harm, Proxy, Silence};
-use crate::services::{Service, other_services, patient, services, web_services};
+use crate::services::{each, other_services, patient, services, web_services};
 use crate::storage_contract::source;
 use crate::storage_troubles::{impatient, must_time_out, survives_cuts};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
-
-/// Does the same to all of them, each on a thread; a failure names its service.
-fn each(services: &[Service], test: impl Fn(&Service) + Sync) {
-    let failed: Vec<&str> = thread::scope(|scope| {
-        let threads: Vec<_> = services
-            .iter()
-            .map(|service| {
-                let test = &test;
-                let name = service.name;
-                (name, scope.spawn(move || test(service)))
-            })
-            .collect();
-        let ended = threads.into_iter().map(|(name, it)| (name, it.join()));
-        ended
-            .filter_map(|(name, end)| end.is_err().then_some(name))
-            .collect()
-    });
-    assert!(failed.is_empty(), "{failed:?}");
-}
 
 #[test]
 fn every_service_tells_that_nobody_listens() {
@@ -114,6 +94,9 @@ fn every_service_waits_for_a_slow_line() {
             attempts: 1,
             ..patient()
         };
+        // Whatever an upload makes first is there.
+        let direct = service.open(service.port, "slow", patient());
+        direct.put("before", source(1).path()).expect(service.name);
         let proxy = Proxy::to(service.port);
         let harm = || (0..20).map(|_| Harm::Slow(150_000));
         proxy.harm(harm());
@@ -251,11 +234,11 @@ fn every_service_notices_what_a_server_loses() {
 fn no_service_takes_half_an_answer_for_the_whole() {
     each(&web_services(), |service| {
         for harm in [Harm::Shorten(60_000), Harm::ShortenUntold(60_000)] {
+            let direct = service.open(service.port, "half", patient());
+            direct.put("a", source(90_000).path()).expect(service.name);
             let proxy = Proxy::to(service.port);
+            proxy.harm((0..9).map(|_| harm));
             let storage = service.open(proxy.port, "half", patient());
-            storage.put("a", source(90_000).path()).expect(service.name);
-            let storage = service.open(proxy.port, "half", patient());
-            proxy.harm([harm, harm]);
             let mut got = Vec::new();
             let outcome = storage.get("a", &mut got);
             assert!(proxy.shortened() > 0, "{} {harm:?}", service.name);

@@ -166,6 +166,12 @@ impl Transfer {
         self.answer_within(self.timeout, work).await
     }
 
+    /// Waits until the system takes bytes for the peer. It takes none for a while on a slow line that is well, since a third of
+    /// what it holds must have gone first.
+    pub(super) async fn taken<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        self.answer_within(self.timeout * 3, work).await
+    }
+
     /// Waits for one answer of the peer, with its own patience.
     pub(super) async fn answer_within<T>(
         &self,

@@ -6,6 +6,7 @@
 
 mod gio;
 mod parts;
+mod programs;
 
 use super::Location;
 use super::scheme::Scheme;

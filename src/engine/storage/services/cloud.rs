@@ -1,8 +1,7 @@
 //! What all services have in common that go through opendal.
 //!
-//! Large objects go in parts, several at a time, read from the file as they are sent, where the service has parts;
-//! elsewhere in one piece, which is held in memory. Where a service shows an upload before it is whole, the object is
-//! stored under a temp name first and renamed.
+//! Large objects go in parts, several at a time, read from the file as they are sent, where the service has parts. Where a
+//! service shows an upload before it is whole, the object is stored under a temp name first and renamed.
 
 mod upload;
 
@@ -12,7 +11,7 @@ use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
-use super::{azure, s3};
+use super::{azure, s3, webdav};
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -50,8 +49,8 @@ pub(super) struct CloudStorage {
     standard: Operator,
     /// Puts in another storage class.
     classed: Option<Classed>,
-    /// Whether an upload shows before it is whole.
-    renames: bool,
+    /// Who uploads where one shows before it is whole: it is renamed then.
+    sender: Option<webdav::Sender>,
     /// Whether names keep their backslashes.
     backslashes: bool,
     /// Length of a part.
@@ -138,7 +137,7 @@ impl CloudStorage {
         Self {
             standard,
             classed: None,
-            renames: false,
+            sender: None,
             backslashes: true,
             part: PART,
             parts_at_once: PARTS_AT_ONCE,
@@ -194,10 +193,10 @@ impl CloudStorage {
         }
     }
 
-    /// Puts under a temp name first.
-    pub(super) fn with_renames(self) -> Self {
+    /// Puts by this sender, under a temp name first.
+    pub(super) fn with_renames(self, sender: webdav::Sender) -> Self {
         Self {
-            renames: true,
+            sender: Some(sender),
             ..self
         }
     }
@@ -333,19 +332,18 @@ impl Storage for CloudStorage {
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         self.check(name)?;
         self.transfer.block_on(async {
-            if self.renames {
-                self.put_renamed(name, from).await
-            } else {
-                let operator = self.operator_for(name);
-                self.put_parts(operator, name, from, Presence::Replaced)
-                    .await
+            if let Some(sender) = &self.sender {
+                return self.put_renamed(sender, name, from).await;
             }
+            let operator = self.operator_for(name);
+            self.put_parts(operator, name, from, Presence::Replaced)
+                .await
         })
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
         claim::looked_for(self, name, || {
-            if self.renames {
+            if self.sender.is_some() {
                 return self.put(name, from);
             }
             let put = self.transfer.block_on(self.put_parts(
@@ -364,7 +362,7 @@ impl Storage for CloudStorage {
 
     fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
         self.check(name)?;
-        if self.renames {
+        if self.sender.is_some() {
             from.whole()?;
         } else {
             if claimed && self.stat(name)?.is_some() {

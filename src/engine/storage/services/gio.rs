@@ -80,31 +80,42 @@ impl GioStorage {
         if ready.is_mounted {
             return Ok(());
         }
-        let mut asked = 0;
-        let ended = self
-            .program
-            .converse(&["mount", &self.uri], &mut |question| {
-                // A name and a domain have what the URL says as their default.
-                if !question.starts_with("Password") {
-                    return (!question.starts_with("Choice")).then(Vec::new);
-                }
-                asked += 1;
-                let secret = self.password.as_ref().filter(|_| asked == 1)?;
-                Some(secret.expose().to_vec())
-            })?;
-        let was_mounted = says(&ended, "already mounted");
-        if ended.code == Some(0) || was_mounted || says(&ended, "doesn't implement mount") {
-            ready.is_mounted = true;
-            return Ok(());
-        }
-        Err(match asked {
-            0 => explain(&ended),
-            _ => {
-                let text = format!("gio: {} is not opened by this password", self.location);
-                Error::new(ErrorKind::Denied, text)
-                    .with_hint("check the user in the URL, and BACKEND_PASSWORD")
+        // Some places can only be mounted by a folder that is there: one above, in the end that of the share.
+        let mut place = self.uri.as_str();
+        loop {
+            let (ended, asked) = self.try_mount(place)?;
+            let is_there = says(&ended, "already mounted") || says(&ended, "doesn't implement");
+            if ended.code == Some(0) || is_there {
+                ready.is_mounted = true;
+                return Ok(());
             }
-        })
+            let above = place.rsplit_once('/').map(|(above, _)| above);
+            let above = above.filter(|above| !above.ends_with('/') && above.contains("://"));
+            match above.filter(|_| is_absent(&ended)) {
+                Some(above) => place = above,
+                None if asked == 0 => return Err(explain(&ended)),
+                None => {
+                    let text = format!("gio: {} is not opened by this password", self.location);
+                    return Err(Error::new(ErrorKind::Denied, text)
+                        .with_hint("check the user in the URL, and BACKEND_PASSWORD"));
+                }
+            }
+        }
+    }
+
+    /// How mounting ended, and how often a password was asked for.
+    fn try_mount(&self, place: &str) -> Result<(Ended, u32)> {
+        let mut asked = 0;
+        let ended = self.program.converse(&["mount", place], &mut |question| {
+            // A name and a domain have what the URL says as their default.
+            if !question.starts_with("Password") {
+                return (!question.starts_with("Choice")).then(Vec::new);
+            }
+            asked += 1;
+            let secret = self.password.as_ref().filter(|_| asked == 1)?;
+            Some(secret.expose().to_vec())
+        })?;
+        Ok((ended, asked))
     }
 
     /// Makes the folder, once.
@@ -211,6 +222,11 @@ impl Storage for GioStorage {
                 let moved = self.run(&words)?;
                 match moved.code {
                     Some(0) => Ok(()),
+                    // Of two names that differ in nothing else one was good.
+                    _ if says(&moved, "invalid") => {
+                        let text = format!("{name:?} has signs that this place does not keep");
+                        Err(Error::new(ErrorKind::Unsupported, text))
+                    }
                     _ => Err(explain(&moved)),
                 }
             }
@@ -270,7 +286,9 @@ fn explain(ended: &Ended) -> Error {
     } else {
         (ErrorKind::Io, "")
     };
-    let error = Error::new(kind, format!("gio: {}", ended.last_words()));
+    let words = ended.last_words();
+    let words = words.strip_prefix("gio: ").unwrap_or(&words);
+    let error = Error::new(kind, format!("gio: {words}"));
     match hint {
         "" => error,
         hint => error.with_hint(hint),

@@ -25,17 +25,18 @@ pub(super) fn transport(options: &StorageOptions) -> Result<Option<HttpTransport
     Ok(Some(HttpTransporter::new(ReqwestTransport::new(client))))
 }
 
-/// As [`transport`], that follows no redirection.
+/// As [`transport`], that follows no redirection; and its client, for requests beside opendal.
 ///
 /// # Errors
 /// As [`transport`].
-pub(super) fn straight(options: &StorageOptions) -> Result<HttpTransporter> {
+pub(super) fn straight(options: &StorageOptions) -> Result<(HttpTransporter, Client)> {
     let headers = headers(options.setting("headers").unwrap_or_default())?;
     let builder = Client::builder()
         .default_headers(headers)
         .redirect(Policy::none());
     let client = built(builder, &Trust::of(options)?)?;
-    Ok(HttpTransporter::new(ReqwestTransport::new(client)))
+    let transport = HttpTransporter::new(ReqwestTransport::new(client.clone()));
+    Ok((transport, client))
 }
 
 /// A client that follows no redirection: it would hand a token that is no standard header to whoever is named there.

@@ -52,11 +52,16 @@ impl Web {
         options: &StorageOptions,
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
-        Ok(Self {
-            client: http::client(options)?,
+        Ok(Self::with(service, http::client(options)?, transfer))
+    }
+
+    /// With a client that is there already.
+    pub(super) fn with(service: &'static str, client: Client, transfer: Arc<Transfer>) -> Self {
+        Self {
+            client,
             transfer,
             service,
-        })
+        }
     }
 
     /// The terms of transfers.
@@ -102,7 +107,7 @@ impl Web {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
                 Poll::Pending => fed.as_mut().poll(cx).map(|_| None),
             });
-            if let Some(answer) = self.transfer.answer(early).await? {
+            if let Some(answer) = self.transfer.taken(early).await? {
                 let response = answer.map_err(|e| self.unreachable(&e))?;
                 return Ok(Sent {
                     response,

@@ -276,7 +276,7 @@ impl Session {
             if piece.is_empty() {
                 break;
             }
-            if let Err(error) = transfer.answer(data.write_all(&piece)).await? {
+            if let Err(error) = transfer.taken(data.write_all(&piece)).await? {
                 // The server hangs up and says why on the other line.
                 let last_words = transfer.answer(self.ftp.abort(data)).await?;
                 return Err(match last_words {

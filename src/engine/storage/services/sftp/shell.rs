@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             // A command that has given up says why itself.
-            if self.transfer.answer(to.write_all(&piece)).await?.is_err() {
+            if self.transfer.taken(to.write_all(&piece)).await?.is_err() {
                 return Ok(());
             }
         }

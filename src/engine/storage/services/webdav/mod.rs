@@ -1,13 +1,17 @@
 //! Collections of a WebDAV server, through opendal, over HTTP or HTTPS.
 //!
-//! An upload is one request, held in memory; servers show it while it is under way, so it gets its name by a MOVE when
-//! it is whole. Missing collections are made.
+//! An upload is one request, read from its file as it is sent; servers show it while it is under way, so it gets its name by a
+//! MOVE when it is whole. Missing collections are made.
 
 mod digest;
+mod sender;
 mod way;
+
+pub(super) use sender::Sender;
 
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use super::http;
+use super::web::Web;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::StorageOptions;
@@ -18,7 +22,7 @@ use crate::engine::storage::url::{Server, TargetUrl};
 use opendal::HttpTransporter;
 use opendal::services::Webdav;
 use std::sync::Arc;
-use way::{Way, Who};
+use way::{Shared, Way, Who};
 
 /// Where a collection lies.
 pub(super) struct Collection<'a> {
@@ -43,9 +47,8 @@ pub(super) fn open(
     let Server { user, port, .. } = place.server;
     let host = place.server.host_of_url();
     let port = port.map(|port| format!(":{port}"));
-    let service = Webdav::default()
-        .endpoint(&format!("{protocol}://{host}{}", port.unwrap_or_default()))
-        .root(place.path);
+    let address = format!("{protocol}://{host}{}", port.unwrap_or_default());
+    let service = Webdav::default().endpoint(&address).root(place.path);
     let who = user.as_ref().map(|user| Who {
         user: user.clone(),
         password: first_password(url.password(), options).unwrap_or_else(|| Secret::new("")),
@@ -56,11 +59,14 @@ pub(super) fn open(
         let text = "the password for webdav is not UTF-8";
         return Err(Error::new(ErrorKind::Usage, text));
     }
-    let way = Way::new(http::straight(options)?, who);
-    let transport = Some(HttpTransporter::new(way));
+    let (transport, client) = http::straight(options)?;
+    let way = Arc::new(Way::new(transport, who));
+    let web = Web::with("webdav", client, Arc::clone(&transfer));
+    let sender = Sender::new(web, Arc::clone(&way), &address, place.path);
+    let transport = Some(HttpTransporter::new(Shared(way)));
     let operator = operator(service, transport, explain)?;
     let storage = CloudStorage::new(operator, url.location(), transfer, Box::new(explain));
-    Ok(storage.with_renames())
+    Ok(storage.with_renames(sender))
 }
 
 /// Says in one line what the server answered, with a kind and, where it helps, a way out.
@@ -68,6 +74,13 @@ fn explain(error: opendal::Error) -> Error {
     let Some(status) = status_of(&error) else {
         return Error::new(kind_of(&error), format!("webdav: {}", answer_of(&error)));
     };
+    // The body is a page for a browser.
+    let text = format!("webdav: the server answered with status {status}");
+    refusal(status).unwrap_or_else(|| Error::new(kind_of(&error), text))
+}
+
+/// What a status means that says more than that it went wrong.
+fn refusal(status: u16) -> Option<Error> {
     let (kind, hint) = match status {
         401 => (
             ErrorKind::Denied,
@@ -85,18 +98,14 @@ fn explain(error: opendal::Error) -> Error {
             ErrorKind::Unsupported,
             "make `volume-size` smaller, or raise the server's limit",
         ),
-        _ => (kind_of(&error), ""),
+        _ => return None,
     };
-    // The body is a page for a browser.
-    let error = Error::new(
-        kind,
-        format!("webdav: the server answered with status {status}"),
-    );
-    if hint.is_empty() {
-        error
-    } else {
-        error.with_hint(hint)
-    }
+    let text = format!("webdav: the server answered with status {status}");
+    let error = Error::new(kind, text);
+    Some(match hint {
+        "" => error,
+        hint => error.with_hint(hint),
+    })
 }
 
 /// The HTTP status, which opendal tells only in its text.
