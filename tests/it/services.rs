@@ -92,8 +92,8 @@ fn all_web() -> Vec<Service> {
     let server = Dav::start();
     all.push(service("webdav", server.port, server, |port| {
         way(
-            format!("webdav://ada:p%40ss%3Aw@127.0.0.1:{port}/"),
-            &[],
+            format!("webdav://ada@127.0.0.1:{port}/"),
+            &[("BACKEND_PASSWORD", "p@ss:w")],
             &[],
         )
     }));

@@ -25,20 +25,15 @@ pub struct Apache {
 impl Apache {
     /// With HTTP.
     pub fn start() -> Self {
-        Self::with(false, "")
+        Self::with(false)
     }
 
     /// That sends all who speak HTTP to HTTPS.
     pub fn secure() -> Self {
-        Self::with(true, "")
+        Self::with(true)
     }
 
-    /// With these lines about the folder behind `/dav`.
-    pub fn that_says(lines: &str) -> Self {
-        Self::with(false, lines)
-    }
-
-    fn with(only_secure: bool, lines: &str) -> Self {
+    fn with(only_secure: bool) -> Self {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
         make_certificate(dir.path(), false);
@@ -67,8 +62,6 @@ impl Apache {
             "alias",
             "dav",
             "dav_fs",
-            "rewrite",
-            "headers",
             "socache_shmcb",
             "ssl",
         ];
@@ -92,7 +85,7 @@ impl Apache {
                  DocumentRoot {home}/nothing\nAlias /dav {home}/files\nDavLockDB {home}/lock/db\n\
                  <Directory {home}/files>\nDav On\nAuthType Digest\nAuthName \"the realm, of ada\"\n\
                  AuthDigestProvider file\nAuthUserFile {home}/digest\nAuthDigestNonceLifetime 1\n\
-                 Require valid-user\n{lines}</Directory>\n\
+                 Require valid-user\n</Directory>\n\
                  <VirtualHost 127.0.0.1:{port}>\n{all}</VirtualHost>\n\
                  <VirtualHost 127.0.0.1:{0}>\nSSLEngine on\nSSLCertificateFile {home}/cert.pem\n\
                  SSLCertificateKeyFile {home}/key.pem\n</VirtualHost>\n",

@@ -222,8 +222,8 @@ impl Storage for GioStorage {
                 let moved = self.run(&words)?;
                 match moved.code {
                     Some(0) => Ok(()),
-                    // Of two names that differ in nothing else one was good.
-                    _ if says(&moved, "invalid") => {
+                    // What was just stored is there, so it is the other name.
+                    _ if says(&moved, "invalid") || is_absent(&moved) => {
                         let text = format!("{name:?} has signs that this place does not keep");
                         Err(Error::new(ErrorKind::Unsupported, text))
                     }
