@@ -2,6 +2,7 @@
 
 mod proxy;
 mod servers;
+mod services;
 mod support;
 
 mod adopted;
@@ -44,9 +45,12 @@ mod storage_contract;
 mod storage_cycles;
 mod storage_dav;
 mod storage_faults;
+mod storage_locked;
 mod storage_mail;
 mod storage_network;
+mod storage_runs;
 mod storage_services;
+mod storage_tools;
 mod storage_troubles;
 mod targets;
 mod uploads;

@@ -1,9 +1,12 @@
 //! Bad networks: a TCP proxy that harms connections as planned, and a peer that never speaks.
+//!
+//! What a server confirms passes through here as well, so a proxy can also make it lie: what it has just stored is taken
+//! away before its answer is heard ([`Proxy::before_each_answer`]).
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -17,14 +20,38 @@ pub enum Harm {
     Stall(u64),
     /// Answers one request of HTTP with this status, and ends it.
     Answer(u16),
+    /// Passes so many bytes in a second, each way.
+    Slow(u64),
+    /// Shortens an answer of HTTP to its first half if its body has at least so many bytes, makes its head fit, and ends it
+    /// as if nothing were.
+    Shorten(u64),
+    /// The same without a length in the head: the end of the connection is the end of the body.
+    ShortenUntold(u64),
+    /// Passes only so many bytes back, takes the others from the server, and ends as the server does.
+    Swallow(u64),
 }
+
+/// What happens before a piece of an answer is passed on.
+type Watch = Arc<dyn Fn() + Send + Sync>;
 
 /// A TCP proxy on loopback that harms connections as planned and passes the others on.
 pub struct Proxy {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
-    plan: Arc<Mutex<VecDeque<Harm>>>,
-    passed: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+/// What the threads of a proxy share.
+#[derive(Default)]
+struct Shared {
+    plan: Mutex<VecDeque<Harm>>,
+    /// For the connections that a server of FTP opens beside its own.
+    data_plan: Mutex<VecDeque<Harm>>,
+    /// For the first answer that it fits.
+    first: Mutex<Option<Harm>>,
+    passed: AtomicU64,
+    shortened: AtomicU64,
+    watch: Mutex<Option<Watch>>,
 }
 
 impl Proxy {
@@ -32,14 +59,11 @@ impl Proxy {
     pub fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
         let port = listener.local_addr().expect("address").port();
-        let (plan, passed) = (
-            Arc::<Mutex<VecDeque<Harm>>>::default(),
-            Arc::<AtomicU64>::default(),
-        );
-        let (planned, total) = (Arc::clone(&plan), Arc::clone(&passed));
+        let shared = Arc::<Shared>::default();
+        let all = Arc::clone(&shared);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let harm = planned.lock().expect("plan").pop_front();
+                let harm = all.plan.lock().expect("plan").pop_front();
                 if let Some(Harm::Answer(status)) = harm {
                     thread::spawn(move || answer(near, status));
                     continue;
@@ -47,32 +71,72 @@ impl Proxy {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else {
                     continue;
                 };
-                let count = Arc::new(AtomicU64::new(0));
-                for (from, to) in [(&near, &far), (&far, &near)] {
+                let line = Arc::new(Line {
+                    harm,
+                    count: AtomicU64::new(0),
+                    asks_for_body: AtomicBool::new(true),
+                    shared: Arc::clone(&all),
+                });
+                for (from, to, is_answer) in [(&near, &far, false), (&far, &near, true)] {
                     let from = from.try_clone().expect("socket");
                     let to = to.try_clone().expect("socket");
-                    let (count, total) = (Arc::clone(&count), Arc::clone(&total));
-                    thread::spawn(move || pass(from, to, harm, &count, &total));
+                    let line = Arc::clone(&line);
+                    thread::spawn(move || line.pass(from, to, is_answer));
                 }
             }
         });
-        Self { port, plan, passed }
+        Self { port, shared }
     }
 
     /// Plans what happens to the next connections, one each.
     pub fn harm(&self, plan: impl IntoIterator<Item = Harm>) {
-        self.plan.lock().expect("plan").extend(plan);
+        self.shared.plan.lock().expect("plan").extend(plan);
+    }
+
+    /// Shortens the first answer that is long enough, whatever connection it comes on.
+    pub fn harm_first(&self, harm: Harm) {
+        *self.shared.first.lock().expect("first") = Some(harm);
+    }
+
+    /// Plans what happens to the next connections that a server of FTP opens for data, one each.
+    pub fn harm_data(&self, plan: impl IntoIterator<Item = Harm>) {
+        self.shared.data_plan.lock().expect("plan").extend(plan);
+    }
+
+    /// Does something before each piece of an answer is passed on: whatever a server confirms, it has done by then.
+    pub fn before_each_answer(&self, watch: impl Fn() + Send + Sync + 'static) {
+        *self.shared.watch.lock().expect("watch") = Some(Arc::new(watch));
+    }
+
+    /// Nothing is done before answers any more.
+    pub fn watch_no_more(&self) {
+        *self.shared.watch.lock().expect("watch") = None;
+    }
+
+    /// Answers that were shortened.
+    pub fn shortened(&self) -> u64 {
+        self.shared.shortened.load(Ordering::SeqCst)
     }
 
     /// Harm that was planned for connections nobody made.
     pub fn left(&self) -> usize {
-        self.plan.lock().expect("plan").len()
+        self.shared.plan.lock().expect("plan").len()
     }
 
     /// Bytes passed on so far, both ways.
     pub fn passed(&self) -> u64 {
-        self.passed.load(Ordering::SeqCst)
+        self.shared.passed.load(Ordering::SeqCst)
     }
+}
+
+/// One connection through a proxy.
+struct Line {
+    harm: Option<Harm>,
+    /// Bytes that came, both ways.
+    count: AtomicU64,
+    /// Whether the last request of HTTP was one whose answer has the body that its head speaks of.
+    asks_for_body: AtomicBool,
+    shared: Arc<Shared>,
 }
 
 /// Says a status to whatever is asked, and hears what comes until the other side has enough.
@@ -85,35 +149,183 @@ fn answer(mut near: TcpStream, status: u16) {
     while let Ok(1..) = near.read(&mut piece) {}
 }
 
-fn pass(
-    mut from: TcpStream,
-    mut to: TcpStream,
-    harm: Option<Harm>,
-    count: &AtomicU64,
-    total: &AtomicU64,
-) {
-    let mut piece = vec![0; 16 << 10];
-    while let Ok(bytes @ 1..) = from.read(&mut piece) {
-        let before = count.fetch_add(bytes as u64, Ordering::SeqCst);
-        let passed = match harm {
-            Some(Harm::Cut(limit) | Harm::Stall(limit)) => {
-                limit.saturating_sub(before).min(bytes as u64)
+impl Line {
+    /// Passes on what comes from one side to the other.
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
+        let mut piece = vec![0; 16 << 10];
+        let mut answered = 0u64;
+        while let Ok(bytes @ 1..) = from.read(&mut piece) {
+            let before = self.count.fetch_add(bytes as u64, Ordering::SeqCst);
+            let mut got = piece[..bytes].to_vec();
+            if is_answer {
+                let watch = self.shared.watch.lock().expect("watch").clone();
+                watch.iter().for_each(|watch| watch());
+                got = self.with_data_line(got);
+            } else if got.starts_with(b"HEAD ") || got.starts_with(b"GET ") {
+                let is_get = got.starts_with(b"GET ");
+                self.asks_for_body.store(is_get, Ordering::SeqCst);
             }
-            Some(Harm::Answer(_)) | None => bytes as u64,
-        };
-        if to.write_all(&piece[..passed as usize]).is_err() {
-            break;
-        }
-        total.fetch_add(passed, Ordering::SeqCst);
-        if passed < bytes as u64 {
-            if let Some(Harm::Stall(_)) = harm {
-                thread::sleep(Duration::from_secs(600));
+            let first = *self.shared.first.lock().expect("first");
+            let passed = match self.harm.or(first) {
+                Some(Harm::Cut(limit) | Harm::Stall(limit)) => {
+                    limit.saturating_sub(before).min(bytes as u64) as usize
+                }
+                Some(Harm::Swallow(limit)) if is_answer => {
+                    limit.saturating_sub(answered).min(bytes as u64) as usize
+                }
+                Some(Harm::Slow(rate)) => {
+                    thread::sleep(Duration::from_secs_f64(bytes as f64 / rate as f64));
+                    got.len()
+                }
+                Some(Harm::Shorten(least)) if is_answer => {
+                    if self.shorten(&mut got, &mut from, &mut to, least, true) {
+                        break;
+                    }
+                    got.len()
+                }
+                Some(Harm::ShortenUntold(least)) if is_answer => {
+                    if self.shorten(&mut got, &mut from, &mut to, least, false) {
+                        break;
+                    }
+                    got.len()
+                }
+                _ => got.len(),
+            };
+            answered += bytes as u64;
+            if to.write_all(&got[..passed]).is_err() {
+                break;
             }
-            break;
+            let total = &self.shared.passed;
+            total.fetch_add(passed as u64, Ordering::SeqCst);
+            let ends = matches!(self.harm, Some(Harm::Cut(_) | Harm::Stall(_)));
+            if ends && passed < bytes {
+                if let Some(Harm::Stall(_)) = self.harm {
+                    thread::sleep(Duration::from_secs(600));
+                }
+                break;
+            }
         }
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
     }
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
+
+    /// Where a server of FTP names a port for data, that of another proxy in front of it.
+    fn with_data_line(&self, got: Vec<u8>) -> Vec<u8> {
+        let plan = &self.shared.data_plan;
+        if plan.lock().expect("plan").is_empty() || !got.starts_with(b"229 ") {
+            return got;
+        }
+        let text = String::from_utf8_lossy(&got).into_owned();
+        let number = text.split_once("|||").and_then(|(_, rest)| {
+            let (port, _) = rest.split_once('|')?;
+            port.parse::<u16>().ok()
+        });
+        let (Some(port), Some(harm)) = (number, plan.lock().expect("plan").pop_front()) else {
+            return got;
+        };
+        let proxy = Proxy::to(port);
+        proxy.harm([harm]);
+        self.shared.shortened.fetch_add(1, Ordering::SeqCst);
+        let there = format!("|||{port}|");
+        let here = format!("|||{}|", proxy.port);
+        text.replace(&there, &here).into_bytes()
+    }
+
+    /// Passes on half of an answer of HTTP that begins with `got`, with a head that fits; `false` if it is none, or a short one.
+    fn shorten(
+        &self,
+        got: &mut Vec<u8>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        least: u64,
+        is_told: bool,
+    ) -> bool {
+        if !got.starts_with(b"HTTP/1.1 2") || !self.asks_for_body.load(Ordering::SeqCst) {
+            return false;
+        }
+        let mut piece = vec![0; 16 << 10];
+        let head_end = loop {
+            if let Some(at) = got.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            match from.read(&mut piece) {
+                Ok(bytes @ 1..) => got.extend_from_slice(&piece[..bytes]),
+                _ => return false,
+            }
+        };
+        let head = String::from_utf8_lossy(&got[..head_end]).into_owned();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_it = name.eq_ignore_ascii_case("content-length");
+            is_it.then(|| value.trim().parse::<u64>().ok()).flatten()
+        });
+        let mut body = got.split_off(head_end);
+        let is_chunked = head
+            .to_ascii_lowercase()
+            .contains("transfer-encoding: chunked");
+        if is_chunked {
+            while !body.ends_with(b"0\r\n\r\n") {
+                match from.read(&mut piece) {
+                    Ok(bytes @ 1..) => body.extend_from_slice(&piece[..bytes]),
+                    _ => break,
+                }
+            }
+        }
+        let length = length.or(is_chunked.then_some(body.len() as u64));
+        let Some(length) = length.filter(|length| *length >= least) else {
+            got.append(&mut body);
+            return false;
+        };
+        if is_chunked {
+            body = unchunked(&body);
+        }
+        let half = length.min(if is_chunked {
+            body.len() as u64
+        } else {
+            length
+        }) / 2;
+        let kept = |line: &&str| {
+            let line = line.to_ascii_lowercase();
+            !line.starts_with("content-length:") && !line.starts_with("transfer-encoding:")
+        };
+        let mut lines: Vec<String> = head
+            .trim_end()
+            .lines()
+            .filter(kept)
+            .map(String::from)
+            .collect();
+        if is_told {
+            lines.push(format!("Content-Length: {half}"));
+        }
+        lines.push("Connection: close".into());
+        while (body.len() as u64) < half {
+            match from.read(&mut piece) {
+                Ok(bytes @ 1..) => body.extend_from_slice(&piece[..bytes]),
+                _ => break,
+            }
+        }
+        body.truncate(half as usize);
+        self.shared.shortened.fetch_add(1, Ordering::SeqCst);
+        *self.shared.first.lock().expect("first") = None;
+        let _ = to.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes());
+        let _ = to.write_all(&body);
+        true
+    }
+}
+
+/// A body of HTTP that came in chunks.
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
+        let digits = String::from_utf8_lossy(&body[..end]).into_owned();
+        let length = usize::from_str_radix(digits.trim(), 16).unwrap_or(0);
+        if length == 0 || body.len() < end + 2 + length + 2 {
+            break;
+        }
+        whole.extend_from_slice(&body[end + 2..end + 2 + length]);
+        body = &body[end + 2 + length + 2..];
+    }
+    whole
 }
 
 /// A peer that takes connections and never says a word.

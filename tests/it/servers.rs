@@ -9,6 +9,7 @@ mod files;
 mod mailboxes;
 mod network;
 mod openstack;
+mod tools;
 
 pub use apache::Apache;
 pub use clouds::{Backblaze, Dropbox, Keystone};
@@ -17,6 +18,7 @@ pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
 pub use openstack::Swift;
+pub use tools::{Share, StandIns, Tahoe};
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -234,6 +236,33 @@ for found in s3.list_objects_v2(Bucket="bucket", Prefix=prefix)["Contents"]:
         print(found["Key"], grant["Permission"], grant["Grantee"].get("ID"))
 "#;
 
+/// Makes a bucket `locked` whose objects stay for 30 days, and from which nobody may remove one.
+const MOTO_LOCK: &str = r#"
+import sys, json, boto3
+end, id, key = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+keep = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}}
+s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": keep})
+deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::locked/*"}
+s3.put_bucket_policy(Bucket="locked", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+"#;
+
+/// What is left of the first content of an object of `locked`, after an attempt to remove it.
+const MOTO_FIRST: &str = r#"
+import sys, boto3, botocore
+end, id, key, name = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+versions = [v for v in s3.list_object_versions(Bucket="locked", Prefix=name)["Versions"] if v["Key"] == name]
+first = min(versions, key=lambda v: v["LastModified"])["VersionId"]
+try:
+    s3.delete_object(Bucket="locked", Key=name, VersionId=first)
+    sys.exit("it could be removed")
+except botocore.exceptions.ClientError:
+    pass
+print(len(versions), s3.get_object(Bucket="locked", Key=name, VersionId=first)["ContentLength"])
+"#;
+
 /// Starts moto. Its check takes path and query as they were sent; S3 itself decodes them and encodes them anew
 /// before it looks at the signature.
 const MOTO: &str = r#"
@@ -343,10 +372,29 @@ impl S3 {
 
     /// Who has which right to the objects below a prefix, as moto tells its owner.
     pub fn grants(&self, prefix: &str) -> String {
+        self.python(MOTO_GRANTS, &[prefix])
+    }
+
+    /// Makes the bucket `locked`, from which nothing can be removed.
+    pub fn lock(&self) {
+        self.python(MOTO_LOCK, &[]);
+    }
+
+    /// How many contents an object of that bucket has had, and the length of the first, which cannot be removed.
+    pub fn first_of(&self, name: &str) -> (usize, u64) {
+        let said = self.python(MOTO_FIRST, &[name]);
+        let (count, length) = said.trim().split_once(' ').expect("two numbers");
+        (
+            count.parse().expect("a number"),
+            length.parse().expect("a number"),
+        )
+    }
+
+    fn python(&self, script: &str, words: &[&str]) -> String {
         let python = installed("DUPR_TEST_VENV", ["services", "venv"], "bin/python");
         let told = Command::new(python)
-            .args(["-c", MOTO_GRANTS, &self.endpoint()])
-            .args([&self.key_id, &self.secret, prefix])
+            .args(["-c", script, &self.endpoint(), &self.key_id, &self.secret])
+            .args(words)
             .output()
             .expect("python of the venv");
         assert!(told.status.success(), "{told:?}");

@@ -1,11 +1,19 @@
 //! Volumes in an archive class: what a restore says, what is ordered, and that it can be restored then.
 
-use crate::servers::S3;
-use crate::storage_contract::{opened, s3};
+use crate::servers::{Azurite, S3};
+use crate::storage_contract::{opened, s3, settings, source};
 use crate::support::home::{Called, Home, called};
 use dupr::engine::ErrorKind;
-use dupr::engine::storage::{Rest, Speed, Storage, ThawOrder};
+use dupr::engine::storage::{Rest, Speed, Storage, StorageOptions, ThawOrder};
 use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+const ORDER: ThawOrder = ThawOrder {
+    days: 2,
+    speed: Speed::Bulk,
+};
 
 /// Lets the imitation take its time: an object is ordered when it is looked at so many times, and at hand then.
 fn slow(server: &S3, looks: u32) {
@@ -149,4 +157,183 @@ fn a_profile_orders_what_a_restore_needs() {
     dupr(0, &["home", "restore", &out]);
     let one = std::fs::read_to_string(home.path().join("out/one"));
     assert_eq!(one.expect("restored"), "changed\n");
+}
+
+/// The keys are where Amazon's own tools have them.
+#[test]
+fn keys_in_files_order_too() {
+    let server = S3::moto();
+    let mut options = s3(&server);
+    options
+        .settings
+        .insert("storage-class".into(), "glacier".into());
+    let file = source(10);
+    opened("s3://bucket/x", &options)
+        .put("a", file.path())
+        .expect("put");
+    let home = Home::new("thaw-keys");
+    fs::create_dir(home.path().join(".aws")).expect("dir");
+    let keys = format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        server.key_id, server.secret
+    );
+    fs::write(home.path().join(".aws/credentials"), keys).expect("keys");
+    options.settings.remove("storage-class");
+    options
+        .settings
+        .insert("credentials".into(), "chain".into());
+    let own = home.path().display().to_string();
+    options.environment = [("HOME", own.as_str())].into_iter().collect();
+    let storage = opened("s3://bucket/x", &options);
+    assert_eq!(storage.rest("a").expect("rest"), Rest::Archived);
+    storage.thaw("a", ORDER).expect("ordered");
+    options
+        .settings
+        .insert("credentials".into(), "anonymous".into());
+    let error = opened("s3://bucket/x", &options).rest("a");
+    let error = error.expect_err("nobody");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+/// Of several copies one is ordered; of files that lie by turns each where it is.
+#[test]
+fn several_targets_are_ordered_from() {
+    let server = S3::moto();
+    let dir = tempfile::TempDir::new().expect("temp dir");
+    let mut options = s3(&server);
+    let endpoint = server.endpoint();
+    let (near, list) = (dir.path().join("near"), dir.path().join("list.json"));
+    let member = |url: &str, class: &str| {
+        serde_json::json!({"url": url, "options": {
+            "endpoint": endpoint, "storage-class": class, "region": "us-east-1",
+        }})
+    };
+    let members = [
+        member("s3://bucket/one", "glacier"),
+        member("s3://bucket/two", "glacier"),
+    ];
+    fs::write(&list, serde_json::json!(members).to_string()).expect("list");
+    options.settings.clear();
+    let url = |mode: &str| format!("multi://{}?mode={mode}", list.display());
+    for mode in ["stripe", "mirror"] {
+        let storage = opened(&url(mode), &options);
+        let name = format!("{mode}.vol1");
+        storage.put(&name, source(10).path()).expect("put");
+        assert_eq!(storage.rest(&name).expect("rest"), Rest::Archived);
+        storage.thaw(&name, ORDER).expect("ordered");
+        assert_ne!(storage.rest(&name).expect("rest"), Rest::Archived);
+        storage.thaw(&name, ORDER).expect("once is enough");
+        let error = storage.rest("absent").expect_err("absent");
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    // A copy at hand is all that is needed.
+    let members = [
+        member("s3://bucket/three", "glacier"),
+        serde_json::json!({"url": format!("file://{}", near.display())}),
+    ];
+    fs::write(&list, serde_json::json!(members).to_string()).expect("list");
+    let storage = opened(&url("mirror"), &options);
+    storage.put("a", source(10).path()).expect("put");
+    assert_eq!(storage.rest("a").expect("rest"), Rest::AtHand);
+}
+
+#[test]
+fn blobs_of_azures_archive_are_ordered() {
+    let server = Azurite::start();
+    let mut options = StorageOptions {
+        environment: [("AZURE_CONNECTION_STRING", server.connection_string())]
+            .into_iter()
+            .collect(),
+        settings: settings(&[("access-tier", "archive")]),
+        standard_names: |name| !name.contains("vol"),
+        ..StorageOptions::default()
+    };
+    let storage = opened("azure://container/a%20folder", &options);
+    let name = "odd name+%41.vol1";
+    for name in [name, "manifest"] {
+        storage.put(name, source(10).path()).expect("put");
+    }
+    assert_eq!(storage.rest("manifest").expect("rest"), Rest::AtHand);
+    assert_eq!(storage.rest(name).expect("rest"), Rest::Archived);
+    let error = storage.get(name, &mut Vec::new()).expect_err("archived");
+    assert!(
+        error.hint().is_some_and(|h| h.contains("dupr thaw")),
+        "{error}"
+    );
+    storage.thaw(name, ORDER).expect("ordered");
+    assert_ne!(storage.rest(name).expect("rest"), Rest::Archived);
+    let tiers = server.tiers("container");
+    let full = format!("a folder/{name}");
+    let tier = tiers.iter().find(|(known, _)| *known == full);
+    assert!(tier.is_some_and(|(_, tier)| tier != "Archive"), "{tiers:?}");
+    let error = storage.rest("absent").expect_err("absent");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let error = storage.thaw("absent", ORDER).expect_err("absent");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let wrong = server.connection_string_with("Y2FuYXJ5");
+    options.environment.set("AZURE_CONNECTION_STRING", wrong);
+    let error = opened("azure://container/a%20folder", &options).thaw(name, ORDER);
+    let error = error.expect_err("wrong key");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(!format!("{error:?}").contains("Y2FuYXJ5"), "{error:?}");
+}
+
+/// By an imitation: moto knows no tiers that objects sink into by themselves.
+#[test]
+fn intelligent_tiering_is_ordered_without_days() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let port = listener.local_addr().expect("address").port();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut is_ordered = false;
+        for mut line in listener.incoming().flatten() {
+            let mut text = String::new();
+            let mut piece = [0; 4096];
+            // The order is one short text, which ends like this.
+            loop {
+                let bytes = line.read(&mut piece).unwrap_or(0);
+                text += &String::from_utf8_lossy(&piece[..bytes]);
+                let is_whole = match text.starts_with("POST") {
+                    true => text.ends_with("</RestoreRequest>"),
+                    false => text.ends_with("\r\n\r\n"),
+                };
+                if bytes == 0 || is_whole {
+                    break;
+                }
+            }
+            let more = match (text.starts_with("POST"), is_ordered) {
+                (true, _) => "",
+                (false, false) => "",
+                (false, true) => "x-amz-restore: ongoing-request=\"true\"\r\n",
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\
+                 x-amz-storage-class: INTELLIGENT_TIERING\r\n\
+                 x-amz-archive-status: DEEP_ARCHIVE_ACCESS\r\n{more}\r\n"
+            );
+            let _ = line.write_all(head.as_bytes());
+            if text.starts_with("POST") {
+                is_ordered = true;
+                let _ = tell.send(text);
+            }
+        }
+    });
+    let options = StorageOptions {
+        environment: [
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "key"),
+        ]
+        .into_iter()
+        .collect(),
+        settings: settings(&[("endpoint", &format!("http://127.0.0.1:{port}"))]),
+        ..StorageOptions::default()
+    };
+    let storage = opened("s3://bucket/x", &options);
+    assert_eq!(storage.rest("a").expect("rest"), Rest::Archived);
+    storage.thaw("a", ORDER).expect("ordered");
+    let order = told.recv().expect("an order");
+    assert!(order.starts_with("POST /bucket/x/a?restore"), "{order}");
+    assert!(order.contains("<Tier>Bulk</Tier>"), "{order}");
+    assert!(!order.contains("<Days>"), "{order}");
+    assert_eq!(storage.rest("a").expect("rest"), Rest::Ordered);
 }

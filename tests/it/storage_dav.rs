@@ -1,12 +1,13 @@
 //! WebDAV where the password is proved and not sent, and where servers send one elsewhere: Apache.
 
-use crate::servers::Apache;
+use crate::servers::{Apache, Dav};
 use crate::storage_contract::{names, opened, settings, source};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
 use dupr::testing::contract;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -151,4 +152,44 @@ fn webdav_tells_the_password_to_no_other_server() {
     let asked = asked.lock().expect("text").to_lowercase();
     assert!(asked.contains("digest username=\"ada\""), "{asked}");
     assert!(!asked.contains("basic"), "{asked}");
+}
+
+/// Not a test: the process whose memory [`uploads_are_not_held_in_memory`] looks at.
+#[test]
+#[ignore = "started by another test"]
+fn child_that_uploads_what_is_large() {
+    let Ok(url) = std::env::var("DUPR_TEST_UPLOAD_TO") else {
+        return;
+    };
+    let file = tempfile::NamedTempFile::new().expect("temp file");
+    file.as_file().set_len(LARGE).expect("a file full of holes");
+    let storage = opened(&url, &StorageOptions::default());
+    storage.put("large", file.path()).expect("put");
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let most = status.lines().find(|line| line.starts_with("VmHWM:"));
+    println!("{}", most.expect("a line"));
+}
+
+const LARGE: u64 = 200 << 20;
+
+#[test]
+fn uploads_are_not_held_in_memory() {
+    let server = Dav::start();
+    let url = format!("webdav://ada:p%40ss%3Aw@127.0.0.1:{}/x", server.port);
+    let child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "--ignored", "--nocapture"])
+        .arg("storage_dav::child_that_uploads_what_is_large")
+        .env("DUPR_TEST_UPLOAD_TO", url)
+        .output()
+        .expect("a second copy of this program");
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success(), "{said} {child:?}");
+    let most = said.lines().find_map(|line| {
+        let number = line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?;
+        number.trim().parse::<u64>().ok()
+    });
+    let most = most.expect("how much memory it was");
+    assert!(most < LARGE / 1024 / 2, "{most} kB");
+    let stored = std::fs::metadata(server.files().join("x/large")).expect("stored");
+    assert_eq!(stored.len(), LARGE);
 }

@@ -1,150 +1,130 @@
-//! The same bad networks in front of every service that speaks HTTP: lines that are cut, peers that are silent, servers that are
-//! busy.
+//! The same bad networks and the same lying servers in front of every service: docs/testing.md has the table.
 
 use crate::proxy::{Harm, Proxy, Silence};
-use crate::servers::{Azurite, Dav, Dropbox, S3, Swift};
-use crate::storage_contract::{opened, s3, settings, source};
+use crate::services::{each, other_services, patient, services, web_services};
+use crate::storage_contract::source;
 use crate::storage_troubles::{impatient, must_time_out, survives_cuts};
+use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
-use std::time::Duration;
-
-/// A service behind a port of 127.0.0.1, and how it is reached through another port.
-struct Service {
-    name: &'static str,
-    port: u16,
-    open: Box<dyn Fn(u16, StorageOptions) -> Box<dyn Storage>>,
-    /// What runs as long as it is needed.
-    _server: Box<dyn std::any::Any>,
-}
-
-fn patient() -> StorageOptions {
-    StorageOptions {
-        backoff: Duration::from_millis(50),
-        attempts: 8,
-        ..StorageOptions::default()
-    }
-}
-
-/// Sets variables and settings.
-fn with(
-    mut options: StorageOptions,
-    variables: &[(&'static str, String)],
-    pairs: &[(&str, &str)],
-) -> StorageOptions {
-    options.environment = variables.iter().cloned().collect();
-    options.settings = settings(pairs);
-    options
-}
-
-fn services() -> Vec<Service> {
-    let mut all = Vec::new();
-    let server = Dav::start();
-    all.push(Service {
-        name: "webdav",
-        port: server.port,
-        open: Box::new(|port, options| {
-            let url = format!("webdav://ada:p%40ss%3Aw@127.0.0.1:{port}/x");
-            opened(&url, &options)
-        }),
-        _server: Box::new(server),
-    });
-    let server = Azurite::start();
-    let (port, keys) = (server.port, server.connection_string());
-    all.push(Service {
-        name: "azure",
-        port,
-        open: Box::new(move |other, options| {
-            let keys = keys.replace(&format!(":{port}/"), &format!(":{other}/"));
-            let variables = [("AZURE_CONNECTION_STRING", keys)];
-            opened("azure://container/x", &with(options, &variables, &[]))
-        }),
-        _server: Box::new(server),
-    });
-    let server = Dropbox::start(8 << 20, 1000);
-    all.push(Service {
-        name: "dpbx",
-        port: server.port,
-        open: Box::new(|port, options| {
-            let endpoint = format!("http://127.0.0.1:{port}");
-            let variables = [
-                ("DPBX_REFRESH_TOKEN", "refresh".to_string()),
-                ("DPBX_APP_KEY", "app".to_string()),
-                ("DPBX_APP_SECRET", "secret".to_string()),
-            ];
-            let pairs = [("endpoint", endpoint.as_str()), ("part-mb", "8")];
-            opened("dpbx:///x", &with(options, &variables, &pairs))
-        }),
-        _server: Box::new(server),
-    });
-    let server = S3::moto();
-    let (port, keys) = (server.port, s3(&server).environment);
-    all.push(Service {
-        name: "s3",
-        port,
-        open: Box::new(move |port, mut options| {
-            let endpoint = format!("http://127.0.0.1:{port}");
-            options.environment = keys.clone();
-            options.settings = settings(&[("endpoint", &endpoint)]);
-            opened("s3://bucket/x", &options)
-        }),
-        _server: Box::new(server),
-    });
-    if let Some(server) = Swift::start() {
-        let variables = server.variables();
-        let address = variables.iter().find(|(name, _)| *name == "SWIFT_AUTHURL");
-        let address = &address.expect("the address of the login").1;
-        let rest = address.rsplit_once(':').expect("a port").1;
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        let port: u16 = digits.parse().expect("a port");
-        all.push(Service {
-            name: "swift",
-            port,
-            open: Box::new(move |other, options| {
-                let moved = |text: &str| text.replace(&format!(":{port}"), &format!(":{other}"));
-                let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, moved(v))).collect();
-                opened(
-                    "swift://container/x",
-                    &with(options, &variables, &[("segment-mb", "8")]),
-                )
-            }),
-            _server: Box::new(server),
-        });
-    }
-    all
-}
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 #[test]
+fn every_service_tells_that_nobody_listens() {
+    each(&services(), |service| {
+        let start = Instant::now();
+        let storage = service.open(1, "refused", impatient(patient()));
+        for error in [
+            storage.list().map(|_| ()),
+            storage.put("a", source(10).path()),
+        ] {
+            let error = error.expect_err(service.name);
+            assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(60));
+    });
+}
+
+/// Those of ssh's own protocol and of mail have more places in tests of their own.
+#[test]
 fn every_service_survives_cut_connections() {
-    for service in services() {
+    let mut services = services();
+    services.retain(|service| !["sftp", "imap"].contains(&service.name));
+    each(&services, |service| {
         // In the first words, in the middle of one part, in the last one. A connection that is kept is not harmed, so each
         // has a proxy of its own.
         for place in [300, 70_000, 5_000_000, 9_300_000] {
             let proxy = Proxy::to(service.port);
-            let storage = (service.open)(proxy.port, patient());
+            let storage = service.open(proxy.port, "cut", patient());
+            proxy.harm_data([Harm::Cut(place), Harm::Cut(place / 2), Harm::Cut(place)]);
             survives_cuts(&*storage, &proxy, &[place]);
             storage.delete(&format!("cut-{place}")).expect(service.name);
             assert!(proxy.passed() > 0, "{}", service.name);
         }
-    }
+    });
 }
 
 #[test]
 fn every_service_gives_up_on_a_silent_peer() {
     let silence = Silence::start();
-    for service in services() {
-        let storage = (service.open)(silence.port, impatient(patient()));
+    each(&services(), |service| {
+        let storage = service.open(silence.port, "silent", impatient(patient()));
         must_time_out(service.name, || storage.list());
         must_time_out(service.name, || storage.put("a", source(10).path()));
-    }
+    });
+}
+
+/// The line goes dead in the middle of an object, either way.
+#[test]
+fn every_service_gives_up_on_a_line_that_goes_dead() {
+    each(&services(), |service| {
+        let direct = service.open(service.port, "dead", patient());
+        direct.put("large", source(9 << 20).path()).expect("put");
+        for what in ["get", "put"] {
+            let proxy = Proxy::to(service.port);
+            let storage = service.open(proxy.port, "dead", impatient(patient()));
+            // FTP has other lines for its data.
+            proxy.harm_data((0..9).map(|_| Harm::Stall(300_000)));
+            if service.name != "ftp" {
+                proxy.harm((0..9).map(|_| Harm::Stall(300_000)));
+            }
+            // rclone waits long for the answer to what the system may still be sending.
+            let bytes = if service.name == "rclone" {
+                400_000
+            } else {
+                9 << 20
+            };
+            must_time_out(&format!("{} {what}", service.name), || match what {
+                "get" => storage.get("large", &mut Vec::new()).map(|_| ()),
+                _ => storage.put("new", source(bytes).path()),
+            });
+            assert_eq!(direct.stat("new").expect("stat"), None, "{}", service.name);
+        }
+    });
+}
+
+/// Slow is not silent: what takes longer than the patience with a silent peer is waited for. The patience is three times shorter
+/// than the usual one, and the line more than that faster than the slowest there may be.
+#[test]
+fn every_service_waits_for_a_slow_line() {
+    each(&services(), |service| {
+        let options = StorageOptions {
+            timeout: Duration::from_secs(10),
+            attempts: 1,
+            ..patient()
+        };
+        // Whatever an upload makes first is there.
+        let direct = service.open(service.port, "slow", patient());
+        direct.put("before", source(1).path()).expect(service.name);
+        let proxy = Proxy::to(service.port);
+        let harm = || (0..20).map(|_| Harm::Slow(150_000));
+        proxy.harm(harm());
+        proxy.harm_data(harm());
+        let storage = service.open(proxy.port, "slow", options);
+        let start = Instant::now();
+        storage
+            .put("a", source(2_400_000).path())
+            .expect(service.name);
+        let put = start.elapsed();
+        let mut got = Vec::new();
+        storage.get("a", &mut got).expect(service.name);
+        assert!(got == vec![0x5a; 2_400_000], "{}", service.name);
+        // ssh packs such content well.
+        if !service.name.contains("ssh") && !service.name.contains("sftp") {
+            assert!(put > Duration::from_secs(12), "{} {put:?}", service.name);
+        }
+    });
 }
 
 /// Whoever is told to come back later does, and no error is taken for an answer.
 #[test]
 fn every_service_waits_for_a_busy_server() {
-    for service in services() {
-        for status in [429, 500, 503] {
+    each(&web_services(), |service| {
+        for status in [429, 500, 502, 503, 504] {
+            let open = |port| service.open(port, "busy", patient());
             let proxy = Proxy::to(service.port);
-            let storage = (service.open)(proxy.port, patient());
+            let storage = open(proxy.port);
             let busy = || proxy.harm([Harm::Answer(status), Harm::Answer(status)]);
             let what = format!("{} {status}", service.name);
             busy();
@@ -152,7 +132,7 @@ fn every_service_waits_for_a_busy_server() {
             assert_eq!(proxy.left(), 0, "{what}");
             // Connections that were kept are good ones: others are made anew.
             for step in 0..4 {
-                let storage = (service.open)(proxy.port, patient());
+                let storage = open(proxy.port);
                 busy();
                 match step {
                     0 => assert_eq!(storage.list().expect(&what).len(), 1, "{what}"),
@@ -161,8 +141,127 @@ fn every_service_waits_for_a_busy_server() {
                     _ => storage.delete("a").expect(&what),
                 }
             }
-            let left = (service.open)(service.port, patient()).list().expect(&what);
+            let left = open(service.port).list().expect(&what);
             assert!(left.is_empty(), "{what}: {left:?}");
         }
-    }
+    });
+}
+
+/// What a server does to an object it confirms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Theft {
+    Lost,
+    Halved,
+}
+
+/// Has a server lose `name` as soon as it has it, `times` times: its answer is passed on afterwards. Returns the count.
+fn steal(
+    proxy: &Proxy,
+    direct: &Arc<dyn Storage>,
+    name: &str,
+    theft: Theft,
+    times: usize,
+) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let (stolen, direct, name) = (Arc::clone(&count), Arc::clone(direct), name.to_string());
+    // Answers come on several lines.
+    let one = std::sync::Mutex::new(());
+    proxy.before_each_answer(move || {
+        let _one = one.lock().expect("one at a time");
+        if stolen.load(Ordering::SeqCst) >= times {
+            return;
+        }
+        let Some(object) = direct.stat(&name).expect("stat") else {
+            return;
+        };
+        match theft {
+            Theft::Lost => direct.delete(&name).expect("loss"),
+            Theft::Halved if object.size < 70_000 => return,
+            Theft::Halved => {
+                let half = source(object.size as usize / 2);
+                direct.put(&name, half.path()).expect("harm");
+            }
+        }
+        stolen.fetch_add(1, Ordering::SeqCst);
+    });
+    count
+}
+
+/// A server says that it has an object, and has not, or has half of it.
+#[test]
+fn every_service_notices_what_a_server_loses() {
+    each(&services(), |service| {
+        for (theft, bytes) in [
+            (Theft::Lost, 90_000),
+            (Theft::Halved, 90_000),
+            (Theft::Lost, 9 << 20),
+        ] {
+            let what = format!("{} {theft:?} {bytes}", service.name);
+            let direct: Arc<dyn Storage> = service.open(service.port, "lost", patient()).into();
+            direct.put("kept", source(10).path()).expect(&what);
+            let proxy = Proxy::to(service.port);
+            let storage = service.open(proxy.port, "lost", patient());
+            // Once: it is sent again.
+            let stolen = steal(&proxy, &direct, "a", theft, 1);
+            storage
+                .put("a", source(bytes).path())
+                .unwrap_or_else(|e| panic!("{what}: {e}"));
+            proxy.watch_no_more();
+            assert_eq!(stolen.load(Ordering::SeqCst), 1, "{what}");
+            let mut got = Vec::new();
+            direct.get("a", &mut got).expect(&what);
+            assert!(got == vec![0x5a; bytes], "{what}: {}", got.len());
+            direct.delete("a").expect(&what);
+            if bytes > 1 << 20 {
+                continue;
+            }
+            // Again and again: it is an error, and nothing torn keeps the name.
+            let stolen = steal(&proxy, &direct, "a", theft, usize::MAX);
+            let error = storage.put("a", source(bytes).path()).expect_err(&what);
+            proxy.watch_no_more();
+            assert!(stolen.load(Ordering::SeqCst) > 1, "{what}");
+            let kinds = [ErrorKind::Corrupt, ErrorKind::Unreachable];
+            assert!(kinds.contains(&error.kind()), "{what}: {error}");
+            let listed = direct.list().expect(&what);
+            let names: Vec<&str> = listed.iter().map(|o| o.name.as_str()).collect();
+            assert_eq!(names, ["kept"], "{what}");
+        }
+    });
+}
+
+/// An answer whose body ends early, with a head that fits: no more is called delivered than came.
+#[test]
+fn no_service_takes_half_an_answer_for_the_whole() {
+    each(&web_services(), |service| {
+        for harm in [Harm::Shorten(60_000), Harm::ShortenUntold(60_000)] {
+            let direct = service.open(service.port, "half", patient());
+            direct.put("a", source(90_000).path()).expect(service.name);
+            let proxy = Proxy::to(service.port);
+            proxy.harm((0..9).map(|_| harm));
+            let storage = service.open(proxy.port, "half", patient());
+            let mut got = Vec::new();
+            let outcome = storage.get("a", &mut got);
+            assert!(proxy.shortened() > 0, "{} {harm:?}", service.name);
+            if let Ok(bytes) = outcome {
+                assert_eq!(bytes, got.len() as u64, "{} {harm:?}", service.name);
+            }
+            assert!(
+                vec![0x5a; 90_000].starts_with(&got),
+                "{} {harm:?}",
+                service.name
+            );
+        }
+    });
+    each(&other_services()[..1], |ftp| {
+        let proxy = Proxy::to(ftp.port);
+        let storage = ftp.open(proxy.port, "half", patient());
+        storage.put("a", source(90_000).path()).expect("put");
+        proxy.harm_data([Harm::Swallow(45_000)]);
+        let mut got = Vec::new();
+        let outcome = storage.get("a", &mut got);
+        assert_eq!(proxy.shortened(), 1);
+        if let Ok(bytes) = outcome {
+            assert_eq!(bytes, got.len() as u64);
+        }
+    });
 }

@@ -153,6 +153,14 @@ impl Environment {
             .map(|(name, value)| (name.clone(), value.clone()))
     }
 
+    /// Names and values that are text, of all variables.
+    #[cfg(feature = "cloud")]
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        let text = |text: &OsString| text.to_str().map(str::to_string);
+        let pairs = self.0.iter();
+        pairs.filter_map(move |(name, value)| Some((text(name)?, text(value)?)))
+    }
+
     /// What a helper program may inherit: everything but what looks like a secret.
     pub(super) fn for_helpers(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         const SECRET: [&str; 9] = [

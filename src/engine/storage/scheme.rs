@@ -48,6 +48,17 @@ pub(super) enum Scheme {
     Rclone,
     /// A directory the program `rsync` reaches.
     Rsync,
+    /// A folder of MEGA.
+    Mega {
+        /// Through MEGA's own programs.
+        own: bool,
+    },
+    /// A directory of a Tahoe-LAFS grid.
+    Tahoe,
+    /// A directory of a tape archive.
+    Hsi,
+    /// What GNOME's library reaches.
+    Gio,
     /// Known to duplicity, without a service here.
     Planned {
         /// What to use meanwhile.
@@ -65,13 +76,12 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Dropbox, Ftp, Gs, Imap, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp,
-    Swift, Unknown, WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, Gio, Gs, Hsi, Imap, Local, Mega, Multi, Par2, Planned, Rclone,
+    Rsync, S3, Sftp, Swift, Tahoe, Unknown, WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
 const RCLONE: &str = "set it up in rclone and use rclone://REMOTE:PATH";
-const MOUNT: &str = "mount it and use file://, or use s3:// or sftp://";
 
 /// All schemes, without `://`; those that end in `+` are prefixes of others.
 const TABLE: &[(&[&str], Scheme)] = &[
@@ -133,18 +143,16 @@ const TABLE: &[(&[&str], Scheme)] = &[
             "pydrive",
             "pydrive+gdocs",
             "box",
-            "mega",
-            "megav2",
-            "megav3",
             "jottacloud",
         ],
         Planned { instead: RCLONE },
     ),
-    (
-        &["idrived", "hsi", "tahoe", "xorriso", "slate"],
-        Planned { instead: ANY },
-    ),
-    (&["gio+"], Planned { instead: MOUNT }),
+    (&["mega"], Mega { own: false }),
+    (&["megav2", "megav3"], Mega { own: true }),
+    (&["tahoe"], Tahoe),
+    (&["hsi"], Hsi),
+    (&["idrived", "xorriso", "slate"], Planned { instead: ANY }),
+    (&["gio+"], Gio),
     (
         &["ad", "acd+acdcli"],
         Dead {
@@ -261,6 +269,11 @@ impl Scheme {
             Sftp => Support::Program("ssh"),
             Rsync => Support::Program("rsync"),
             Rclone => Support::Program("rclone"),
+            Mega { own: false } => Support::Program("megatools"),
+            Mega { own: true } => Support::Program("mega-ls"),
+            Tahoe => Support::Program("tahoe"),
+            Hsi => Support::Program("hsi"),
+            Gio => Support::Program("gio"),
             S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. }
                 if cfg!(feature = "cloud") =>
             {
@@ -375,7 +388,7 @@ mod tests {
     #[test]
     fn refusals_name_a_way_out() {
         for scheme in [
-            "ad", "cf+hubic", "onedrive", "gio+smb", "nonsense", "s3+http",
+            "ad", "cf+hubic", "onedrive", "xorriso", "nonsense", "s3+http",
         ] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);

@@ -58,6 +58,8 @@ pub(super) const IMAP: &[&str] = &[
 pub(super) const SFTP: &[&str] = &["ssh-options", "ssh-command"];
 pub(super) const RSYNC: &[&str] = &["ssh-options", "rsync-options"];
 pub(super) const RCLONE: &[&str] = &["rclone-options"];
+/// Of the services that are reached through a program and have none.
+pub(super) const NONE: &[&str] = &[];
 pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-options"];
 
 /// Whether any service has a setting of this name.
@@ -72,7 +74,11 @@ pub(super) fn exists(name: &str) -> bool {
 /// Whether the service of a place has a setting of this name.
 pub(super) fn fits(name: &str, place: &Place) -> bool {
     match place {
-        Place::Local { .. } => false,
+        Place::Local { .. }
+        | Place::Mega { .. }
+        | Place::Tahoe { .. }
+        | Place::Hsi { .. }
+        | Place::Gio { .. } => false,
         Place::WebDav { .. } => WEBDAV.contains(&name),
         Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => S3.contains(&name),
         Place::Azure { .. } => AZURE.contains(&name),

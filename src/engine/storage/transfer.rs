@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 /// How long a request to stop may go unheard.
 const EAR: Duration = Duration::from_millis(100);
 
+/// Most bytes the system takes from us before the peer has them, and the slowest line on which they still go.
+const IN_FLIGHT: u64 = 4 << 20;
+const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+
 /// Spaces bytes in time, for all threads together.
 #[derive(Debug)]
 struct Pacer {
@@ -71,6 +75,12 @@ impl Transfer {
     /// How long a silent peer is waited for.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// How long an answer to an upload of so many bytes is waited for once the system has taken the last of them: the peer may
+    /// not have them for a while.
+    pub(super) fn patience_after(&self, bytes: u64) -> Duration {
+        self.timeout + Duration::from_secs(bytes.min(IN_FLIGHT) / SLOWEST_BYTES_PER_SECOND)
     }
 
     /// # Errors
@@ -154,6 +164,12 @@ impl Transfer {
     /// Waits for one answer of the peer.
     pub(super) async fn answer<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         self.answer_within(self.timeout, work).await
+    }
+
+    /// Waits until the system takes bytes for the peer. It takes none for a while on a slow line that is well, since a third of
+    /// what it holds must have gone first.
+    pub(super) async fn taken<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        self.answer_within(self.timeout * 3, work).await
     }
 
     /// Waits for one answer of the peer, with its own patience.

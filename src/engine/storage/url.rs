@@ -6,6 +6,7 @@
 
 mod gio;
 mod parts;
+mod programs;
 
 use super::Location;
 use super::scheme::Scheme;
@@ -126,6 +127,32 @@ pub enum Place {
     Par2 {
         /// The place.
         of: Box<TargetUrl>,
+    },
+    /// A folder of MEGA.
+    Mega {
+        /// MEGA's own programs, instead of megatools.
+        own: bool,
+        /// Name of the account, if the URL has one.
+        user: Option<String>,
+        /// Empty, or begins with `/` and ends without.
+        folder: String,
+    },
+    /// A directory of a Tahoe-LAFS grid.
+    Tahoe {
+        /// Name the program `tahoe` knows a directory by.
+        alias: String,
+        /// Below that: empty, or ends in `/`.
+        dir: String,
+    },
+    /// A directory of a tape archive that the program `hsi` reaches.
+    Hsi {
+        /// Absolute; empty for where a login leads.
+        dir: String,
+    },
+    /// A place of GNOME's that the program `gio` reaches.
+    Gio {
+        /// As GNOME writes it, without a password.
+        uri: String,
     },
     /// A place the program `rclone` reaches.
     Rclone {
@@ -337,7 +364,9 @@ fn usage(message: impl Into<String>) -> Error {
 // COMPAT(dup 2.0): a URL matches `^[\w+]+://`.
 fn split_scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once(':')?;
-    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '+';
+    // GNOME has schemes with a dash.
+    let is_gio = scheme.to_lowercase().starts_with("gio+");
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '+' || (c == '-' && is_gio);
     (rest.starts_with("//") && !scheme.is_empty() && scheme.chars().all(word))
         .then(|| (scheme.to_lowercase(), rest))
 }
@@ -402,6 +431,10 @@ mod tests {
                 path,
             } => format!("{secure} {} {path}", who(server)),
             Place::Rclone { root } => root.clone(),
+            Place::Mega { own, user, folder } => format!("{own} {} {folder}", name(user)),
+            Place::Tahoe { alias, dir } => format!("{alias}:{dir}"),
+            Place::Hsi { dir } => dir.clone(),
+            Place::Gio { uri } => uri.clone(),
             Place::Rsync {
                 server,
                 daemon,
@@ -444,6 +477,41 @@ mod tests {
         ] {
             assert_eq!(place(url), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn places_that_programs_reach_are_named_as_these_do() {
+        for (url, expected) in [
+            ("mega://ada%40h:p@mega.nz/a//b%20c/", "false ada@h /a/b c"),
+            ("megav2://mega.nz", "true  "),
+            ("megav3://ada%40h@mega.nz/x?no_logout=1", "true ada@h /x"),
+            ("tahoe://alias/a//b%20c/", "alias:a/b c/"),
+            ("tahoe:///alias", "alias:"),
+            ("hsi://ada@hpss/home/ada/x/", "/home/ada/x"),
+            ("hsi://hpss", ""),
+            (
+                "gio+smb://W;ada:p%20w@h:4455/s/a%20b/",
+                "smb://W;ada@h:4455/s/a%20b",
+            ),
+            (
+                "gio+google-drive://ada@x.org/f",
+                "google-drive://ada@x.org/f",
+            ),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        for wrong in [
+            "tahoe://",
+            "tahoe://-x/a",
+            "hsi:///x",
+            "gio+smb://",
+            "mega:///x",
+        ] {
+            assert_eq!(kind(wrong), ErrorKind::Usage, "{wrong}");
+        }
+        let url = TargetUrl::parse("gio+smb://ada:p%20w@h/s").expect("URL");
+        assert_eq!(url.password().and_then(Secret::expose_str), Some("p w"));
+        assert_eq!(url.masked(), "gio+smb://ada:*****@h/s");
     }
 
     #[test]
@@ -754,13 +822,7 @@ mod tests {
         ] {
             assert_eq!(kind(url), ErrorKind::Usage, "{url:?}");
         }
-        for url in [
-            "onedrive://h/x",
-            "ad://x",
-            "gio+smb://h/x",
-            "par2+ad://x",
-            "abc://x",
-        ] {
+        for url in ["onedrive://h/x", "ad://x", "par2+ad://x", "abc://x"] {
             assert_eq!(kind(url), ErrorKind::Unsupported, "{url}");
         }
     }

@@ -37,6 +37,11 @@ impl Ftpd {
         Self::proftpd("")
     }
 
+    /// The same with these lines instead of `AllowOverwrite on`.
+    pub fn that_says(lines: &str) -> Self {
+        Self::proftpd_with("", lines)
+    }
+
     /// proftpd that wants TLS, begun by command, and resumed for each data connection.
     pub fn explicit() -> Self {
         Self::proftpd("TLSProtocol TLSv1.2 TLSv1.3\n")
@@ -67,6 +72,10 @@ impl Ftpd {
     }
 
     fn proftpd(tls: &str) -> Self {
+        Self::proftpd_with(tls, "AllowOverwrite on\n")
+    }
+
+    fn proftpd_with(tls: &str, lines: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
         fs::create_dir(path("files")).expect("dir");
@@ -108,7 +117,7 @@ impl Ftpd {
                 "ServerType standalone\nDefaultAddress 127.0.0.1\nPort {port}\nUseIPv6 off\nUser {user}\n\
                  Group {group}\n{root}RequireValidShell off\nAuthUserFile {0}/passwd\nAuthOrder mod_auth_file.c\n\
                  PidFile {0}/pid\nScoreboardFile {0}/scoreboard\nSystemLog {0}/system.log\nTransferLog none\n\
-                 WtmpLog off\nUseReverseDNS off\nTimeoutLinger 1\nAllowOverwrite on\n{secure}",
+                 WtmpLog off\nUseReverseDNS off\nTimeoutLinger 1\n{lines}{secure}",
                 dir.path().display()
             );
             fs::write(path("config"), config).expect("config");

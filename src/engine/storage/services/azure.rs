@@ -4,12 +4,15 @@
 //! Credentials are a connection string, as the service's pages show it, or account and key. What all runs read stays in
 //! the account's own tier when `access-tier` names another: the archive tier takes hours to read back.
 
+mod archive;
 mod container;
+
+pub(super) use archive::Archive;
 
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::cloud::{CloudStorage, Cold, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -19,6 +22,9 @@ use opendal::HttpTransporter;
 use opendal::services::Azblob;
 use reqsign_azure_storage::{RequestSigner, StaticCredentialProvider};
 use std::sync::Arc;
+
+/// Version of the interface, for requests that are made beside opendal.
+const VERSION: &str = "2022-11-02";
 
 /// Access tiers, as the service spells them.
 const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
@@ -54,9 +60,13 @@ pub(super) fn open(
         None => None,
     };
     let operator = through(http::transport(options)?)?;
+    let archive = Archive::new(container, prefix, options, Arc::clone(&transfer))?;
     let storage = CloudStorage::new(operator, location, transfer, Box::new(explain));
     let storage = storage.with_parts(options)?.without_backslashes();
-    let storage = storage.empty_when_absent();
+    let mut storage = storage.empty_when_absent();
+    if let Some(archive) = archive {
+        storage = storage.with_archive(Cold::Azure(archive));
+    }
     Ok(match tiered {
         Some(tiered) => storage.with_class(tiered, options.standard_names),
         None => storage,
@@ -181,7 +191,8 @@ fn explain(error: opendal::Error, container: &str) -> Error {
         let hint = "check AZURE_CONNECTION_STRING, and the clock of this machine";
         (ErrorKind::Denied, Some(hint.to_string()))
     } else if has("BlobArchived") || has("BlobBeingRehydrated") {
-        let hint = "the blob is in the archive tier: restore it at the service first";
+        let hint =
+            "the blob is in the archive tier: `dupr thaw PROFILE` orders what a restore needs";
         (kind_of(&error), Some(hint.to_string()))
     } else {
         (kind_of(&error), None)

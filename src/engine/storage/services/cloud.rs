@@ -1,8 +1,7 @@
 //! What all services have in common that go through opendal.
 //!
-//! Large objects go in parts, several at a time, read from the file as they are sent, where the service has parts;
-//! elsewhere in one piece, which is held in memory. Where a service shows an upload before it is whole, the object is
-//! stored under a temp name first and renamed.
+//! Large objects go in parts, several at a time, read from the file as they are sent, where the service has parts. Where a
+//! service shows an upload before it is whole, the object is stored under a temp name first and renamed.
 
 mod upload;
 
@@ -12,7 +11,7 @@ use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
-use super::s3::Archive;
+use super::{azure, s3, webdav};
 use crate::engine::error::{Error, ErrorKind, Result};
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
@@ -54,8 +53,8 @@ pub(super) struct CloudStorage {
     lister: Option<Operator>,
     /// Puts in another storage class.
     classed: Option<Classed>,
-    /// Whether an upload shows before it is whole.
-    renames: bool,
+    /// Who uploads where one shows before it is whole: it is renamed then.
+    sender: Option<webdav::Sender>,
     /// Whether names keep their backslashes.
     backslashes: bool,
     /// Length of a part.
@@ -69,10 +68,32 @@ pub(super) struct CloudStorage {
     /// Whether the place is known to exist.
     made: AtomicBool,
     /// Where objects may lie in an archive.
-    archive: Option<Archive>,
+    archive: Option<Cold>,
     explain: Explain,
     location: Location,
     transfer: Arc<Transfer>,
+}
+
+/// Where objects may lie in an archive.
+pub(super) enum Cold {
+    S3(s3::Archive),
+    Azure(azure::Archive),
+}
+
+impl Cold {
+    async fn rest(&self, name: &str) -> Result<Rest> {
+        match self {
+            Cold::S3(archive) => archive.rest(name).await,
+            Cold::Azure(archive) => archive.rest(name).await,
+        }
+    }
+
+    async fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        match self {
+            Cold::S3(archive) => archive.thaw(name, order).await,
+            Cold::Azure(archive) => archive.thaw(name, order).await,
+        }
+    }
 }
 
 /// What becomes of an object of the same name.
@@ -121,7 +142,7 @@ impl CloudStorage {
             standard,
             lister: None,
             classed: None,
-            renames: false,
+            sender: None,
             backslashes: true,
             part: PART,
             parts_at_once: PARTS_AT_ONCE,
@@ -178,17 +199,17 @@ impl CloudStorage {
     }
 
     /// Orders from this archive.
-    pub(super) fn with_archive(self, archive: Archive) -> Self {
+    pub(super) fn with_archive(self, archive: Cold) -> Self {
         Self {
             archive: Some(archive),
             ..self
         }
     }
 
-    /// Puts under a temp name first.
-    pub(super) fn with_renames(self) -> Self {
+    /// Puts by this sender, under a temp name first.
+    pub(super) fn with_renames(self, sender: webdav::Sender) -> Self {
         Self {
-            renames: true,
+            sender: Some(sender),
             ..self
         }
     }
@@ -334,19 +355,18 @@ impl Storage for CloudStorage {
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         self.check(name)?;
         self.transfer.block_on(async {
-            if self.renames {
-                self.put_renamed(name, from).await
-            } else {
-                let operator = self.operator_for(name);
-                self.put_parts(operator, name, from, Presence::Replaced)
-                    .await
+            if let Some(sender) = &self.sender {
+                return self.put_renamed(sender, name, from).await;
             }
+            let operator = self.operator_for(name);
+            self.put_parts(operator, name, from, Presence::Replaced)
+                .await
         })
     }
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
         claim::looked_for(self, name, || {
-            if self.renames {
+            if self.sender.is_some() {
                 return self.put(name, from);
             }
             let put = self.transfer.block_on(self.put_parts(
@@ -365,7 +385,7 @@ impl Storage for CloudStorage {
 
     fn put_growing(&self, name: &str, from: &Growing, claimed: bool) -> Result<()> {
         self.check(name)?;
-        if self.renames {
+        if self.sender.is_some() {
             from.whole()?;
         } else {
             if claimed && self.stat(name)?.is_some() {

@@ -25,14 +25,15 @@ pub(super) fn transport(options: &StorageOptions) -> Result<Option<HttpTransport
     Ok(Some(HttpTransporter::new(ReqwestTransport::new(client))))
 }
 
-/// As [`transport`], that follows no redirection, and without the headers of the settings.
+/// As [`transport`], that follows no redirection, and without the headers of the settings; and its client, for requests
+/// beside opendal.
 ///
 /// # Errors
 /// As [`transport`].
-pub(super) fn straight(options: &StorageOptions) -> Result<HttpTransporter> {
-    Ok(HttpTransporter::new(ReqwestTransport::new(client(
-        options,
-    )?)))
+pub(super) fn straight(options: &StorageOptions) -> Result<(HttpTransporter, Client)> {
+    let client = client(options)?;
+    let transport = HttpTransporter::new(ReqwestTransport::new(client.clone()));
+    Ok((transport, client))
 }
 
 /// A client that follows no redirection: it would hand a token that is no standard header to whoever is named there.

@@ -12,11 +12,15 @@ mod cloud;
 mod dropbox;
 #[cfg(feature = "ftp")]
 mod ftp;
+mod gio;
+mod hsi;
 #[cfg(feature = "cloud")]
 mod http;
 #[cfg(feature = "imap")]
 mod imap;
 mod local;
+mod mega;
+mod megacmd;
 mod multi;
 mod par2;
 #[cfg(any(feature = "ftp", feature = "imap"))]
@@ -31,8 +35,10 @@ mod sftp;
 mod signed;
 #[cfg(feature = "cloud")]
 mod swift;
+mod tahoe;
 #[cfg(any(feature = "cloud", feature = "ftp", feature = "imap"))]
 mod tls;
+mod watch;
 #[cfg(feature = "cloud")]
 mod web;
 #[cfg(feature = "cloud")]
@@ -183,6 +189,32 @@ pub(super) fn open(
             options,
             transfer,
         )?),
+        Place::Mega { own, user, folder } => {
+            let user = user.as_deref();
+            match own {
+                false => Box::new(mega::MegaStorage::new(
+                    user, folder, url, options, transfer,
+                )?),
+                true => Box::new(megacmd::MegaCmdStorage::new(
+                    user, folder, url, options, transfer,
+                )?),
+            }
+        }
+        Place::Tahoe { alias, dir } => Box::new(tahoe::TahoeStorage::new(
+            alias,
+            dir,
+            url.location(),
+            options,
+            transfer,
+        )?),
+        Place::Hsi { dir } => Box::new(hsi::HsiStorage::new(
+            dir,
+            url.password().is_some(),
+            url.location(),
+            options,
+            transfer,
+        )?),
+        Place::Gio { uri } => Box::new(gio::GioStorage::new(uri, url, options, transfer)?),
         Place::Rsync {
             server,
             daemon,

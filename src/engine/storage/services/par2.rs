@@ -330,20 +330,23 @@ impl Storage for Par2Storage {
         self.upload(name, from, || self.inner.claim(name, from))
     }
 
+    /// A download reads the recovery files too.
     fn rest(&self, name: &str) -> Result<Rest> {
-        // What repairs it is needed with it.
-        let mut rest = self.inner.rest(name)?;
+        let mut worst = self.inner.rest(name)?;
         for recovery in self.recovery_of(name)? {
-            rest = rest.max(self.inner.rest(&recovery)?);
+            worst = worst.max(self.inner.rest(&recovery)?);
         }
-        Ok(rest)
+        Ok(worst)
     }
 
     fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
-        for file in std::iter::once(name.to_string()).chain(self.recovery_of(name)?) {
-            if self.inner.rest(&file)? == Rest::Archived {
-                self.inner.thaw(&file, order)?;
+        for recovery in self.recovery_of(name)? {
+            if self.inner.rest(&recovery)? == Rest::Archived {
+                self.inner.thaw(&recovery, order)?;
             }
+        }
+        if self.inner.rest(name)? == Rest::Archived {
+            self.inner.thaw(name, order)?;
         }
         Ok(())
     }

@@ -1,24 +1,38 @@
-//! Running another program that moves the bytes: `rclone`, `rsync`.
+//! Running another program that moves the bytes: `rclone`, `rsync`, `tahoe` …
 //!
-//! Arguments only, never a shell; secrets go by the environment. The program dies with an urgent request to stop, and
-//! is out of the terminal's process group, so that a first signal lets it finish.
+//! Arguments only, never a shell; secrets go by the environment or by private files. The program dies with an urgent request
+//! to stop, with all it has started, and is out of the terminal's process group, so that a first signal lets it finish.
 
 use super::super::StorageOptions;
 use super::super::transfer::{Download, Transfer};
+use super::watch::{Group, Progress, Watch};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Read};
+use std::path::Path;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// The programs have the timeout as option of their own; this only bounds one that hangs for another reason.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
+/// How often it is looked whether a program gets somewhere.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A program has a timeout of its own; after so many of these in which nothing has moved it is not trusted to keep it.
+const TIMEOUTS: u32 = 2;
+
 /// Bytes taken from the program at a time.
 const PIECE: usize = 64 << 10;
+
+/// Bytes of a fetched file passed on at a time.
+const DELIVERED: usize = 1 << 20;
 
 /// Last bytes of the program's complaints that are kept.
 const MOST_COMPLAINTS: usize = 4096;
@@ -26,6 +40,8 @@ const MOST_COMPLAINTS: usize = 4096;
 /// A program, with the environment it runs in.
 pub(super) struct Program {
     name: &'static str,
+    /// What installs it.
+    install: String,
     environment: Vec<(OsString, OsString)>,
     transfer: Arc<Transfer>,
 }
@@ -58,9 +74,16 @@ impl Program {
         environment.extend(options.environment.starting_with(own));
         Self {
             name,
+            install: format!("install {name}; on Debian: apt-get install {name}"),
             environment,
             transfer,
         }
+    }
+
+    /// Says how it is installed where that is not the Debian package of its name.
+    pub(super) fn installed_by(mut self, hint: &str) -> Self {
+        self.install = hint.to_string();
+        self
     }
 
     /// Sets or replaces a variable.
@@ -83,28 +106,31 @@ impl Program {
         &self,
         arguments: &[A],
         input: Vec<u8>,
+        to: Option<&mut Download<'_>>,
+    ) -> Result<Ended> {
+        self.run_watched(arguments, input, to, None)
+    }
+
+    /// As [`run`](Self::run), of a program that is given up when it reads nothing and `progress` stays the same for too long.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); `Unreachable` if it stands still.
+    pub(super) fn run_watched<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        input: Vec<u8>,
         mut to: Option<&mut Download<'_>>,
+        progress: Option<Progress<'_>>,
     ) -> Result<Ended> {
         self.transfer.block_on(async {
-            let mut child = Command::new(self.name)
-                .args(arguments)
-                .env_clear()
-                .envs(self.environment.iter().map(|(name, value)| (name, value)))
-                .env("LC_ALL", "C.UTF-8")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .kill_on_drop(true)
-                .process_group(0)
-                .spawn()
-                .map_err(|e| self.unstartable(e))?;
+            let mut child = self.started(arguments)?;
+            let mut group = Group(child.id());
+            let limit = self.transfer.timeout() * TIMEOUTS;
+            let mut watch = Watch::new(self.name, child.id(), progress, limit);
             let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
                 (child.stdin.take(), child.stdout.take(), child.stderr.take())
             else {
-                return Err(Error::new(
-                    ErrorKind::Internal,
-                    format!("{} was started without pipes", self.name),
-                ));
+                return Err(self.without_pipes());
             };
             // A program that does not read its input says why itself.
             tokio::spawn(async move {
@@ -123,9 +149,7 @@ impl Program {
             let mut output = Vec::new();
             let mut piece = vec![0; PIECE];
             loop {
-                let read = self
-                    .transfer
-                    .answer_within(PATIENCE, stdout.read(&mut piece));
+                let read = self.wait(&mut watch, stdout.read(&mut piece));
                 let bytes = read.await?.map_err(|e| self.trouble(e))?;
                 let Some(got) = piece.get(..bytes).filter(|got| !got.is_empty()) else {
                     break;
@@ -135,8 +159,9 @@ impl Program {
                     None => output.extend_from_slice(got),
                 }
             }
-            let wait = self.transfer.answer_within(PATIENCE, child.wait());
+            let wait = self.wait(&mut watch, child.wait());
             let status = wait.await?.map_err(|e| self.trouble(e))?;
+            group.0 = None;
             // A grandchild may hold the pipe open after the end of the program itself.
             let complaints = tokio::time::timeout(self.transfer.timeout(), complaints).await;
             let complaints = complaints.ok().and_then(|done| done.ok());
@@ -148,12 +173,104 @@ impl Program {
         })
     }
 
+    /// Runs it and answers its questions: lines without an end that end in a colon. `None` for an answer ends the talk.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); `Unreachable` if it says nothing for too long.
+    pub(super) fn converse(
+        &self,
+        arguments: &[&str],
+        answer: &mut dyn FnMut(&str) -> Option<Vec<u8>>,
+    ) -> Result<Ended> {
+        self.transfer.block_on(async {
+            let mut child = self.started(arguments)?;
+            let mut group = Group(child.id());
+            let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take())
+            else {
+                return Err(self.without_pipes());
+            };
+            let mut stdin = child.stdin.take();
+            let (mut output, mut piece) = (Vec::new(), vec![0; 1024]);
+            // Where the answer to the last question would stand.
+            let mut heard = 0;
+            // It may wait for a peer as long as that may be silent, and a little.
+            let limit = self.transfer.timeout() * TIMEOUTS;
+            loop {
+                let read = self.transfer.answer_within(limit, stdout.read(&mut piece));
+                let bytes = read.await?.map_err(|e| self.trouble(e))?;
+                let Some(got) = piece.get(..bytes).filter(|got| !got.is_empty()) else {
+                    break;
+                };
+                output.extend_from_slice(got);
+                let news = output.get(heard..).unwrap_or_default();
+                let line = news.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+                let line = String::from_utf8_lossy(line).into_owned();
+                if !line.ends_with(": ") {
+                    continue;
+                }
+                heard = output.len();
+                let told = answer(&line);
+                match (stdin.as_mut(), told) {
+                    (Some(pipe), Some(mut told)) => {
+                        told.push(b'\n');
+                        let _ = self.transfer.answer(pipe.write_all(&told)).await?;
+                    }
+                    _ => stdin = None,
+                }
+            }
+            let status = self.transfer.answer_within(limit, child.wait());
+            let status = status.await?.map_err(|e| self.trouble(e))?;
+            group.0 = None;
+            let mut said = vec![0; MOST_COMPLAINTS];
+            let bytes = self.transfer.answer(stderr.read(&mut said)).await?;
+            said.truncate(bytes.unwrap_or(0));
+            Ok(Ended {
+                code: status.code(),
+                output,
+                complaints: String::from_utf8_lossy(&said).into_owned(),
+            })
+        })
+    }
+
+    fn started<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Child> {
+        Command::new(self.name)
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .process_group(0)
+            .spawn()
+            .map_err(|e| self.unstartable(e))
+    }
+
+    fn without_pipes(&self) -> Error {
+        let text = format!("{} was started without pipes", self.name);
+        Error::new(ErrorKind::Internal, text)
+    }
+
+    /// Waits for something of a program, as long as it gets somewhere.
+    async fn wait<T>(&self, watch: &mut Watch<'_>, work: impl Future<Output = T>) -> Result<T> {
+        let begun = std::time::Instant::now();
+        let mut work = pin!(work);
+        loop {
+            match self.transfer.answer_within(LOOK, work.as_mut()).await {
+                Err(e) if e.kind() == ErrorKind::Unreachable && begun.elapsed() < PATIENCE => {
+                    watch.check()?;
+                }
+                other => return other,
+            }
+        }
+    }
+
     fn unstartable(&self, error: io::Error) -> Error {
         let name = self.name;
         if error.kind() == io::ErrorKind::NotFound {
             let message = format!("the program {name} is not installed");
-            Error::new(ErrorKind::Unsupported, message)
-                .with_hint(format!("install {name}; on Debian: apt-get install {name}"))
+            Error::new(ErrorKind::Unsupported, message).with_hint(self.install.clone())
         } else {
             self.trouble(error)
         }
@@ -165,11 +282,35 @@ impl Program {
 }
 
 impl Ended {
+    /// Whether its complaints hold these words, whatever their case.
+    pub(super) fn said(&self, words: &str) -> bool {
+        let complaints = self.complaints.to_lowercase();
+        complaints.contains(&words.to_lowercase())
+    }
+
     /// The last line of the complaints, no longer than a line.
     pub(super) fn last_words(&self) -> String {
         let line = self.complaints.lines().rev().find(|l| !l.trim().is_empty());
         let line: String = line.unwrap_or("no reason given").trim().chars().collect();
         line.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+}
+
+/// Passes on a file that a program has fetched.
+///
+/// # Errors
+/// It cannot be read, or what the receiver says.
+pub(super) fn deliver(path: &Path, download: &mut Download<'_>) -> Result<()> {
+    let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let mut piece = vec![0; DELIVERED];
+    loop {
+        let bytes = file
+            .read(&mut piece)
+            .map_err(|e| Error::io("read", path, e))?;
+        match piece.get(..bytes) {
+            Some(got) if !got.is_empty() => download.push(got)?,
+            _ => return Ok(()),
+        }
     }
 }
 
@@ -207,6 +348,27 @@ mod tests {
         let text = String::from_utf8_lossy(&ended.output).into_owned();
         assert!(!text.contains("canary"), "{text}");
         assert!(text.contains("OWN_SECRET=mine"), "{text}");
+    }
+
+    #[test]
+    fn questions_are_answered() {
+        let script = "echo Hello; printf 'User [ada]: '; read u; printf 'Password: '; read p; \
+                      echo; echo \"$u/$p\"; printf 'Choice: '; read c || exit 7";
+        let program = program("sh", &[("PATH", "/usr/bin:/bin")]);
+        let mut asked = Vec::new();
+        let ended = program.converse(&["-c", script], &mut |question| {
+            asked.push(question.to_string());
+            match question {
+                "Password: " => Some(b"p w".to_vec()),
+                "Choice: " => None,
+                _ => Some(Vec::new()),
+            }
+        });
+        let ended = ended.expect("sh");
+        assert_eq!(asked, ["User [ada]: ", "Password: ", "Choice: "]);
+        assert_eq!(ended.code, Some(7));
+        let said = String::from_utf8_lossy(&ended.output).into_owned();
+        assert!(said.contains("/p w\n"), "{said}");
     }
 
     #[test]

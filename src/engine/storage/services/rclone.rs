@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// rclone's exit codes for a directory and for a file that is not there.
 const NO_DIRECTORY: Option<i32> = Some(3);
@@ -57,7 +58,6 @@ impl RcloneStorage {
             "--retries=1".to_string(),
             "--low-level-retries=3".to_string(),
             "--ask-password=false".to_string(),
-            format!("--timeout={seconds}s"),
             format!("--contimeout={seconds}s"),
         ]
         .into();
@@ -88,7 +88,17 @@ impl RcloneStorage {
     }
 
     fn arguments(&self, command: &[&str], places: &[OsString]) -> Vec<OsString> {
+        self.arguments_within(self.transfer.timeout(), command, places)
+    }
+
+    fn arguments_within(
+        &self,
+        timeout: Duration,
+        command: &[&str],
+        places: &[OsString],
+    ) -> Vec<OsString> {
         let mut all: Vec<OsString> = command.iter().map(OsString::from).collect();
+        all.push(format!("--timeout={}s", timeout.as_secs().max(1)).into());
         all.extend(self.options.iter().map(OsString::from));
         all.push("--".into());
         all.extend(places.iter().cloned());
@@ -110,6 +120,12 @@ impl RcloneStorage {
                 Some(0) => return Ok(()),
                 // rclone deletes what it replaces, and fails if somebody else was faster.
                 _ if moved.complaints.contains("Couldn't delete") && attempts.next().is_some() => {}
+                // What was sent is not there any more: it is sent again.
+                _ if moved.complaints.contains("object not found") => {
+                    let error = explain(&moved);
+                    let text = format!("what was sent is gone: {error}");
+                    return Err(Error::new(ErrorKind::Unreachable, text));
+                }
                 _ => return Err(explain(&moved)),
             }
         }
@@ -189,10 +205,15 @@ impl Storage for RcloneStorage {
         names::check(name)?;
         let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
         let temp = names::temp();
-        let copied = self.run(
+        let bytes = std::fs::metadata(&from).map_err(|e| Error::io("read", &from, e))?;
+        // rclone waits no longer for the answer than for any other, though the system may still be sending.
+        let patience = self.transfer.patience_after(bytes.len());
+        let arguments = self.arguments_within(
+            patience,
             &["copyto", "--ignore-times"],
             &[from.into(), self.place(&temp).into()],
-        )?;
+        );
+        let copied = self.program.run(&arguments, Vec::new(), None)?;
         let outcome = match copied.code {
             Some(0) => self.rename(&temp, name),
             _ => Err(explain(&copied)),

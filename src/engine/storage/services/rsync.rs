@@ -11,19 +11,15 @@ use super::super::transfer::Transfer;
 use super::super::url::{Server, TargetUrl};
 use super::super::words::split_words;
 use super::super::{Location, Object, Storage, StorageOptions};
-use super::program::{Ended, Program};
+use super::program::{Ended, Program, deliver};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-
-/// Bytes passed on at a time.
-const PIECE: usize = 1 << 20;
 
 /// Where a directory lies.
 pub(super) struct Place<'a> {
@@ -89,6 +85,9 @@ impl RsyncStorage {
             ssh.extend(split_words(options.setting("ssh-options").unwrap_or(""))?);
             ssh.push("-oBatchMode=yes".into());
             ssh.push(format!("-oConnectTimeout={seconds}"));
+            // A line that is dead is noticed by ssh alone.
+            ssh.push(format!("-oServerAliveInterval={seconds}"));
+            ssh.push("-oServerAliveCountMax=1".into());
             ssh.extend(port.map(|port| format!("-p{port}")));
             let ssh: Vec<String> = ssh.iter().map(|word| quoted(word)).collect();
             arguments.push(format!("--rsh={}", ssh.join(" ")));
@@ -114,13 +113,13 @@ impl RsyncStorage {
         })
     }
 
-    /// Runs rsync for one name, or for none.
+    /// Runs rsync for one name, or for none; `staging` is where files may grow meanwhile.
     fn run(
         &self,
         options: &[&str],
         name: Option<&str>,
-        from: impl Into<OsString>,
-        to: impl Into<OsString>,
+        (from, to): (impl Into<OsString>, impl Into<OsString>),
+        staging: Option<&Path>,
     ) -> Result<Ended> {
         let mut all: Vec<OsString> = self.options.iter().map(OsString::from).collect();
         all.extend(options.iter().map(OsString::from));
@@ -139,7 +138,8 @@ impl RsyncStorage {
         if !to.is_empty() {
             all.push(to);
         }
-        self.program.run(&all, input, None)
+        let grown = || staging.map_or(0, bytes_in);
+        self.program.run_watched(&all, input, None, Some(&grown))
     }
 
     fn staging(&self) -> Result<TempDir> {
@@ -147,6 +147,13 @@ impl RsyncStorage {
             Error::new(ErrorKind::Io, "cannot make a temp dir for rsync").with_source(e)
         })
     }
+}
+
+/// Bytes of all files of a directory, half-done ones too.
+fn bytes_in(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let lengths = entries.filter_map(|entry| entry.metadata().ok().map(|meta| meta.len()));
+    lengths.sum()
 }
 
 /// A local directory, in a form rsync takes for nothing else.
@@ -162,7 +169,12 @@ impl Storage for RsyncStorage {
     }
 
     fn list(&self) -> Result<Vec<Object>> {
-        let ended = self.run(&["--list-only", "--no-h"], None, self.root.as_str(), "")?;
+        let ended = self.run(
+            &["--list-only", "--no-h"],
+            None,
+            (self.root.as_str(), ""),
+            None,
+        )?;
         match ended.code {
             Some(0) => Ok(ended
                 .output
@@ -188,8 +200,8 @@ impl Storage for RsyncStorage {
         let ended = self.run(
             &["--dirs", "--whole-file", &only, "--exclude=*"],
             None,
-            self.root.as_str(),
-            contents(staging.path()),
+            (self.root.as_str(), contents(staging.path())),
+            Some(staging.path()),
         )?;
         let path = staging.path().join(name);
         match ended.code {
@@ -202,18 +214,9 @@ impl Storage for RsyncStorage {
             }
             _ => return Err(explain(&ended)),
         }
-        let mut file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
         let mut download = self.transfer.download(to);
-        let mut piece = vec![0; PIECE];
-        loop {
-            let bytes = file
-                .read(&mut piece)
-                .map_err(|e| Error::io("read", &path, e))?;
-            match piece.get(..bytes) {
-                Some(got) if !got.is_empty() => download.push(got)?,
-                _ => return Ok(download.bytes()),
-            }
-        }
+        deliver(&path, &mut download)?;
+        Ok(download.bytes())
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
@@ -232,8 +235,8 @@ impl Storage for RsyncStorage {
                 "--perms",
             ],
             Some(name),
-            contents(staging.path()),
-            self.root.as_str(),
+            (contents(staging.path()), self.root.as_str()),
+            None,
         )?;
         match ended.code {
             Some(0) => Ok(()),
@@ -247,8 +250,8 @@ impl Storage for RsyncStorage {
         let ended = self.run(
             &["--delete-missing-args"],
             Some(name),
-            contents(empty.path()),
-            self.root.as_str(),
+            (contents(empty.path()), self.root.as_str()),
+            None,
         )?;
         match ended.code {
             Some(0) => Ok(()),

@@ -5,13 +5,14 @@
 //! unless asked.
 
 mod archive;
+mod keys;
 
 pub(super) use archive::Archive;
 
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, StorageOptions};
-use super::cloud::{CloudStorage, answer_of, kind_of, operator};
+use super::cloud::{CloudStorage, Cold, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -156,7 +157,8 @@ pub(super) fn open(
     let mut storage = storage.with_parts(options)?;
     if place.service == "s3" {
         let path_style = path_style(place, options)?;
-        storage = storage.with_archive(Archive::new(place, options, path_style, transfer)?);
+        let archive = Archive::new(place, options, path_style, transfer)?;
+        storage = storage.with_archive(Cold::S3(archive));
     }
     Ok(match classed {
         Some(classed) => storage.with_class(classed, options.standard_names),

@@ -18,7 +18,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Bytes read from a file at a time.
@@ -26,10 +25,6 @@ const PIECE: usize = 256 << 10;
 
 /// Pieces on their way from the file to the connection.
 const PIECES: usize = 2;
-
-/// Most bytes the system takes from us before the peer has them, and the slowest line on which they still go.
-const IN_FLIGHT: u64 = 4 << 20;
-const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
 
 /// Longest answer that is no object.
 const MAX_TEXT: usize = 64 << 20;
@@ -57,11 +52,16 @@ impl Web {
         options: &StorageOptions,
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
-        Ok(Self {
-            client: http::client(options)?,
+        Ok(Self::with(service, http::client(options)?, transfer))
+    }
+
+    /// With a client that is there already.
+    pub(super) fn with(service: &'static str, client: Client, transfer: Arc<Transfer>) -> Self {
+        Self {
+            client,
             transfer,
             service,
-        })
+        }
     }
 
     /// The terms of transfers.
@@ -107,7 +107,7 @@ impl Web {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
                 Poll::Pending => fed.as_mut().poll(cx).map(|_| None),
             });
-            if let Some(answer) = self.transfer.answer(early).await? {
+            if let Some(answer) = self.transfer.taken(early).await? {
                 let response = answer.map_err(|e| self.unreachable(&e))?;
                 return Ok(Sent {
                     response,
@@ -116,8 +116,7 @@ impl Web {
             }
         }
         drop(feed);
-        let limit =
-            self.transfer.timeout() + Duration::from_secs(IN_FLIGHT / SLOWEST_BYTES_PER_SECOND);
+        let limit = self.transfer.patience_after(bytes);
         let answer = self.transfer.answer_within(limit, answer).await?;
         Ok(Sent {
             response: answer.map_err(|e| self.unreachable(&e))?,

@@ -3,6 +3,7 @@
 //! Errors repeat no piece that could be a password.
 
 use super::super::scheme::{Scheme, has_host};
+use super::programs::tahoe;
 use super::{OnFail, Place, Server, Spread, usage};
 use crate::engine::error::Result;
 use percent_encoding::percent_decode_str;
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// A URL cut at its delimiters, still with percent escapes.
 pub(super) struct Parts<'a> {
-    netloc: &'a str,
-    path: &'a str,
+    pub(super) netloc: &'a str,
+    pub(super) path: &'a str,
     /// What stands between `?` and `#`.
     query: &'a str,
     port: Option<u16>,
@@ -86,7 +87,7 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    fn user_info(&self) -> Option<&'a str> {
+    pub(super) fn user_info(&self) -> Option<&'a str> {
         self.netloc.rsplit_once('@').map(|(info, _)| info)
     }
 
@@ -119,6 +120,8 @@ impl<'a> Parts<'a> {
     pub(super) fn place(&self, scheme: &str) -> Result<Place> {
         if scheme == "rclone" {
             self.rclone()
+        } else if Scheme::of(scheme) == Scheme::Gio {
+            self.gio(scheme)
         } else if has_host(scheme) {
             self.with_host(scheme)
         } else {
@@ -168,6 +171,7 @@ impl<'a> Parts<'a> {
                 let folder = parts.map(|part| format!("/{part}")).collect();
                 return Ok(Place::Dropbox { folder });
             }
+            Scheme::Tahoe => return tahoe(after_slashes),
             Scheme::B2 => return self.b2(after_slashes),
             Scheme::Multi => return self.multi(after_slashes),
             _ => {}
@@ -340,6 +344,19 @@ impl<'a> Parts<'a> {
                     dir: short.to_string(),
                 })
             }
+            Scheme::Mega { own } => {
+                let path = utf8(scheme, path)?;
+                let parts = path.split('/').filter(|part| !part.is_empty());
+                Ok(Place::Mega {
+                    own,
+                    user: server.user,
+                    folder: parts.map(|part| format!("/{part}")).collect(),
+                })
+            }
+            // COMPAT(dup all): the program decides about the host; the path begins at the root.
+            Scheme::Hsi => Ok(Place::Hsi {
+                dir: utf8(scheme, path)?.trim_end_matches('/').to_string(),
+            }),
             Scheme::Imap { secure } => Ok(Place::Imap {
                 secure,
                 server,
@@ -370,29 +387,10 @@ impl<'a> Parts<'a> {
             }
         }
     }
-
-    /// `remote:path`. A remote described in the URL itself is refused: its secrets would be arguments of rclone.
-    fn rclone(&self) -> Result<Place> {
-        let root = [self.netloc.as_bytes(), &decoded(self.path)?].concat();
-        let root = utf8("rclone", root)?;
-        let hint = "write rclone://REMOTE:PATH, with a remote that `rclone config` knows";
-        let Some((remote, _)) = root.split_once(':') else {
-            return Err(usage("the rclone:// URL names no remote").with_hint(hint));
-        };
-        let plain = |c: char| c.is_alphanumeric() || "_-.+@ ".contains(c);
-        if remote.is_empty() || remote.starts_with(['-', ' ']) || !remote.chars().all(plain) {
-            return Err(
-                usage("the rclone:// URL names a remote rclone has no name for").with_hint(hint),
-            );
-        }
-        Ok(Place::Rclone {
-            root: root.trim_end_matches('/').to_string(),
-        })
-    }
 }
 
 /// The first component of a path, and the others with a slash after each; empty ones do not count.
-fn components(scheme: &str, path: Vec<u8>) -> Result<(Option<String>, String)> {
+pub(super) fn components(scheme: &str, path: Vec<u8>) -> Result<(Option<String>, String)> {
     let path = utf8(scheme, path)?;
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let first = parts.next().map(str::to_string);
@@ -445,7 +443,7 @@ fn swift(archive: bool, container: String, prefix: String) -> Result<Place> {
     })
 }
 
-fn utf8(scheme: &str, bytes: Vec<u8>) -> Result<String> {
+pub(super) fn utf8(scheme: &str, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| {
         usage(format!(
             "the {scheme}:// URL is not UTF-8 after percent decoding"
@@ -461,7 +459,7 @@ fn lower(host: &str) -> String {
     }
 }
 
-fn decoded(text: &str) -> Result<Vec<u8>> {
+pub(super) fn decoded(text: &str) -> Result<Vec<u8>> {
     let bytes: Vec<u8> = percent_decode_str(text).collect();
     if bytes.contains(&0) {
         Err(usage("the target URL holds an escaped NUL"))

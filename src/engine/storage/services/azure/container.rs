@@ -3,7 +3,7 @@
 //! opendal has no word for that, so it is done below it: a request that puts and is told that there is no container makes
 //! it, and is sent again. Without the right to make containers the first answer stands.
 
-use super::Keys;
+use super::{Keys, VERSION};
 use crate::engine::error::Result;
 use crate::engine::storage::StorageOptions;
 use crate::engine::storage::services::http;
@@ -12,9 +12,6 @@ use ::http::{Method, Request, Response, StatusCode, Uri};
 use opendal::{Buffer, HttpBody, HttpTransport, HttpTransporter};
 use reqsign_azure_storage::{Credential, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
-
-/// Version of the interface.
-const VERSION: &str = "2022-11-02";
 
 /// A transport that makes the container.
 pub(super) struct Making {

@@ -1,9 +1,10 @@
 //! How objects go up: in one piece, under another name first, or in parts, several at a time, of a file that may still be
-//! written. The parts in flight are held in memory, and several uploads share what there may be of them.
+//! written. Small objects and the parts in flight are held in memory, and several uploads share what there may be of them.
 
 use super::super::super::growing::Growing;
 use super::super::super::names;
 use super::super::super::transfer::Upload;
+use super::super::webdav::Sender;
 use super::{CloudStorage, Presence};
 use crate::engine::error::{Error, ErrorKind, Result};
 use opendal::Operator;
@@ -32,21 +33,23 @@ impl CloudStorage {
         self.sent(bytes, async { write.await }).await.map(|_| ())
     }
 
-    pub(super) async fn put_renamed(&self, name: &str, from: &Path) -> Result<()> {
-        if !self.made.load(Ordering::Relaxed) {
-            self.answer(self.standard.create_dir("/")).await?;
-            self.made.store(true, Ordering::Relaxed);
-        }
+    pub(super) async fn put_renamed(&self, sender: &Sender, name: &str, from: &Path) -> Result<()> {
+        self.make().await?;
         // Some servers cut a `?` or `;` and what follows off the new name, and would replace another object.
         if name.contains(['?', ';']) {
-            return self
-                .put_whole(&self.standard, name, from, Presence::Replaced)
-                .await;
+            return sender.put(name, from).await;
         }
         let temp = names::temp();
         let outcome = async {
-            self.put_whole(&self.standard, &temp, from, Presence::Replaced)
-                .await?;
+            match sender.put(&temp, from).await {
+                // The collection was there when it was looked at.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.made.store(false, Ordering::Relaxed);
+                    self.make().await?;
+                    sender.put(&temp, from).await?;
+                }
+                sent => sent?,
+            }
             self.answer(self.standard.rename(&temp, name)).await
         }
         .await;
@@ -54,6 +57,15 @@ impl CloudStorage {
             let _ = self.answer(self.standard.delete(&temp)).await;
         }
         outcome
+    }
+
+    /// Makes the place, once.
+    async fn make(&self) -> Result<()> {
+        if !self.made.load(Ordering::Relaxed) {
+            self.answer(self.standard.create_dir("/")).await?;
+            self.made.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     pub(super) async fn put_parts(

@@ -136,7 +136,8 @@ impl Session {
 
     /// Waits for the server's word that it has got, or sent, everything.
     async fn finish(&mut self, data: Data, bytes: u64, transfer: &Transfer) -> Result<()> {
-        let limit = transfer.timeout() + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
+        let limit =
+            transfer.patience_after(bytes) + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
         let done = transfer.answer_within(limit, data.finish()).await?;
         self.busy = matches!(done, Err(FtpError::ConnectionError(_)));
         done.map_err(|e| explain(e, &self.host))
@@ -275,7 +276,7 @@ impl Session {
             if piece.is_empty() {
                 break;
             }
-            if let Err(error) = transfer.answer(data.write_all(&piece)).await? {
+            if let Err(error) = transfer.taken(data.write_all(&piece)).await? {
                 // The server hangs up and says why on the other line.
                 let last_words = transfer.answer(self.ftp.abort(data)).await?;
                 return Err(match last_words {

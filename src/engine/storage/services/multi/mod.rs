@@ -11,7 +11,9 @@ use super::super::notices::Notices;
 use super::super::resuming::Resuming;
 use super::super::transfer::Transfer;
 use super::super::url::{OnFail, Spread};
-use super::super::{LocalObject, Location, Object, Rest, Storage, StorageOptions, names, taken};
+use super::super::{
+    LocalObject, Location, Object, Rest, Storage, StorageOptions, ThawOrder, names, taken,
+};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -262,6 +264,18 @@ impl MultiStorage {
     }
 }
 
+/// How an object lies at one of the targets.
+fn rest_of(store: &Store, name: &str) -> Result<Rest> {
+    // A service without an archive says of everything that it is at hand.
+    match store.storage.stat(name)? {
+        Some(_) => store.storage.rest(name),
+        None => {
+            let text = format!("{name} is not at the target");
+            Err(Error::new(ErrorKind::NotFound, text))
+        }
+    }
+}
+
 /// The more telling of two errors: that something is absent says little.
 fn weightier(first: Option<Error>, error: Error) -> Error {
     match first {
@@ -437,9 +451,37 @@ impl Storage for MultiStorage {
         first.map_or(Ok(()), Err)
     }
 
-    fn rest(&self, _: &str) -> Result<Rest> {
-        let text = "archived files of several targets are ordered at each target by itself";
-        Err(Error::new(ErrorKind::Unsupported, text).with_hint("name one of them in a profile"))
+    /// The copy that lies best counts.
+    fn rest(&self, name: &str) -> Result<Rest> {
+        let mut first = None;
+        let mut best: Option<Rest> = None;
+        for store in self.by_trust(name) {
+            match rest_of(store, name) {
+                Ok(Rest::AtHand) => return Ok(Rest::AtHand),
+                Ok(rest) => best = best.into_iter().chain([rest]).min(),
+                Err(e) => first = Some(weightier(first, store.fault(e))),
+            }
+        }
+        match (best, first) {
+            (Some(rest), _) => Ok(rest),
+            (None, first) => Err(first.unwrap_or_else(|| self.all_out())),
+        }
+    }
+
+    /// Of several copies one is ordered, where a restore looks first.
+    fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
+        let mut first = None;
+        for store in self.by_trust(name) {
+            let thawed = match rest_of(store, name) {
+                Ok(Rest::Archived) => store.storage.thaw(name, order),
+                other => other.map(|_| ()),
+            };
+            match thawed {
+                Ok(()) => return Ok(()),
+                Err(e) => first = Some(weightier(first, store.fault(e))),
+            }
+        }
+        Err(first.unwrap_or_else(|| self.all_out()))
     }
 
     fn distrust(&self, name: &str) {

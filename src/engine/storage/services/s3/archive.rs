@@ -1,18 +1,19 @@
-//! Objects in archive classes of S3: whether they can be read, and orders to fetch them.
+//! Objects in archive classes of S3, and in the archive tiers of intelligent tiering: whether they can be read, and orders to
+//! fetch them.
 //!
 //! opendal has no word for either, so these requests are made and signed here. Source: HeadObject and RestoreObject of the
 //! service's interface.
 
 use super::super::web::{Web, header};
-use super::Place;
+use super::{Place, keys};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::transfer::Transfer;
 use crate::engine::storage::{Rest, Speed, StorageOptions, ThawOrder};
 use ::http::header::{AUTHORIZATION, HeaderMap};
 use ::http::{Method, Request, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqsign_aws_v4::{Credential, RequestSigner, StaticCredentialProvider};
-use reqsign_core::{Context, Signer};
+use reqsign_aws_v4::Credential;
+use reqsign_core::Signer;
 use reqwest::{RequestBuilder, Response};
 use std::sync::Arc;
 
@@ -58,19 +59,7 @@ impl Archive {
             Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
             _ => format!("{endpoint}/{bucket}"),
         };
-        let keys = place.keys(options)?;
-        let signer = match keys {
-            (Some(id), Some(key)) => {
-                let keys = StaticCredentialProvider::new(id, key);
-                let keys = match options.environment.get("AWS_SESSION_TOKEN") {
-                    Some(token) => keys.with_session_token(token),
-                    None => keys,
-                };
-                let signature = RequestSigner::new("s3", region);
-                Some(Signer::new(Context::new(), keys, signature))
-            }
-            _ => None,
-        };
+        let signer = keys::signer(place, options, region)?;
         Ok(Self {
             web: Web::new(place.service, options, transfer)?,
             signer,
@@ -80,10 +69,14 @@ impl Archive {
 
     /// How an object lies.
     pub(in super::super) async fn rest(&self, name: &str) -> Result<Rest> {
+        Ok(told(&self.head(name).await?))
+    }
+
+    async fn head(&self, name: &str) -> Result<HeaderMap> {
         let request = self.request(Method::HEAD, name, "").await?;
         let response = self.web.send(request).await?;
         self.good("a question for an object", &response)?;
-        Ok(told(response.headers()))
+        Ok(response.headers().clone())
     }
 
     /// Has an object fetched; one that is on its way already is a success.
@@ -93,10 +86,14 @@ impl Archive {
             Speed::Standard => "Standard",
             Speed::Expedited => "Expedited",
         };
+        // Intelligent tiering brings an object back for good, and refuses a number of days.
+        let days = match is_tiered(&self.head(name).await?) {
+            true => String::new(),
+            false => format!("<Days>{}</Days>", order.days),
+        };
         let text = format!(
-            "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>{}</Days>\
-             <GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>",
-            order.days
+            "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{days}\
+             <GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>"
         );
         let request = self.request(Method::POST, name, "?restore").await?;
         let response = self.web.send(request.body(text)).await?;
@@ -110,7 +107,7 @@ impl Archive {
     /// A signed request.
     async fn request(&self, method: Method, name: &str, query: &str) -> Result<RequestBuilder> {
         let Some(signer) = &self.signer else {
-            let text = "archived objects are ordered with keys that are in variables only";
+            let text = "nobody without a name can order archived objects";
             return Err(Error::new(ErrorKind::Unsupported, text)
                 .with_hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"));
         };
@@ -140,11 +137,20 @@ impl Archive {
     }
 }
 
+/// Whether an object is in an archive tier of intelligent tiering.
+fn is_tiered(headers: &HeaderMap) -> bool {
+    header(headers, "x-amz-archive-status").is_some_and(|status| !status.is_empty())
+}
+
 /// How an object lies, as the headers of the answer tell.
 fn told(headers: &HeaderMap) -> Rest {
     let class = header(headers, "x-amz-storage-class").unwrap_or_default();
     let restored = header(headers, "x-amz-restore").unwrap_or_default();
     match restored {
+        text if is_tiered(headers) => match text.contains("ongoing-request=\"true\"") {
+            true => Rest::Ordered,
+            false => Rest::Archived,
+        },
         _ if !CLASSES.contains(&class) => Rest::AtHand,
         text if text.contains("ongoing-request=\"true\"") => Rest::Ordered,
         text if text.contains("ongoing-request=\"false\"") => Rest::AtHand,
@@ -156,6 +162,22 @@ fn told(headers: &HeaderMap) -> Rest {
 mod tests {
     use super::*;
     use ::http::HeaderValue;
+
+    #[test]
+    fn headers_tell_of_intelligent_tiering() {
+        let mut headers = HeaderMap::new();
+        let tiering = HeaderValue::from_static("INTELLIGENT_TIERING");
+        headers.insert("x-amz-storage-class", tiering);
+        assert_eq!(told(&headers), Rest::AtHand);
+        for tier in ["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"] {
+            headers.insert("x-amz-archive-status", HeaderValue::from_static(tier));
+            headers.remove("x-amz-restore");
+            assert_eq!(told(&headers), Rest::Archived, "{tier}");
+            let ordered = HeaderValue::from_static("ongoing-request=\"true\"");
+            headers.insert("x-amz-restore", ordered);
+            assert_eq!(told(&headers), Rest::Ordered, "{tier}");
+        }
+    }
 
     #[test]
     fn headers_tell_how_an_object_lies() {

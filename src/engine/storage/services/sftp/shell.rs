@@ -133,7 +133,8 @@ impl Shell<'_> {
         let mut run = Run::start_with(self, &script, &arguments, Some(&length)).await?;
         run.feed(&mut upload).await?;
         // The disk there may take its time.
-        let patience = self.transfer.timeout() + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
+        let patience = self.transfer.patience_after(bytes)
+            + Duration::from_secs(bytes / SYNC_BYTES_PER_SECOND);
         while run.read(patience).await?.is_some() {}
         match run.end().await {
             Ok(()) => Ok(0),
@@ -266,7 +267,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             // A command that has given up says why itself.
-            if self.transfer.answer(to.write_all(&piece)).await?.is_err() {
+            if self.transfer.taken(to.write_all(&piece)).await?.is_err() {
                 return Ok(());
             }
         }

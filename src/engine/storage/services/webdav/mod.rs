@@ -1,13 +1,17 @@
 //! Collections of a WebDAV server, through opendal, over HTTP or HTTPS.
 //!
-//! An upload is one request, held in memory; servers show it while it is under way, so it gets its name by a MOVE when
-//! it is whole. Missing collections are made.
+//! An upload is one request, read from its file as it is sent; servers show it while it is under way, so it gets its name by a
+//! MOVE when it is whole. Missing collections are made.
 
 mod digest;
+mod sender;
 mod way;
+
+pub(super) use sender::Sender;
 
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
 use super::http;
+use super::web::Web;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::StorageOptions;
@@ -19,7 +23,7 @@ use opendal::HttpTransporter;
 use opendal::raw::percent_encode_path;
 use opendal::services::Webdav;
 use std::sync::Arc;
-use way::{Way, Who};
+use way::{Shared, Way, Who};
 
 /// Where a collection lies.
 pub(super) struct Collection<'a> {
@@ -55,8 +59,11 @@ pub(super) fn open(
         let text = "the password for webdav is not UTF-8";
         return Err(Error::new(ErrorKind::Usage, text));
     }
-    let way = Way::new(http::straight(options)?, http::headers(options)?, who);
-    let transport = HttpTransporter::new(way);
+    let (transport, client) = http::straight(options)?;
+    let way = Arc::new(Way::new(transport, http::headers(options)?, who));
+    let web = Web::with("webdav", client, Arc::clone(&transfer));
+    let sender = Sender::new(web, Arc::clone(&way), &base, place.path);
+    let transport = HttpTransporter::new(Shared(way));
     let through = |service| operator(service, Some(transport.clone()), explain);
     let rooted = through(Webdav::default().endpoint(&base).root(place.path))?;
     // A server that sends requests on names files by where they are there, which may be shorter than the root.
@@ -64,7 +71,7 @@ pub(super) fn open(
     let lister =
         through(Webdav::default().endpoint(format!("{base}/{path}").trim_end_matches('/')))?;
     let storage = CloudStorage::new(rooted, url.location(), transfer, Box::new(explain));
-    Ok(storage.with_lister(lister).with_renames())
+    Ok(storage.with_lister(lister).with_renames(sender))
 }
 
 /// Says in one line what the server answered, with a kind and, where it helps, a way out.
@@ -72,6 +79,13 @@ fn explain(error: opendal::Error) -> Error {
     let Some(status) = status_of(&error) else {
         return Error::new(kind_of(&error), format!("webdav: {}", answer_of(&error)));
     };
+    // The body is a page for a browser.
+    let text = format!("webdav: the server answered with status {status}");
+    refusal(status).unwrap_or_else(|| Error::new(kind_of(&error), text))
+}
+
+/// What a status means that says more than that it went wrong.
+fn refusal(status: u16) -> Option<Error> {
     let (kind, hint) = match status {
         401 => (
             ErrorKind::Denied,
@@ -89,18 +103,14 @@ fn explain(error: opendal::Error) -> Error {
             ErrorKind::Unsupported,
             "make `volume-size` smaller, or raise the server's limit",
         ),
-        _ => (kind_of(&error), ""),
+        _ => return None,
     };
-    // The body is a page for a browser.
-    let error = Error::new(
-        kind,
-        format!("webdav: the server answered with status {status}"),
-    );
-    if hint.is_empty() {
-        error
-    } else {
-        error.with_hint(hint)
-    }
+    let text = format!("webdav: the server answered with status {status}");
+    let error = Error::new(kind, text);
+    Some(match hint {
+        "" => error,
+        hint => error.with_hint(hint),
+    })
 }
 
 /// The HTTP status, which opendal tells only in its text.

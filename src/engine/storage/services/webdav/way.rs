@@ -13,7 +13,7 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri}
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use opendal::{Buffer, HttpBody, HttpTransport, HttpTransporter};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How often a request is sent on.
 const MOST_HOPS: usize = 5;
@@ -85,24 +85,9 @@ impl Way {
 
     /// Sends a request to a server that is trusted with the password; once more when it asks for it anew.
     async fn ask(&self, head: &Parts, body: &Buffer) -> opendal::Result<Response<HttpBody>> {
-        let is_secure = head.uri.scheme_str() == Some("https");
         let mut is_first = true;
         loop {
-            let mut head = head.clone();
-            self.add_headers(&mut head);
-            let is_upload = !body.is_empty() && head.method == Method::PUT && self.who.is_some();
-            // A server that refuses an upload may hang up in the middle of it: it is asked by something short.
-            if is_upload && is_first && self.is_unsure(is_secure) {
-                self.be_asked(&head).await?;
-            }
-            if let Some(value) = self.authorization(&head.method, &head.uri, is_secure) {
-                head.headers.insert(AUTHORIZATION, value);
-            }
-            let sent = self.send(head, body.clone()).await;
-            if sent.is_err() && is_upload {
-                self.known().in_doubt = true;
-            }
-            let response = sent?;
+            let response = self.send(self.authorized(head), body.clone()).await?;
             let is_refused = response.status() == StatusCode::UNAUTHORIZED;
             if !is_refused || !self.learn(response.headers()) || !std::mem::take(&mut is_first) {
                 return Ok(response);
@@ -167,68 +152,173 @@ impl Way {
     async fn send(&self, head: Parts, body: Buffer) -> opendal::Result<Response<HttpBody>> {
         self.inner.fetch(Request::from_parts(head, body)).await
     }
-}
 
-impl HttpTransport for Way {
-    async fn fetch(&self, request: Request<Buffer>) -> opendal::Result<Response<HttpBody>> {
-        let (mut head, body) = request.into_parts();
-        let original = head.uri.clone();
+    /// Where a request goes at first, after all that was heard so far.
+    fn set_out(&self, head: &mut Parts) {
         let secure = self.known().secure.clone();
         if let Some((scheme, authority)) = secure {
-            go(&mut head, |uri| at(uri, &scheme, &authority));
+            go(head, |uri| at(uri, &scheme, &authority));
         }
+    }
+
+    /// Goes where an answer sends a request; `false` if the answer is the last word.
+    fn follow(
+        &self,
+        head: &mut Parts,
+        is_trusted: &mut bool,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> opendal::Result<bool> {
+        let target = match status.as_u16() {
+            301 | 302 | 307 | 308 => headers.get(LOCATION),
+            _ => None,
+        };
+        let target = target.and_then(|target| target.to_str().ok());
+        let Some(next) = target.and_then(|target| moved(&head.uri, target)) else {
+            return Ok(false);
+        };
+        match step(&head.uri, &next) {
+            Step::Within if *is_trusted => {
+                let from = head.uri.clone();
+                go(head, |uri| followed(&from, &next, uri));
+                head.uri = next;
+            }
+            Step::Secured if *is_trusted => {
+                let whole = (|| {
+                    Some((
+                        next.scheme_str()?.to_string(),
+                        next.authority()?.to_string(),
+                    ))
+                })();
+                if let Some((scheme, authority)) = whole {
+                    // For all that follows, if nothing but the way has changed.
+                    if next.path() == head.uri.path() {
+                        self.known().secure = Some((scheme.clone(), authority.clone()));
+                    }
+                    go(head, |uri| at(uri, &scheme, &authority));
+                }
+                head.uri = next;
+            }
+            Step::Opened => return Err(elsewhere(&next, "in the open")),
+            _ if [Method::GET, Method::PUT].contains(&head.method) => {
+                *is_trusted = false;
+                head.headers.remove(AUTHORIZATION);
+                head.uri = next;
+            }
+            _ => return Err(elsewhere(&next, "to another server")),
+        }
+        Ok(true)
+    }
+
+    /// Asks what authorization an upload needs, if it may need another than it would get: a server that refuses one may hang up
+    /// in the middle of it, so it is asked by something short.
+    pub(super) async fn before_upload(&self, head: &Parts) -> opendal::Result<()> {
+        let is_secure = head.uri.scheme_str() == Some("https");
+        if self.who.is_some() && self.is_unsure(is_secure) {
+            self.be_asked(head).await?;
+        }
+        Ok(())
+    }
+
+    /// The same request with what proves who asks.
+    pub(super) fn authorized(&self, head: &Parts) -> Parts {
+        let mut head = head.clone();
+        let is_secure = head.uri.scheme_str() == Some("https");
+        self.add_headers(&mut head);
+        if let Some(value) = self.authorization(&head.method, &head.uri, is_secure) {
+            head.headers.insert(AUTHORIZATION, value);
+        }
+        head
+    }
+
+    /// Takes note of an upload that broke off.
+    pub(super) fn doubt(&self) {
+        if self.who.is_some() {
+            self.known().in_doubt = true;
+        }
+    }
+}
+
+/// An upload on its way: where it goes, and whether the one who gets it is told who asks.
+pub(super) struct Hop<'a> {
+    way: &'a Way,
+    pub(super) head: Parts,
+    pub(super) is_trusted: bool,
+    hops: usize,
+    was_asked: bool,
+}
+
+impl<'a> Hop<'a> {
+    /// Begins at this address.
+    pub(super) fn new(way: &'a Way, uri: Uri) -> Self {
+        let mut head = Request::new(()).into_parts().0;
+        (head.method, head.uri) = (Method::PUT, uri);
+        way.set_out(&mut head);
+        Self {
+            way,
+            head,
+            is_trusted: true,
+            hops: 0,
+            was_asked: false,
+        }
+    }
+
+    /// Whether an answer means that the upload is to be sent once more, from the place that is set by then.
+    ///
+    /// # Errors
+    /// It leads where nobody follows.
+    pub(super) fn goes_on(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> opendal::Result<bool> {
+        if self.is_trusted && status == StatusCode::UNAUTHORIZED {
+            let learned = self.way.learn(headers);
+            return Ok(learned && !std::mem::replace(&mut self.was_asked, true));
+        }
+        let (head, is_trusted) = (&mut self.head, &mut self.is_trusted);
+        if !self.way.follow(head, is_trusted, status, headers)? {
+            return Ok(false);
+        }
+        self.hops += 1;
+        match self.hops < MOST_HOPS {
+            true => Ok(true),
+            false => Err(circles()),
+        }
+    }
+}
+
+/// The way as opendal takes it.
+pub(super) struct Shared(pub(super) Arc<Way>);
+
+impl HttpTransport for Shared {
+    async fn fetch(&self, request: Request<Buffer>) -> opendal::Result<Response<HttpBody>> {
+        let way = &self.0;
+        let (mut head, body) = request.into_parts();
+        let original = head.uri.clone();
+        way.set_out(&mut head);
         let mut is_trusted = true;
         for _ in 0..MOST_HOPS {
             let mut response = match is_trusted {
-                true => self.ask(&head, &body).await?,
-                false => self.send(head.clone(), body.clone()).await?,
+                true => way.ask(&head, &body).await?,
+                false => way.send(head.clone(), body.clone()).await?,
             };
             // opendal knows the answer by the request it made.
             response.extensions_mut().insert(original.clone());
-            let target = match response.status().as_u16() {
-                301 | 302 | 307 | 308 => response.headers().get(LOCATION),
-                _ => None,
-            };
-            let target = target.and_then(|target| target.to_str().ok());
-            let Some(next) = target.and_then(|target| moved(&head.uri, target)) else {
+            let (status, headers) = (response.status(), response.headers());
+            if !way.follow(&mut head, &mut is_trusted, status, headers)? {
                 return Ok(response);
-            };
-            match step(&head.uri, &next) {
-                Step::Within if is_trusted => {
-                    let from = head.uri.clone();
-                    go(&mut head, |uri| followed(&from, &next, uri));
-                    head.uri = next;
-                }
-                Step::Secured if is_trusted => {
-                    let whole = (|| {
-                        Some((
-                            next.scheme_str()?.to_string(),
-                            next.authority()?.to_string(),
-                        ))
-                    })();
-                    if let Some((scheme, authority)) = whole {
-                        // For all that follows, if nothing but the way has changed.
-                        if next.path() == head.uri.path() {
-                            self.known().secure = Some((scheme.clone(), authority.clone()));
-                        }
-                        go(&mut head, |uri| at(uri, &scheme, &authority));
-                    }
-                    head.uri = next;
-                }
-                Step::Opened => return Err(elsewhere(&next, "in the open")),
-                _ if [Method::GET, Method::PUT].contains(&head.method) => {
-                    is_trusted = false;
-                    head.headers.remove(AUTHORIZATION);
-                    head.uri = next;
-                }
-                _ => return Err(elsewhere(&next, "to another server")),
             }
         }
-        Err(opendal::Error::new(
-            opendal::ErrorKind::ConfigInvalid,
-            "the server sends requests round in circles",
-        ))
+        Err(circles())
     }
+}
+
+fn circles() -> opendal::Error {
+    opendal::Error::new(
+        opendal::ErrorKind::ConfigInvalid,
+        "the server sends requests round in circles",
+    )
 }
 
 /// Where a redirection leads.

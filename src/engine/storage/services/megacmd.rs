@@ -1,0 +1,279 @@
+//! Folders of MEGA, through MEGA's own programs, MEGAcmd.
+//!
+//! Whoever uses them logs in once (`mega-login`), and the login stays: dupr gives them no password, since they take it as an
+//! argument only. A file appears when its upload is done. Source: MEGAcmd's user guide.
+
+use super::super::names;
+use super::super::settings;
+use super::super::transfer::Transfer;
+use super::super::url::TargetUrl;
+use super::super::{Location, Object, Storage, StorageOptions};
+use super::program::{Ended, Program, deliver};
+use crate::engine::error::{Error, ErrorKind, Result};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::TempDir;
+
+/// Exit codes: nothing of that name, and nobody logged in.
+const NOT_FOUND: Option<i32> = Some(53);
+const NOT_LOGGED_IN: Option<i32> = Some(57);
+
+const INSTALL: &str = "install MEGAcmd from https://mega.io/cmd";
+
+/// Objects in one folder.
+pub(super) struct MegaCmdStorage {
+    whoami: Program,
+    ls: Program,
+    mkdir: Program,
+    get: Program,
+    put: Program,
+    rm: Program,
+    /// Who must be logged in.
+    user: Option<String>,
+    /// Whether that was seen.
+    is_known: AtomicBool,
+    /// Whether the folder is known to be there.
+    made: AtomicBool,
+    /// Begins with a slash and ends without.
+    folder: String,
+    location: Location,
+    transfer: Arc<Transfer>,
+}
+
+impl MegaCmdStorage {
+    /// # Errors
+    /// `Usage` for settings it does not have, for a password, and for a folder that would be a pattern.
+    pub(super) fn new(
+        user: Option<&str>,
+        folder: &str,
+        url: &TargetUrl,
+        options: &StorageOptions,
+        transfer: Arc<Transfer>,
+    ) -> Result<Self> {
+        options.allow_only("mega", settings::NONE)?;
+        if url.password().is_some() {
+            let text = "MEGAcmd takes a password as an argument only, where everybody sees it";
+            return Err(Error::new(ErrorKind::Usage, text).with_hint(
+                "log in once with `mega-login`, and leave the password out of the URL",
+            ));
+        }
+        plain(folder)?;
+        let program = |name| {
+            Program::new(name, "MEGACMD_", options, Arc::clone(&transfer)).installed_by(INSTALL)
+        };
+        Ok(Self {
+            whoami: program("mega-whoami"),
+            ls: program("mega-ls"),
+            mkdir: program("mega-mkdir"),
+            get: program("mega-get"),
+            put: program("mega-put"),
+            rm: program("mega-rm"),
+            user: user.map(str::to_string),
+            is_known: AtomicBool::new(false),
+            made: AtomicBool::new(false),
+            folder: folder.to_string(),
+            location: url.location(),
+            transfer: Arc::clone(&transfer),
+        })
+    }
+
+    fn place(&self, name: &str) -> Result<OsString> {
+        names::check(name)?;
+        plain(name)?;
+        Ok(format!("{}/{name}", self.folder).into())
+    }
+
+    fn run(&self, program: &Program, words: &[OsString]) -> Result<Ended> {
+        self.know_user()?;
+        program.run(words, Vec::new(), None)
+    }
+
+    /// Looks who is logged in, once.
+    fn know_user(&self) -> Result<()> {
+        if self.is_known.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let ended = self.whoami.run::<OsString>(&[], Vec::new(), None)?;
+        if ended.code != Some(0) {
+            return Err(explain(&ended));
+        }
+        let said = String::from_utf8_lossy(&ended.output).into_owned();
+        let who = said.rsplit(':').next().unwrap_or_default().trim();
+        match &self.user {
+            Some(user) if !user.eq_ignore_ascii_case(who) => {
+                let text = format!("MEGAcmd is logged in for another than {user}");
+                Err(Error::new(ErrorKind::Denied, text)
+                    .with_hint("use `mega-logout`, then `mega-login`"))
+            }
+            _ => {
+                self.is_known.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// # Errors
+/// `Unsupported` for a name that these programs would take for a pattern, or cut.
+fn plain(name: &str) -> Result<()> {
+    let odd = |c: char| c.is_control() || "*?\"'\\<>|".contains(c);
+    if !name.contains(odd) && name.trim() == name && !name.starts_with('-') {
+        return Ok(());
+    }
+    let text = format!("{name:?} has signs that MEGAcmd does not keep");
+    Err(Error::new(ErrorKind::Unsupported, text))
+}
+
+impl Storage for MegaCmdStorage {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn list(&self) -> Result<Vec<Object>> {
+        let folder = match self.folder.as_str() {
+            "" => "/",
+            folder => folder,
+        };
+        let ended = self.run(&self.ls, &["-l".into(), folder.into()])?;
+        match ended.code {
+            Some(0) => {
+                let said = String::from_utf8_lossy(&ended.output).into_owned();
+                Ok(said.lines().filter_map(listed).collect())
+            }
+            NOT_FOUND => Ok(Vec::new()),
+            _ => Err(explain(&ended)),
+        }
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Object>> {
+        names::check(name)?;
+        Ok(self.list()?.into_iter().find(|object| object.name == name))
+    }
+
+    fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
+        let place = self.place(name)?;
+        let staging = TempDir::new().map_err(|e| {
+            Error::new(ErrorKind::Io, "cannot make a temp dir for MEGAcmd").with_source(e)
+        })?;
+        let here = staging.path().join("object");
+        let ended = self.run(&self.get, &[place, here.clone().into()])?;
+        if ended.code != Some(0) {
+            return Err(explain(&ended));
+        }
+        let mut download = self.transfer.download(to);
+        deliver(&here, &mut download)?;
+        Ok(download.bytes())
+    }
+
+    fn put(&self, name: &str, from: &Path) -> Result<()> {
+        let place = self.place(name)?;
+        // The programs ask a server of their own, which is in another directory.
+        let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
+        if !self.made.load(Ordering::Relaxed) && !self.folder.is_empty() {
+            let words = ["-p".into(), self.folder.clone().into()];
+            let ended = self.run(&self.mkdir, &words)?;
+            if ended.code != Some(0) && !ended.said("already exists") {
+                return Err(explain(&ended));
+            }
+        }
+        self.made.store(true, Ordering::Relaxed);
+        // COMPAT(dup all): the old one goes first, since it would stay as a version and count.
+        self.delete(name)?;
+        let ended = self.run(&self.put, &[from.into(), place])?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ => Err(explain(&ended)),
+        }
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        let place = self.place(name)?;
+        // A folder would not be removed: only what is listed as a file is handed on.
+        if self.stat(name)?.is_none() {
+            return Ok(());
+        }
+        let ended = self.run(&self.rm, &["-f".into(), place])?;
+        match ended.code {
+            Some(0) | NOT_FOUND => Ok(()),
+            _ => Err(explain(&ended)),
+        }
+    }
+}
+
+/// A file of a listing: flags, versions, size, date, time, name.
+fn listed(line: &str) -> Option<Object> {
+    if !line.starts_with('-') {
+        return None;
+    }
+    let mut rest = line;
+    let mut word = || {
+        let start = rest.trim_start();
+        let (word, after) = start.split_once(' ')?;
+        rest = after;
+        Some(word)
+    };
+    let (_flags, _versions, size) = (word()?, word()?, word()?);
+    let (_date, _time) = (word()?, word()?);
+    let name = rest.trim_end();
+    (!name.is_empty()).then_some(())?;
+    Some(Object {
+        name: name.to_string(),
+        size: size.parse().ok()?,
+    })
+}
+
+/// What kind of trouble there was, by code and words.
+fn explain(ended: &Ended) -> Error {
+    let (kind, hint) = match ended.code {
+        NOT_FOUND => (ErrorKind::NotFound, ""),
+        NOT_LOGGED_IN => (ErrorKind::Denied, "log in once: mega-login NAME"),
+        _ if ended.said("Not logged in") => (ErrorKind::Denied, "log in once: mega-login NAME"),
+        _ if ended.said("storage quota") || ended.said("over quota") => (ErrorKind::Full, ""),
+        _ if ended.said("bandwidth") || ended.said("too many requests") => {
+            (ErrorKind::RateLimited, "")
+        }
+        _ if ended.said("Unable to connect") || ended.said("timed out") => {
+            (ErrorKind::Unreachable, "")
+        }
+        _ => (ErrorKind::Io, ""),
+    };
+    let error = Error::new(kind, format!("MEGAcmd: {}", ended.last_words()));
+    match hint {
+        "" => error,
+        hint => error.with_hint(hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_are_read() {
+        let read = |line: &str| listed(line).map(|o| (o.name, o.size));
+        let object = |name: &str, size| Some((name.to_string(), size));
+        for (line, found) in [
+            ("FLAGS VERS    SIZE            DATE       NAME", None),
+            ("d---    -          - 24Nov2026 10:00:00 folder", None),
+            (
+                "----    1     123456 24Nov2026 10:00:00 a b",
+                object("a b", 123456),
+            ),
+            ("---p    2          0 24Nov2026 10:00:00 x", object("x", 0)),
+            ("----    1", None),
+        ] {
+            assert_eq!(read(line), found, "{line}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_no_names() {
+        for name in ["a*", "a?", "'a", "a\\b", "-f", " a"] {
+            assert!(plain(name).is_err(), "{name}");
+        }
+        plain("/a b/duplicity-full.20261120T215218Z.vol1.difftar.gpg").expect("a name");
+    }
+}

@@ -1,0 +1,178 @@
+//! Directories of a Tahoe-LAFS grid, through the program `tahoe` and the node it knows.
+//!
+//! A file is linked into its directory when its upload is done, in place of an older one of that name. What the program
+//! says may hold capabilities, which are secrets: nothing of a listing is repeated. Source: the help of tahoe 1.20.
+
+use super::super::names;
+use super::super::settings;
+use super::super::transfer::Transfer;
+use super::super::{Location, Object, Storage, StorageOptions};
+use super::program::{Ended, Program};
+use crate::engine::error::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Objects in one directory.
+pub(super) struct TahoeStorage {
+    program: Program,
+    /// `alias:` or `alias:directory/`.
+    root: String,
+    location: Location,
+    transfer: Arc<Transfer>,
+}
+
+/// A node of a listing: its kind, and what is known of it.
+#[derive(serde::Deserialize)]
+struct Node(String, Known);
+
+#[derive(serde::Deserialize)]
+struct Known {
+    size: Option<u64>,
+    #[serde(default)]
+    children: BTreeMap<String, Node>,
+}
+
+impl TahoeStorage {
+    /// # Errors
+    /// `Usage` for settings it does not have.
+    pub(super) fn new(
+        alias: &str,
+        dir: &str,
+        location: Location,
+        options: &StorageOptions,
+        transfer: Arc<Transfer>,
+    ) -> Result<Self> {
+        options.allow_only("tahoe", settings::NONE)?;
+        let program = Program::new("tahoe", "TAHOE_", options, Arc::clone(&transfer))
+            .installed_by("install tahoe: pipx install tahoe-lafs");
+        Ok(Self {
+            program,
+            root: format!("{alias}:{dir}"),
+            location,
+            transfer,
+        })
+    }
+
+    fn place(&self, name: &str) -> Result<OsString> {
+        names::check(name)?;
+        Ok(format!("{}{name}", self.root).into())
+    }
+
+    fn run(&self, words: &[OsString]) -> Result<Ended> {
+        self.program.run(words, Vec::new(), None)
+    }
+}
+
+impl Storage for TahoeStorage {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn list(&self) -> Result<Vec<Object>> {
+        let root = self.root.trim_end_matches('/');
+        let ended = self.run(&["ls".into(), "--json".into(), "--".into(), root.into()])?;
+        match ended.code {
+            Some(0) => {}
+            _ if ended.said("no such file or directory") => return Ok(Vec::new()),
+            _ => return Err(explain(&ended)),
+        }
+        // What is wrong with it is not told: it holds capabilities.
+        let Node(_, dir) = serde_json::from_slice(&ended.output)
+            .map_err(|_| Error::new(ErrorKind::Io, "tahoe listed something unreadable"))?;
+        let files = dir
+            .children
+            .into_iter()
+            .filter_map(|(name, Node(kind, known))| {
+                let size = known.size.filter(|_| kind == "filenode")?;
+                Some(Object { name, size })
+            });
+        Ok(files.collect())
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Object>> {
+        names::check(name)?;
+        Ok(self.list()?.into_iter().find(|object| object.name == name))
+    }
+
+    fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
+        let mut download = self.transfer.download(to);
+        let words = ["get".into(), "--".into(), self.place(name)?, "-".into()];
+        let ended = self.program.run(&words, Vec::new(), Some(&mut download))?;
+        match ended.code {
+            Some(0) => Ok(download.bytes()),
+            _ => Err(explain(&ended)),
+        }
+    }
+
+    fn put(&self, name: &str, from: &Path) -> Result<()> {
+        let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
+        let ended = self.run(&["put".into(), "--".into(), from.into(), self.place(name)?])?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ => Err(explain(&ended)),
+        }
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        let ended = self.run(&["unlink".into(), "--".into(), self.place(name)?])?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ if ended.said("no such child") => Ok(()),
+            _ => Err(explain(&ended)),
+        }
+    }
+}
+
+/// What kind of trouble there was, by the words for it.
+fn explain(ended: &Ended) -> Error {
+    let (kind, hint) = if ended.said("unknown alias") {
+        let hint = "`tahoe list-aliases` shows those there are, `tahoe create-alias` makes one";
+        (ErrorKind::Usage, hint)
+    } else if ended.said("error trying to connect") || ended.said("node.url") {
+        (ErrorKind::Unreachable, "start the node: tahoe run")
+    } else if ended.said("unhappinesserror") || ended.said("notenoughshares") {
+        (ErrorKind::Unreachable, "are enough servers of the grid up?")
+    } else if ended.said("no such child") {
+        (ErrorKind::NotFound, "")
+    } else if ended.said("no space left") {
+        (ErrorKind::Full, "")
+    } else {
+        (ErrorKind::Io, "")
+    };
+    // What is quoted in an answer is a page; the first line says what it was.
+    let mut lines = ended.complaints.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    // A capability may stand in any of its words.
+    let words = line
+        .split_whitespace()
+        .map(|word| match word.contains("URI:") {
+            true => "URI:…",
+            false => word,
+        });
+    let mut line = words.collect::<Vec<_>>().join(" ");
+    line.retain(|c| !c.is_control());
+    let error = Error::new(kind, format!("tahoe: {line}"));
+    match hint {
+        "" => error,
+        hint => error.with_hint(hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_not_repeated() {
+        let ended = Ended {
+            code: Some(1),
+            output: Vec::new(),
+            complaints: "\nError: /uri/URI:DIR2:canary is\nURI:canary".into(),
+        };
+        let error = explain(&ended);
+        assert_eq!(error.to_string(), "tahoe: Error: URI:… is");
+    }
+}

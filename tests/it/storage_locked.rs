@@ -1,0 +1,111 @@
+//! Targets that take backups and give nothing back: the recipes of docs/append-only.md at real servers. Backups run and
+//! restore; what is there can neither be replaced nor removed by whoever makes them.
+
+use crate::servers::{Ftpd, S3};
+use crate::storage_contract::{names, opened, settings, source};
+use crate::support::home::{Home, called};
+use dupr::engine::storage::StorageOptions;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The lines of a recipe: the first block of code behind a heading of the page.
+fn recipe(heading: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/append-only.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let (_, rest) = page
+        .split_once(&format!("## {heading}\n"))
+        .expect("a heading");
+    let (_, rest) = rest.split_once("```\n").expect("a block");
+    rest.split_once("```").expect("its end").0.to_string()
+}
+
+/// Backs up twice and restores, by duplicity's words.
+fn backs_up(name: &str, url: &str, variables: &[(&str, &str)]) {
+    let home = Home::new(name);
+    let cache = home.path().join("cache").display().to_string();
+    let source = home.source().display().to_string();
+    let back = home.path().join("back").display().to_string();
+    let dupr = |action: &[&str]| {
+        let mut command = home.command(&["duplicity"]);
+        command.args(action);
+        command.args(["--no-encryption", "--archive-dir", &cache]);
+        command.envs(variables.iter().copied());
+        let done = called(command.output().expect("dupr"));
+        assert_eq!(done.code, 0, "{action:?} {}{}", done.stdout, done.stderr);
+    };
+    dupr(&["full", &source, url]);
+    home.write("one", "changed\n");
+    dupr(&["incr", &source, url]);
+    dupr(&["restore", url, &back]);
+    let restored = fs::read_to_string(home.path().join("back/one"));
+    assert_eq!(restored.expect("restored"), "changed\n");
+}
+
+/// Nothing of a folder can be replaced or removed through a target.
+fn keeps_all(folder: &Path, url: &str, options: &StorageOptions) {
+    let contents = || -> Vec<(PathBuf, Vec<u8>)> {
+        let mut names = names(folder);
+        names.sort();
+        names.retain(|name| !name.starts_with('.'));
+        let read = |name: String| {
+            let path = folder.join(name);
+            let content = fs::read(&path).expect("a file");
+            (path, content)
+        };
+        names.into_iter().map(read).collect()
+    };
+    let before = contents();
+    assert_eq!(before.len(), 6, "two sets: {:?}", names(folder));
+    let storage = opened(url, options);
+    for (path, _) in &before {
+        let name = path.file_name().expect("a name").to_string_lossy();
+        storage.put(&name, source(10).path()).expect_err("replaced");
+        storage.delete(&name).expect_err("removed");
+    }
+    assert!(contents() == before, "all is as it was");
+}
+
+fn once(variables: &[(&str, &str)]) -> StorageOptions {
+    StorageOptions {
+        attempts: 1,
+        environment: variables.iter().copied().collect(),
+        ..StorageOptions::default()
+    }
+}
+
+#[test]
+fn ftp_takes_backups_and_gives_nothing_back() {
+    let server = Ftpd::that_says(&recipe("`ftp` with proftpd"));
+    let url = format!("ftp://ada@127.0.0.1:{}/x", server.port);
+    let variables = [("FTP_PASSWORD", "p@ss:w")];
+    backs_up("locked-ftp", &url, &variables);
+    keeps_all(&server.files().join("x"), &url, &once(&variables));
+}
+
+/// Who may only write can put another content on top: the first one stays below it.
+#[test]
+fn a_locked_bucket_keeps_the_first_content_of_everything() {
+    let server = S3::moto();
+    server.lock();
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", server.key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", server.secret.as_str()),
+    ];
+    let endpoint = server.endpoint();
+    let mut options = once(&variables);
+    options.settings = settings(&[("endpoint", &endpoint), ("checksum", "crc32c")]);
+    let storage = opened("s3://locked/x", &options);
+    for (name, bytes) in [("a.manifest", 1000), ("a.vol1", 9 << 20)] {
+        storage.claim(name, source(bytes).path()).expect(name);
+    }
+    let objects = storage.list().expect("list");
+    assert_eq!(objects.len(), 2, "{objects:?}");
+    for object in &objects {
+        storage.delete(&object.name).expect_err("removed");
+        storage
+            .put(&object.name, source(10).path())
+            .expect("on top");
+        let first = server.first_of(&format!("x/{}", object.name));
+        assert_eq!(first, (2, object.size), "{object:?}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Whole runs by a profile on lying servers and dead lines, at every service: nothing is lost, and the exit code says how it went.
+
+use crate::proxy::{Harm, Proxy};
+use crate::services::{Service, each, patient, services, web_services};
+use crate::support::home::{Called, Home, called};
+use dupr::engine::storage::Storage;
+use std::fs;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A home whose profile backs up to one service.
+struct Bench<'a> {
+    home: Home,
+    service: &'a Service,
+    direct: Arc<dyn Storage>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(test: &str, service: &'a Service) -> Self {
+        let home = Home::new(&format!("{test}-{}", service.name.replace(' ', "-")));
+        let folder = test;
+        let direct = service.open(service.port, folder, patient()).into();
+        let bench = Self {
+            home,
+            service,
+            direct,
+        };
+        bench.change(1);
+        bench
+    }
+
+    /// Gives the source a file that no compression makes small.
+    fn change(&self, seed: u32) {
+        let mut state = seed;
+        let mut noise = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 11) as u8
+        };
+        let content: Vec<u8> = (0..300_000).map(|_| noise()).collect();
+        fs::write(self.home.source().join("noise"), content).expect("noise");
+    }
+
+    /// Calls dupr, with the target behind this port.
+    fn dupr(&self, port: u16, folder: &str, words: &[&str]) -> Called {
+        let way = self.service.way(port, folder);
+        let options: Vec<String> = way
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name} = {value:?}"))
+            .collect();
+        self.home.raw_profile(
+            "home",
+            &format!(
+                "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n[target]\nurl = {:?}\n\
+                 retries = 3\ntimeout = \"20s\"\noptions = {{ {} }}\n",
+                self.home.source(),
+                self.home.path().join("pass"),
+                way.url,
+                options.join(", ")
+            ),
+        );
+        let mut command = self.home.command(words);
+        command.envs(way.variables.iter().cloned());
+        called(command.output().expect("dupr"))
+    }
+
+    fn expect(&self, codes: &[u8], port: u16, folder: &str, words: &[&str]) -> Called {
+        let done = self.dupr(port, folder, words);
+        let code = u8::try_from(done.code).unwrap_or(u8::MAX);
+        let name = self.service.name;
+        assert!(
+            codes.contains(&code),
+            "{name} {words:?}: {code}\n{}{}",
+            done.stdout,
+            done.stderr
+        );
+        done
+    }
+
+    /// What is restored is what the source is now.
+    fn restores(&self, port: u16, folder: &str) {
+        let back = self.home.path().join("back");
+        let _ = fs::remove_dir_all(&back);
+        self.expect(
+            &[0],
+            port,
+            folder,
+            &["home", "restore", &back.display().to_string()],
+        );
+        for name in ["noise", "one", "sub/three"] {
+            let (there, here) = (self.home.source().join(name), back.join(name));
+            let is_same = fs::read(&there).expect(name) == fs::read(&here).expect(name);
+            assert!(is_same, "{} {name}", self.service.name);
+        }
+    }
+
+    /// Has the server lose the volumes of increments as soon as it has them.
+    fn steal(&self, proxy: &Proxy) -> Arc<AtomicUsize> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let (stolen, direct, one) = (Arc::clone(&count), Arc::clone(&self.direct), Mutex::new(()));
+        proxy.before_each_answer(move || {
+            let _one = one.lock().expect("one at a time");
+            for object in direct.list().expect("list") {
+                if object.name.contains("-inc.") && object.name.contains(".vol") {
+                    direct.delete(&object.name).expect("loss");
+                    stolen.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        count
+    }
+}
+
+/// The server confirms the volumes of an increment and has none of them; then it comes to its senses.
+#[test]
+fn a_server_that_loses_volumes_fails_the_run_and_nothing_else() {
+    each(&services(), |service| {
+        let folder = "loses";
+        let bench = Bench::new(folder, service);
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        let first = bench.home.path().join("first");
+        fs::copy(bench.home.source().join("noise"), &first).expect("copy");
+        bench.change(2);
+        let proxy = Proxy::to(service.port);
+        let stolen = bench.steal(&proxy);
+        // Damaged, or out of reach where the service itself looks for what it sent.
+        bench.expect(&[13, 14], proxy.port, folder, &["home", "incr"]);
+        proxy.watch_no_more();
+        assert!(stolen.load(Ordering::SeqCst) > 0, "{}", service.name);
+        // What was there restores.
+        let second = fs::read(bench.home.source().join("noise")).expect("noise");
+        fs::copy(&first, bench.home.source().join("noise")).expect("copy");
+        bench.restores(service.port, folder);
+        fs::write(bench.home.source().join("noise"), second).expect("noise");
+        // The next run makes up for it.
+        bench.expect(&[0], service.port, folder, &["home", "incr"]);
+        bench.restores(service.port, folder);
+        // Nobody listens any more.
+        bench.expect(&[13], 1, folder, &["home", "incr"]);
+    });
+}
+
+/// A volume that comes in half is fetched once more; if it never comes whole, that is told and nothing false is restored.
+#[test]
+fn half_a_volume_is_not_restored() {
+    each(&web_services(), |service| {
+        let folder = "halves";
+        let bench = Bench::new(folder, service);
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        // The first volume is longer than all listings and signatures.
+        let proxy = Proxy::to(service.port);
+        proxy.harm_first(Harm::Shorten(200_000));
+        bench.restores(proxy.port, folder);
+        assert_eq!(proxy.shortened(), 1, "{}", service.name);
+        let proxy = Proxy::to(service.port);
+        proxy.harm(std::iter::repeat_n(Harm::Shorten(200_000), 500));
+        let back = bench.home.path().join("never");
+        let to = back.display().to_string();
+        bench.expect(&[13, 14], proxy.port, folder, &["home", "restore", &to]);
+        assert!(proxy.shortened() > 0, "{}", service.name);
+        if let Ok(there) = fs::read(back.join("noise")) {
+            let here = fs::read(bench.home.source().join("noise")).expect("noise");
+            assert!(there == here, "{}", service.name);
+        }
+    });
+}
