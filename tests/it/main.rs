@@ -50,4 +50,5 @@ mod storage_services;
 mod storage_troubles;
 mod targets;
 mod uploads;
+mod versions;
 mod watch;
