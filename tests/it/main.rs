@@ -17,6 +17,7 @@ mod documents;
 mod door;
 mod dumps;
 mod duply;
+mod examples;
 mod golden;
 mod groups;
 mod hooks;
