@@ -258,6 +258,7 @@ fn fetches(command: &Command) -> bool {
             | Command::Fetch { .. }
             | Command::List(_)
             | Command::Find(_)
+            | Command::Versions(_)
             | Command::Diff { .. }
             | Command::VerifyPath { .. }
     )

@@ -135,20 +135,20 @@ impl PathIndex {
     }
 }
 
+/// The order of two paths that are only bytes yet.
+pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    // `/` sorts before every byte of a name, and the end of a path before `/`.
+    let rank = |p: &[u8]| {
+        p.get(common)
+            .map_or(0, |b| if *b == b'/' { 1 } else { u16::from(*b) + 2 })
+    };
+    rank(a).cmp(&rank(b))
+}
+
 impl Ord for PathIndex {
     fn cmp(&self, other: &Self) -> Ordering {
-        let common = self
-            .0
-            .iter()
-            .zip(other.0.iter())
-            .take_while(|(a, b)| a == b)
-            .count();
-        // `/` sorts before every byte of a name, and the end of a path before `/`.
-        let rank = |p: &[u8]| {
-            p.get(common)
-                .map_or(0, |b| if *b == b'/' { 1 } else { u16::from(*b) + 2 })
-        };
-        rank(&self.0).cmp(&rank(&other.0))
+        compare(&self.0, &other.0)
     }
 }
 

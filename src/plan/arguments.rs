@@ -87,6 +87,7 @@ fn slots(word: Word) -> &'static [Slot] {
         Word::PurgeFull | Word::PurgeIncr => &[Slot::Count],
         Word::VerifyPath => &[Slot::Inside, Slot::Local, Slot::Time],
         Word::Find => &[Slot::Pattern],
+        Word::Versions => &[Slot::Inside],
         Word::Diff => &[Slot::Time, Slot::Time],
         Word::Restore => &[Slot::Local, Slot::Time],
         Word::Fetch => &[Slot::Inside, Slot::Local, Slot::Time],
@@ -247,6 +248,7 @@ fn command(word: Word, values: &mut VecDeque<Option<String>>) -> Result<Command,
         Word::Status => Command::Status,
         Word::List => Command::List(time(next())),
         Word::Find => Command::Find(next().unwrap_or_default()),
+        Word::Versions => Command::Versions(inside(next())?),
         Word::Diff => Command::Diff(time(next()), time(next())),
         Word::Restore => Command::Restore {
             destination: PathBuf::from(next().unwrap_or_default()),
@@ -296,6 +298,7 @@ pub(super) fn of(command: &Command) -> Vec<String> {
             time: t,
         } => vec![path(inside), path(local), time(t)],
         Command::Find(pattern) => vec![pattern.clone()],
+        Command::Versions(inside) => vec![path(inside)],
         Command::Diff(from, to) => vec![time(from), time(to)],
         Command::Restore {
             destination,

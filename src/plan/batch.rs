@@ -115,6 +115,8 @@ pub enum Command {
     List(Option<TimeText>),
     /// Looks for names over all sets.
     Find(String),
+    /// Shows every version of one path, given relative to the source.
+    Versions(PathBuf),
     /// Shows what changed between two sets.
     Diff(Option<TimeText>, Option<TimeText>),
     /// Restores everything.
@@ -160,6 +162,7 @@ pub enum Word {
     Status,
     List,
     Find,
+    Versions,
     Diff,
     Restore,
     Fetch,
@@ -186,6 +189,7 @@ pub const WORDS: &[(&str, Word)] = &[
     ("status", Word::Status),
     ("list", Word::List),
     ("find", Word::Find),
+    ("versions", Word::Versions),
     ("diff", Word::Diff),
     ("restore", Word::Restore),
     ("fetch", Word::Fetch),
@@ -397,6 +401,7 @@ impl Command {
             Command::Status => Word::Status,
             Command::List(_) => Word::List,
             Command::Find(_) => Word::Find,
+            Command::Versions(_) => Word::Versions,
             Command::Diff(..) => Word::Diff,
             Command::Restore { .. } => Word::Restore,
             Command::Fetch { .. } => Word::Fetch,
@@ -409,7 +414,7 @@ impl Command {
     pub fn only_looks(&self) -> bool {
         matches!(
             self.word(),
-            Word::Status | Word::List | Word::Find | Word::Diff
+            Word::Status | Word::List | Word::Find | Word::Versions | Word::Diff
         )
     }
 

@@ -160,6 +160,11 @@ pub enum Action {
         /// A glob of duplicity, or a part of a name.
         pattern: String,
     },
+    /// Shows every version of one path over all sets.
+    Versions {
+        /// Relative to the source.
+        path: PathBuf,
+    },
     /// Runs the batch for the profiles of a group.
     Members {
         /// Their names, in order.

@@ -120,7 +120,11 @@ fn step(out: &mut String, plan: &Plan, step: &Step, condition: Option<&str>, det
                 line(out, "", "  dump", dump, "");
             }
         }
-        Action::Hook(_) | Action::Check(_) | Action::Find { .. } | Action::Diff { .. } => {
+        Action::Hook(_)
+        | Action::Check(_)
+        | Action::Find { .. }
+        | Action::Versions { .. }
+        | Action::Diff { .. } => {
             let why =
                 if matches!(step.action, Action::Hook(_)) && !step.why.starts_with("the profile") {
                     ""
@@ -289,6 +293,7 @@ fn words(action: &Action) -> (String, String) {
             ("check restore".into(), format!("{files} files"))
         }
         Action::Find { pattern } => ("find".into(), pattern.clone()),
+        Action::Versions { path } => ("versions".into(), place(path)),
         Action::Members { profiles, parallel } => {
             let at_once = match parallel {
                 0 | 1 => String::new(),

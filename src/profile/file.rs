@@ -224,6 +224,8 @@ pub struct KeysFile {
     pub compression: Compression,
     /// The gpg program, for agents and smart cards.
     pub gpg_program: String,
+    /// The gpgsm program, for X.509 certificates.
+    pub gpgsm_program: String,
     /// Further arguments for gpg.
     #[serde(skip_serializing_if = "List::is_empty")]
     pub gpg_options: List<String>,
@@ -241,6 +243,7 @@ impl Default for KeysFile {
             encryption: None,
             compression: Compression::Default,
             gpg_program: "gpg".into(),
+            gpgsm_program: "gpgsm".into(),
             gpg_options: List::default(),
         }
     }

@@ -29,6 +29,8 @@ pub struct Keys {
     pub compression: Compression,
     /// The gpg program, for agents and smart cards.
     pub gpg_program: PathBuf,
+    /// The gpgsm program, for X.509 certificates.
+    pub gpgsm_program: PathBuf,
 }
 
 /// Whether data is encrypted.
@@ -38,6 +40,8 @@ pub enum Encryption {
     /// OpenPGP messages.
     #[default]
     Gpg,
+    /// CMS messages to X.509 certificates, by gpgsm.
+    Gpgsm,
     /// Readable by anyone who gets at the target.
     None,
 }

@@ -118,6 +118,9 @@ impl<'a> EngineActions<'a> {
                 "a profile has no members to run",
             )),
             Action::Find { pattern } => search::find(self.engine, pattern, *self.products(), cx),
+            Action::Versions { path } => {
+                search::versions(self.engine, &index(path)?, *self.products(), cx)
+            }
             Action::Diff { from, to } => {
                 search::diff(self.engine, *from, *to, *self.products(), cx)
             }

@@ -141,6 +141,17 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
                 sign: sign(&None)?,
             }
         }
+        profile::Encryption::Gpgsm => {
+            let said =
+                storage::version_of(&keys.gpgsm_program.to_string_lossy(), around.environment);
+            new_enough(&said.unwrap_or_default())?;
+            Encryption::PublicKey {
+                recipients: keys.encrypt_to.clone(),
+                hidden: false,
+                sign: None,
+                passphrase: secret(&keys.passphrase)?,
+            }
+        }
         profile::Encryption::Gpg => {
             let passphrase = secret(&keys.passphrase)?;
             Encryption::PublicKey {
@@ -171,11 +182,34 @@ fn seal_options(profile: &Profile, around: &Surroundings<'_>) -> Result<SealOpti
         block_bytes: Some(block_bytes_for(profile.backup.volume_bytes)),
         keyring,
         gpgsm: seal::Gpgsm {
+            writes: keys.encryption == profile::Encryption::Gpgsm,
+            program: keys.gpgsm_program.clone(),
             temp_dir: Some(profile.backup.temp_dir.clone()),
             ..seal::Gpgsm::default()
         },
         ..SealOptions::default()
     })
+}
+
+/// The oldest gpgsm that sets are sealed with: before it none takes a passphrase without asking somebody.
+const OLDEST_GPGSM: (u32, u32) = (2, 2);
+
+/// Refuses a gpgsm by its version. One that tells none, or cannot be started, is refused by what it does then.
+fn new_enough(version: &str) -> Result<()> {
+    let mut numbers = version
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+        return Ok(());
+    };
+    let (least, then) = OLDEST_GPGSM;
+    if (major, minor) >= OLDEST_GPGSM {
+        return Ok(());
+    }
+    let text = format!("gpgsm {version} is too old");
+    let hint =
+        format!("install GnuPG {least}.{then} or newer, or name it under keys.gpgsm-program");
+    Err(Error::new(ErrorKind::Unsupported, text).with_hint(hint))
 }
 
 /// Variables of the environment that hold secrets of the profile: no program around a run may see them.
@@ -314,5 +348,31 @@ pub fn backup_options(profile: &Profile, mode: Mode, host: &str) -> BackupOption
             source.dumps,
         ),
         ..base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_gpgsm_is_refused_by_its_version() {
+        for (version, is_good) in [
+            ("2.2.40", true),
+            ("2.2", true),
+            ("2.4.7-unknown", true),
+            ("3.0.0", true),
+            ("2.1.18", false),
+            ("1.9.20", false),
+            ("of unknown version", true),
+            ("", true),
+        ] {
+            assert_eq!(new_enough(version).is_ok(), is_good, "{version}");
+        }
+        let hint = new_enough("2.0.22").unwrap_err();
+        assert!(
+            hint.hint()
+                .is_some_and(|h| h.contains("GnuPG 2.2 or newer"))
+        );
     }
 }

@@ -5,6 +5,7 @@ use crate::support::home::{CANARY, Home, called};
 use crate::support::programs::{Program, run};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -291,6 +292,106 @@ impl Drop for Writer {
         let _ = self.sqlite.wait();
         let _ = self.feeder.take().map(std::thread::JoinHandle::join);
     }
+}
+
+/// A whole server of PostgreSQL by a command, as docs/profile.md has it; a new server comes up on what was restored.
+#[test]
+fn a_whole_server_comes_back_from_its_base_backup() {
+    let Some(server_of) = Database::postgresql() else {
+        return;
+    };
+    server_of.ask("postgres", "CREATE DATABASE shop");
+    server_of.ask("postgres", "CREATE ROLE clerk");
+    server_of.ask(
+        "shop",
+        "CREATE TABLE t AS SELECT n FROM generate_series(1, 50000) n",
+    );
+    let home = home("dumps-base", "");
+    let pass = home.script("pgpass", "");
+    let (port, user) = (server_of.port, server_of.user);
+    let words = DATABASE_PASSWORD.replace('\\', "\\\\").replace(':', "\\:");
+    fs::write(&pass, format!("127.0.0.1:{port}:*:{user}:{words}\n")).expect("password");
+    fs::set_permissions(&pass, fs::Permissions::from_mode(0o600)).expect("mode");
+    with(
+        &home,
+        &dump(&format!(
+            "name = \"server.tar\"\nkind = \"command\"\ncommand = [\"env\", \"PGPASSFILE={}\", \"pg_basebackup\", \"--host=127.0.0.1\", \
+             \"--port={port}\", \"--username={user}\", \"--no-password\", \"--format=tar\", \"--wal-method=fetch\", \"--checkpoint=fast\", \
+             \"--pgdata=-\"]",
+            pass.display()
+        )),
+    );
+    home.expect(0, &["home", "backup"]);
+    server_of.ask("shop", "INSERT INTO t VALUES (4711000)");
+    home.expect(0, &["home", "backup"]);
+    let place = restored(&home, "back", "");
+    let again = Database::postgresql_of(&place.join("dupr-dumps/server.tar"));
+    let again = again.expect("it was there");
+    let sum = "SELECT sum(n) FROM t";
+    assert_eq!(again.ask("shop", sum), server_of.ask("shop", sum));
+    let roles = "SELECT count(*) FROM pg_roles WHERE rolname = 'clerk'";
+    assert_eq!(again.ask("postgres", roles), "1");
+}
+
+/// MongoDB's own program is not in Debian. One that stands in is called with the words of the example, prints an archive as
+/// binary as one of MongoDB's, and fails as it would when the server goes away.
+#[test]
+fn mongodb_is_dumped_by_the_command_of_the_example() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles.example/dumps.toml");
+    let example = fs::read_to_string(example).expect("the example");
+    let table = example.find("name = \"mongo.archive\"").expect("mongodump");
+    let table = &example[table..];
+    let home = home("dumps-mongodb", &dump(table));
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).expect("bin");
+    let at = home.path().display();
+    let stand_in = format!(
+        "[ \"$*\" = '--config=/etc/dupr/mongo.yaml --archive' ] || {{ echo \"what is $*?\" >&2; exit 2; }}\n\
+         echo 'writing shop.orders to archive on stdout' >&2\n\
+         if [ -e {at}/gone ]; then head -c 700000 {at}/archive; echo 'Failed: connection closed' >&2; exit 1; fi\n\
+         exec cat {at}/archive"
+    );
+    home.script("bin/mongodump", &stand_in);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", bin.display());
+    let backup = || {
+        called(
+            home.command(&["home", "backup"])
+                .env("PATH", &path)
+                .output()
+                .expect("dupr"),
+        )
+    };
+    // The first bytes of an archive, and collections behind them.
+    let archive = |turn: u8| {
+        let mut bytes = vec![0x6d, 0xe2, 0x99, 0x81];
+        bytes.extend((0..2_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8));
+        bytes[1_000_000] = turn;
+        fs::write(home.path().join("archive"), &bytes).expect("archive");
+        bytes
+    };
+    archive(1);
+    assert_eq!(backup().code, 0);
+    let good = archive(2);
+    assert_eq!(backup().code, 0);
+    let runs = home.history("home");
+    let stored = |run: usize| {
+        runs[run]["steps"][0]["backup"]["raw-delta-bytes"]
+            .as_u64()
+            .expect("bytes")
+    };
+    assert!(stored(1) * 8 < stored(0), "{} {}", stored(0), stored(1));
+    archive(3);
+    fs::write(home.path().join("gone"), "").expect("own folder");
+    let failed = backup();
+    assert_eq!(failed.code, 1, "{}{}", failed.stdout, failed.stderr);
+    assert!(
+        failed.stderr.contains("connection closed"),
+        "{}",
+        failed.stderr
+    );
+    let place = restored(&home, "back", "");
+    assert!(fs::read(place.join("dupr-dumps/mongo.archive")).expect("an archive") == good);
 }
 
 #[test]

@@ -225,6 +225,7 @@ fn no_words_of_the_command_line_end_dupr_in_anything_but_words() {
         "status",
         "list",
         "find",
+        "versions",
         "diff",
         "restore",
         "fetch",

@@ -144,6 +144,12 @@ fn text(word: Word) -> (&'static str, &'static str) {
             "Look for names over all sets",
             "A glob, or a part of a name; each path is shown with its versions.",
         ),
+        Word::Versions => (
+            "Show every version of one path over all sets",
+            "A line for each: since which set it was so, in how many sets, how long a file was as far as signatures tell, when it \
+             was changed, and what differs from the version before. Sets in a row in which nothing differs are one version. \
+             Answered from the signatures on this machine; only what is missing here is fetched.",
+        ),
         Word::Diff => (
             "Show what changed between two states",
             "Of the newest set and the one before it if no times are given.",

@@ -87,7 +87,7 @@ pub fn recovery() -> String {
     );
     verbatim(
         &mut page,
-        "dupr home find '**/letter.odt'\ndupr home fetch Documents/letter.odt /tmp/letter.odt\ndupr home restore /tmp/check",
+        "dupr home find '**/letter.odt'\ndupr home versions Documents/letter.odt\ndupr home fetch Documents/letter.odt /tmp/letter.odt\ndupr home restore /tmp/check",
     );
     page.control("SH", ["THE MACHINE IS GONE"]);
     paragraph(

@@ -83,7 +83,7 @@ fn export_secret(profile: &Profile, keys: &Keys, to: &Path, session: &Session) -
     if known.is_empty() {
         return Err(run::usage_error(
             "the profile has no secret key in GnuPG's keyring to export",
-            "a passphrase is written down; keys of a folder are files and are copied",
+            "a passphrase is written down; keys of a folder are files and are copied; gpgsm has --export-secret-key-p12",
         ));
     }
     let passphrase = profile.keys.passphrase.as_ref();
@@ -156,8 +156,20 @@ fn sheet(profile: &Profile, keys: &Keys, exported: Option<&Path>, session: &Sess
         };
         line("", &how);
     }
+    if by_gpgsm(profile) {
+        for name in &profile.keys.encrypt_to {
+            let how =
+                format!("[ ] its key: gpgsm --output FILE.p12 --export-secret-key-p12 {name}");
+            line("", &how);
+        }
+    }
     restoring(profile, has_keys, &mut line);
     text
+}
+
+/// Whether certificates of X.509 are meant, which gpgsm keeps.
+fn by_gpgsm(profile: &Profile) -> bool {
+    profile.keys.encryption == Encryption::Gpgsm
 }
 
 /// How the data is sealed, and with what it opens.
@@ -165,7 +177,9 @@ fn sealing(profile: &Profile, keys: &Keys, line: &mut impl FnMut(&str, &str)) {
     if profile.keys.encryption == Encryption::None {
         return line("encryption", "none: whoever gets at the target can read it");
     }
-    if keys.encrypt.is_empty() {
+    if by_gpgsm(profile) {
+        line("encryption", "CMS (S/MIME), to X.509 certificates of gpgsm");
+    } else if keys.encrypt.is_empty() {
         line(
             "encryption",
             "OpenPGP with a passphrase; nothing else opens it",
@@ -204,6 +218,8 @@ fn restoring(profile: &Profile, has_keys: bool, line: &mut impl FnMut(&str, &str
     };
     let plain = if profile.keys.encryption == Encryption::None {
         " --no-encryption"
+    } else if by_gpgsm(profile) {
+        " --use-gpgsm"
     } else {
         ""
     };
@@ -211,6 +227,9 @@ fn restoring(profile: &Profile, has_keys: bool, line: &mut impl FnMut(&str, &str
     line("RESTORE", "on a bare machine, to the folder back:");
     if has_keys {
         line("", "gpg --import SECRET-KEYS-FILE");
+    }
+    if by_gpgsm(profile) {
+        line("", "gpgsm --import FILE.p12");
     }
     line(
         "dupr",
@@ -237,6 +256,8 @@ fn restoring(profile: &Profile, has_keys: bool, line: &mut impl FnMut(&str, &str
     );
     let open = if profile.keys.encryption == Encryption::None {
         "gzip -dc VOLUME.difftar.gz | tar -x"
+    } else if by_gpgsm(profile) {
+        "gpgsm --decrypt VOLUME.difftar.p7m | tar -x"
     } else {
         "gpg --decrypt VOLUME.difftar.gpg | tar -x"
     };

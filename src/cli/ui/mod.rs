@@ -54,9 +54,11 @@ pub fn status_word(status: StepStatus) -> &'static str {
 /// Loudness from which the begin of a step is told: what only shows something speaks for itself.
 fn loudness_of_step(action: &Action) -> Loudness {
     match action {
-        Action::Status | Action::List { .. } | Action::Find { .. } | Action::Diff { .. } => {
-            Loudness::Verbose
-        }
+        Action::Status
+        | Action::List { .. }
+        | Action::Find { .. }
+        | Action::Versions { .. }
+        | Action::Diff { .. } => Loudness::Verbose,
         _ => Loudness::Normal,
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::ops::output::{Difference, DifferenceKind, Output};
 use crate::engine::path::PathIndex;
 use crate::engine::time::Timestamp;
 use crate::report::format;
-use crate::run::products::{Products, TargetView};
+use crate::run::products::{Products, TargetView, Version};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
@@ -35,6 +35,10 @@ impl Products for Lines {
     }
     fn found(&mut self, set: SetId, entry: &Entry) -> Result<()> {
         out::line(&format!("{}  {}", set.time(), entry_line(entry)));
+        Ok(())
+    }
+    fn version(&mut self, version: &Version) -> Result<()> {
+        out::line(&version_line(version));
         Ok(())
     }
 }
@@ -72,10 +76,73 @@ impl Products for Collected {
         self.0.push(value);
         Ok(())
     }
+    fn version(&mut self, version: &Version) -> Result<()> {
+        self.0.push(version_json(version));
+        Ok(())
+    }
 }
 
 /// `drwxr-xr-x  ada   ada    2026-11-20 21:54  Mail/inbox`.
 fn entry_line(entry: &Entry) -> String {
+    format!(
+        "{}  {}{}",
+        attributes(entry),
+        entry.path,
+        link_text(&entry.kind)
+    )
+}
+
+/// ` -> text` of a link.
+fn link_text(kind: &Kind) -> String {
+    match kind {
+        Kind::Symlink(text) => format!(" -> {}", format::safe(&String::from_utf8_lossy(text))),
+        _ => String::new(),
+    }
+}
+
+/// `2026-11-20T02:17:00Z    5 sets   <= 512 B  -rw-r--r--  ada   ada    2026-11-20 21:54  content, time`.
+fn version_line(version: &Version) -> String {
+    let length = match version.length {
+        Some((least, most)) if format::bytes(least) == format::bytes(most) => format::bytes(most),
+        // The signature of a short file knows no more.
+        Some((_, most)) => format!("<= {}", format::bytes(most)),
+        None => String::new(),
+    };
+    let sets = format::counted(version.sets, "set");
+    let changes: Vec<&str> = version.changes.iter().map(|c| c.word()).collect();
+    let (what, link) = match &version.entry {
+        Some(entry) => (attributes(entry), link_text(&entry.kind)),
+        None => (String::new(), String::new()),
+    };
+    format!(
+        "{}  {sets:>8}  {length:>12}  {what:<46}  {}{link}",
+        version.set.time(),
+        changes.join(", "),
+    )
+}
+
+fn version_json(version: &Version) -> Value {
+    let mut value = match &version.entry {
+        Some(entry) => entry_json(entry),
+        None => {
+            let mut gone = json!({});
+            add_path(&mut gone, &version.path);
+            gone
+        }
+    };
+    value["set"] = json!(version.set);
+    value["until"] = json!(version.until);
+    value["sets"] = json!(version.sets);
+    let changes: Vec<&str> = version.changes.iter().map(|c| c.word()).collect();
+    value["changed"] = json!(changes);
+    if let Some((least, most)) = version.length {
+        value["size"] = json!({"least": least, "most": most});
+    }
+    value
+}
+
+/// Kind, mode, owners and time.
+fn attributes(entry: &Entry) -> String {
     let meta = &entry.meta;
     let owner = |name: &[u8], id: u32| {
         if name.is_empty() {
@@ -84,18 +151,13 @@ fn entry_line(entry: &Entry) -> String {
             format::safe(&String::from_utf8_lossy(name))
         }
     };
-    let link = match &entry.kind {
-        Kind::Symlink(text) => format!(" -> {}", format::safe(&String::from_utf8_lossy(text))),
-        _ => String::new(),
-    };
     format!(
-        "{}{}  {:<8} {:<8} {}  {}{link}",
+        "{}{}  {:<8} {:<8} {}",
         letter(&entry.kind),
         mode(meta.mode),
         owner(&meta.uname, meta.uid),
         owner(&meta.gname, meta.gid),
         format::time(Timestamp(meta.mtime)).trim_end_matches(" UTC"),
-        entry.path,
     )
 }
 
@@ -297,6 +359,43 @@ mod tests {
             line,
             "lrwxr-xr--  ada      0        2026-11-20 21:54  Mail/a\\u{1b}b -> x\\ny"
         );
+    }
+
+    #[test]
+    fn versions_in_a_line_and_as_json() {
+        use crate::run::products::Change;
+        let full = SetId::Full {
+            time: Timestamp(1_795_211_663),
+        };
+        let mut version = Version {
+            path: PathIndex::new(b"a").unwrap(),
+            set: full,
+            until: full,
+            sets: 12,
+            entry: Some(entry(b"a", Kind::File)),
+            length: Some((1, 512)),
+            changes: vec![Change::Content, Change::Mode],
+        };
+        let start = "2026-11-20T21:54:23Z   12 sets";
+        assert_eq!(
+            version_line(&version),
+            format!(
+                "{start}      <= 512 B  -rwxr-xr--  ada      0        2026-11-20 21:54   content, mode"
+            )
+        );
+        let value = version_json(&version);
+        assert_eq!(value["changed"], json!(["content", "mode"]));
+        assert_eq!(
+            (&value["size"]["most"], &value["path"], &value["sets"]),
+            (&json!(512), &json!("a"), &json!(12))
+        );
+        version.length = Some((5 << 30, (5 << 30) + 70_000));
+        assert!(version_line(&version).contains("  5.0 GiB  "));
+        version.entry = None;
+        version.changes = vec![Change::Gone];
+        let value = version_json(&version);
+        assert_eq!((&value["path"], value.get("kind")), (&json!("a"), None));
+        assert!(version_line(&version).ends_with(" gone"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use index::SignatureIndex;
 pub use meter::DeltaMeter;
 pub use patch::{Backward, patch, patch_passing};
 pub use search::DeltaReader;
-pub use signature::{SignatureBuilder, block_len, changed_bytes, signed_bytes};
+pub use signature::{SignatureBuilder, block_len, changed_bytes, signed_bytes, signed_length};
 
 use super::error::{Error as EngineError, ErrorKind};
 use std::io;

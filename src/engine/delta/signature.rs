@@ -28,17 +28,23 @@ pub fn block_len(file_len: u64, max: Option<u64>) -> usize {
     length.min(super::BLOCK_BYTES_MAX as u64) as usize
 }
 
-/// About how long the content of a signature is: never less, and at most a block more. 0 if it is none of ours.
-pub fn signed_bytes(signature: &[u8]) -> u64 {
+/// How long the content of a signature is: no shorter and no longer than this. `None` if it is none of ours.
+pub fn signed_length(signature: &[u8]) -> Option<(u64, u64)> {
     let word = |at: usize| {
         let bytes = signature.get(at..at + 4)?;
         Some(u64::from(u32::from_be_bytes(bytes.try_into().ok()?)))
     };
-    let (Some(block), Some(strong)) = (word(4), word(8)) else {
-        return 0;
-    };
-    let sums = signature.len().saturating_sub(SIGNATURE_HEADER_BYTES) as u64;
-    (sums / (4 + strong)).saturating_mul(block)
+    let (block, strong) = (word(4)?, word(8)?);
+    let sums = signature.len().checked_sub(SIGNATURE_HEADER_BYTES)? as u64;
+    // The last block may be short, by all but a byte.
+    let most = (sums / (4 + strong)).saturating_mul(block);
+    let least = most.saturating_sub(block.saturating_sub(1));
+    Some((least.min(most), most))
+}
+
+/// About how long the content of a signature is: never less, and at most a block more. 0 if it is none of ours.
+pub fn signed_bytes(signature: &[u8]) -> u64 {
+    signed_length(signature).map_or(0, |(_, most)| most)
 }
 
 /// About how many bytes of a content are not in an older one: its blocks whose sums the older signature does not have. All

@@ -422,6 +422,11 @@ fn blocks_that_are_new_are_counted() {
     newer[5000] ^= 0xff;
     newer.extend_from_slice(&[200; 1024]);
     assert_eq!(signed_bytes(&sign(&newer)), 101 * 1024);
+    for (bytes, least, most) in [(0, 0, 0), (1, 1, 1024), (1024, 1, 1024), (1025, 1025, 2048)] {
+        let length = signed_length(&sign(&vec![7; bytes]));
+        assert_eq!(length, Some((least, most)), "{bytes}");
+    }
+    assert_eq!(signed_length(b"rs"), None);
     assert_eq!(changed_bytes(&sign(&older), &sign(&newer)), 2 * 1024);
     assert_eq!(changed_bytes(&sign(&newer), &sign(&newer)), 0);
     assert_eq!(changed_bytes(b"", &sign(&newer)), 101 * 1024);

@@ -105,9 +105,34 @@ impl<R: Read> SigtarReader<R> {
     /// # Errors
     /// After [`Error::Refused`] the next call goes on with the member that follows; any other error is final.
     pub fn next_entry(&mut self) -> Result<Option<SigEntry>, Error> {
-        let Some(header) = self.tar.next_header()? else {
-            return Ok(None);
-        };
+        match self.tar.next_header()? {
+            Some(_) => self.entry().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The path of the next entry as it stands there, not proven to be one; `None` at the end. What else there is to the
+    /// entry is passed over, unless [`entry`](Self::entry) asks for it.
+    ///
+    /// # Errors
+    /// All are final.
+    pub fn next_path(&mut self) -> Result<Option<&[u8]>, Error> {
+        let header = self.tar.next_header()?;
+        Ok(header.map(|header| {
+            let (_, path) = member::split_word(&header.name);
+            match path.strip_suffix(b"/").unwrap_or(path) {
+                b"." => b"",
+                path => path,
+            }
+        }))
+    }
+
+    /// The entry whose path was read last.
+    ///
+    /// # Errors
+    /// As [`next_entry`](Self::next_entry).
+    pub fn entry(&mut self) -> Result<SigEntry, Error> {
+        let header = self.tar.header();
         let refused = |reason| Error::Refused {
             name: header.name.clone(),
             reason,
@@ -138,7 +163,7 @@ impl<R: Read> SigtarReader<R> {
             b"deleted" => SigState::Deleted,
             _ => return Err(refused(Refusal::UnknownWord)),
         };
-        Ok(Some(SigEntry { path, state }))
+        Ok(SigEntry { path, state })
     }
 
     /// Reads the input to its end, past the end of the tar, so that what guards it gets checked. Returns the number

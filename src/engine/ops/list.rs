@@ -1,7 +1,6 @@
 //! Lists the entries of a state, from the sigtars alone.
 
 use super::output::Output;
-use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, Result};
@@ -40,30 +39,10 @@ impl Engine {
         cx.monitor.count(Counter::Entries, entries);
         Ok(entries)
     }
-
-    /// Shows `output` what one set stored, in path order: everything for a full set, what was new or different for an
-    /// incremental. Deletions are left out.
-    ///
-    /// # Errors
-    /// Trouble with its sigtar.
-    pub fn list_stored(
-        &self,
-        set: &BackupSet,
-        output: &mut dyn Output,
-        cx: &Context,
-    ) -> Result<()> {
-        for entry in SigtarReader::new(self.sigtar(set, cx)?).skip_signatures() {
-            cx.cancel.check()?;
-            if let Some(entry) = shown(entry?) {
-                output.entry(&entry)?;
-            }
-        }
-        Ok(())
-    }
 }
 
-/// What a sigtar says of a path, unless that it is gone.
-fn shown(entry: SigEntry) -> Option<Entry> {
+/// What a sigtar says of a path, unless that it is gone. Its length is not known.
+pub fn shown(entry: SigEntry) -> Option<Entry> {
     let (kind, meta) = match entry.state {
         SigState::File { meta, .. } => (Kind::File, meta),
         SigState::Other { kind, meta } => (kind, meta),

@@ -12,6 +12,7 @@ mod fetch_ahead;
 mod finish;
 pub mod health;
 pub mod list;
+pub mod look;
 mod needed;
 pub mod output;
 pub mod preview;

@@ -147,6 +147,12 @@ fn arguments_without_a_command_are_refused() {
         ("fetch", &["a"], "fetch needs a local path"),
         ("fetch", &["../a", "b"], "\"../a\" leads out of the source"),
         ("find", &[""], "find needs a pattern"),
+        ("versions", &[], "versions needs a path inside the source"),
+        (
+            "versions",
+            &["a/../b"],
+            "\"a/../b\" leads out of the source",
+        ),
     ] {
         assert_eq!(
             parse(text, arguments).unwrap_err().to_string(),
@@ -221,6 +227,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         proptest::option::of(1u32..99).prop_map(Command::PurgeFull),
         proptest::option::of(1u32..99).prop_map(Command::PurgeIncr),
         "[a-z*]{1,6}".prop_map(Command::Find),
+        any_path().prop_map(Command::Versions),
         (any_time(), any_time()).prop_map(|(a, b)| Command::Diff(a, b)),
         (any_path(), any_time())
             .prop_map(|(destination, time)| Command::Restore { destination, time }),

@@ -289,6 +289,9 @@ impl Planner<'_> {
             Command::Find(pattern) => Action::Find {
                 pattern: pattern.clone(),
             },
+            Command::Versions(path) => Action::Versions {
+                path: self.inside(path)?,
+            },
             Command::Diff(from, to) => Action::Diff {
                 from: at(from),
                 to: at(to),

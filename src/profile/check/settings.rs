@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::profile::file::{
-    CheckFile, ConcurrencyEntry, ProfileFile, RunFile, ScheduleFile, ZoneEntry,
+    CheckFile, ConcurrencyEntry, KeysFile, ProfileFile, RunFile, ScheduleFile, ZoneEntry,
 };
 use crate::profile::schedule::{Schedule, Zone};
 use crate::profile::settings::{
@@ -35,6 +35,10 @@ impl Checker<'_> {
                 Encryption::None
             }
             Some(Encryption::None) => Encryption::None,
+            Some(Encryption::Gpgsm) => {
+                self.by_gpgsm(entry);
+                Encryption::Gpgsm
+            }
             _ if has_keys => Encryption::Gpg,
             Some(Encryption::Gpg) | None => {
                 if !self.known_bad("keys") && !self.known_bad("passphrase") {
@@ -50,7 +54,7 @@ impl Checker<'_> {
         if entry.sign_with.is_some() && encryption == Encryption::None {
             self.problem("keys.sign-with", "only encrypted sets can be signed", None);
         }
-        if entry.hidden && entry.encrypt_to.is_empty() {
+        if entry.hidden && entry.encrypt_to.is_empty() && encryption != Encryption::Gpgsm {
             self.problem(
                 "keys.hidden",
                 "hidden needs recipients under encrypt-to",
@@ -83,7 +87,8 @@ impl Checker<'_> {
                 || key.ends_with(".asc")
                 || key.ends_with(".pgp")
                 || key.ends_with(".gpg");
-            if file {
+            // Names of X.509 begin with slashes.
+            if file && encryption != Encryption::Gpgsm {
                 self.path(&format!("keys.encrypt-to.{i}"), key)
                     .display()
                     .to_string()
@@ -101,7 +106,43 @@ impl Checker<'_> {
             sign_passphrase: sign_passphrase.flatten(),
             compression: entry.compression,
             gpg_program: PathBuf::from(&entry.gpg_program),
+            gpgsm_program: PathBuf::from(&entry.gpgsm_program),
         })
+    }
+
+    /// What gpgsm cannot do.
+    fn by_gpgsm(&mut self, entry: &KeysFile) {
+        let openpgp = || Some("encryption = \"gpg\" can".to_owned());
+        if entry.encrypt_to.is_empty() && !self.known_bad("keys") {
+            let help = "name them under encrypt-to, by mail address or fingerprint".to_owned();
+            self.problem(
+                "keys.encryption",
+                "gpgsm encrypts to certificates only, and none is named",
+                Some(help),
+            );
+        }
+        if entry.sign_with.is_some() {
+            self.problem(
+                "keys.sign-with",
+                "gpgsm cannot sign what it encrypts",
+                openpgp(),
+            );
+        }
+        if entry.hidden {
+            self.problem(
+                "keys.hidden",
+                "gpgsm cannot hide whom it encrypts to",
+                openpgp(),
+            );
+        }
+        if entry.keyring != "gnupg" {
+            let help = Some("leave it out".to_owned());
+            self.problem(
+                "keys.keyring",
+                "gpgsm looks for certificates in the user's own GnuPG",
+                help,
+            );
+        }
     }
 
     pub(super) fn backup(&mut self, file: &ProfileFile) -> Option<Backup> {

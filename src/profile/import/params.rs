@@ -24,6 +24,7 @@ pub(super) struct Params {
     pub temp_dir: Option<String>,
     pub no_encryption: bool,
     pub no_compression: bool,
+    pub gpgsm: bool,
     pub recipients: Vec<String>,
     pub hidden: bool,
     pub sign_key: Option<String>,
@@ -126,6 +127,22 @@ impl Params {
         }
     }
 
+    /// Writes that gpgsm encrypts, if it does.
+    pub(super) fn by_gpgsm(&self, out: &mut String) {
+        if self.gpgsm {
+            let _ = writeln!(out, "encryption = \"gpgsm\"");
+        }
+    }
+
+    /// Writes which program encrypts.
+    pub(super) fn program(&self, out: &mut String, program: &str) {
+        let key = match self.gpgsm {
+            true => "gpgsm-program",
+            false => "gpg-program",
+        };
+        let _ = writeln!(out, "{key} = {}", quote(program));
+    }
+
     /// Writes how sets are made, behind `[backup]`.
     pub(super) fn sets(&self, out: &mut String) {
         if let Some(age) = &self.full_every {
@@ -149,6 +166,7 @@ impl Params {
             "--copy-links" => self.follow_links = true,
             "--no-encryption" => self.no_encryption = true,
             "--no-compression" => self.no_compression = true,
+            "--use-gpgsm" => self.gpgsm = true,
             "--s3-use-ia" => self.options.push(("storage-class", "STANDARD_IA".into())),
             "--s3-use-onezone-ia" => self.options.push(("storage-class", "ONEZONE_IA".into())),
             "--s3-use-glacier" => self.options.push(("storage-class", "GLACIER".into())),

@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What is done to a file.
 type Harm = fn(&mut Vec<u8>);
@@ -284,6 +285,141 @@ fn dupr_and_duplicity_take_turns_with_gpgsm() {
             "{}",
             status.out
         );
+    }
+}
+
+/// New sets of a profile are sealed by gpgsm, by turns with duplicity, whoever begins.
+#[test]
+fn profiles_seal_by_gpgsm() {
+    let Some(keys) = Certified::new() else { return };
+    if Program::Duplicity3.words().is_none() {
+        return;
+    }
+    let gnupg = keys.path();
+    for ours_begins in [true, false] {
+        let bench = Bench::new("gpgsmturns");
+        let (url, source) = (bench.url("t"), bench.path("src").display().to_string());
+        let user = user_of_gpgsm(&source, &url, "");
+        let profile = |words: &[&str]| {
+            let output = user.command(words).env("GNUPGHOME", &gnupg).output();
+            let called = called(output.expect("dupr runs"));
+            assert_eq!(
+                called.code, 0,
+                "{words:?}: {}{}",
+                called.stdout, called.stderr
+            );
+            called
+        };
+        for turn in 0..4 {
+            bench.write("src/a.txt", &format!("turn {turn}\n"));
+            let file = fs::File::options()
+                .append(true)
+                .open(bench.path("src/a.txt"));
+            let time = UNIX_EPOCH + Duration::from_secs(1_600_000_000 + turn);
+            file.and_then(|f| f.set_modified(time)).expect("a time");
+            bench.write(&format!("src/dir/{turn}"), &"new\n".repeat(50_000));
+            let (ours, theirs) = match turn {
+                0 => ("full", "full"),
+                _ => ("incr", "inc"),
+            };
+            if (turn % 2 == 0) == ours_begins {
+                profile(&["home", ours]);
+            } else {
+                let words = [theirs, &source, &url, "--use-gpgsm", "--encrypt-key", ADA];
+                let called = call(Program::Duplicity3, &bench, "cache", &words, &gnupg);
+                let called = called.expect("it was there");
+                assert_eq!(called.code, 0, "{}{}", called.out, called.err);
+            }
+        }
+        let names = bench.names("t");
+        assert!(
+            names.len() == 12 && names.iter().all(|n| n.ends_with(".p7m")),
+            "{names:?}"
+        );
+        profile(&["home", "verify", "--compare-data"]);
+        assert!(
+            profile(&["home", "versions", "a.txt"])
+                .stdout
+                .lines()
+                .count()
+                == 4
+        );
+        let out = bench.path("ours").display().to_string();
+        profile(&["home", "restore", &out]);
+        same(&bench, "ours", "a profile");
+        let words = ["restore", &url, "theirs", "--use-gpgsm"];
+        let restored = call(Program::Duplicity3, &bench, "lost", &words, &gnupg);
+        let restored = restored.expect("it was there");
+        assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
+        same(&bench, "theirs", "duplicity");
+
+        let sheet = profile(&["keys", "export", "home"]).stdout;
+        for part in [
+            "--export-secret-key-p12",
+            "restore --use-gpgsm",
+            "gpgsm --decrypt",
+            "gpgsm --import",
+        ] {
+            assert!(sheet.contains(part), "{part}: {sheet}");
+        }
+        let unlocked = profile(&["unlock", "home"]).stdout;
+        assert!(
+            unlocked.contains(&format!("opens what is encrypted to {ADA}")),
+            "{unlocked}"
+        );
+    }
+}
+
+/// A user with a profile that is sealed by gpgsm.
+fn user_of_gpgsm(source: &str, url: &str, more: &str) -> Home {
+    let user = Home::new("gpgsm-user");
+    fs::write(user.path().join("pass"), PASSPHRASE).expect("own folder");
+    user.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {source:?}\ntarget = {url:?}\n[keys]\nencryption = \"gpgsm\"\nencrypt-to = [{ADA:?}]\n\
+             passphrase = {{ file = {:?} }}\n{more}",
+            user.path().join("pass")
+        ),
+    );
+    user
+}
+
+/// What gpgsm cannot do is said of the profile; a gpgsm that is too old, and a certificate that is not there, before anything is
+/// written.
+#[test]
+fn profiles_are_told_what_gpgsm_cannot_do() {
+    let keys = ["sign-with = \"ada\"", "hidden = true", "keyring = \"/tmp\""];
+    let user = user_of_gpgsm("/srv", "file:///nowhere", &keys.join("\n"));
+    let refused = user.expect(2, &["home", "full"]).stderr;
+    for says in ["cannot sign", "cannot hide", "user's own GnuPG"] {
+        assert!(refused.contains(says), "{says}: {refused}");
+    }
+    user.raw_profile(
+        "home",
+        "version = 1\nsource = \"/srv\"\ntarget = \"file:///nowhere\"\nkeys.encryption = \"gpgsm\"\n",
+    );
+    let refused = user.expect(2, &["home", "full"]).stderr;
+    assert!(refused.contains("certificates only"), "{refused}");
+
+    let bench = Bench::new("gpgsmold");
+    let old = user.script("old-gpgsm", "echo 'gpgsm (GnuPG) 2.0.22'");
+    let source = bench.path("src").display().to_string();
+    for (program, says) in [
+        (old.as_path(), "gpgsm 2.0.22 is too old"),
+        (Path::new("/no/gpgsm"), "/no/gpgsm"),
+    ] {
+        let more = format!("gpgsm-program = {program:?}\n");
+        let user = user_of_gpgsm(&source, &bench.url("t"), &more);
+        let refused = user.dupr(&["home", "full"]);
+        assert!(
+            refused.code != 0 && refused.stderr.contains(says),
+            "{}",
+            refused.stderr
+        );
+        let doctor = user.expect(1, &["doctor", "home"]).stdout;
+        assert!(doctor.contains(says), "{doctor}");
+        assert_eq!(bench.names("t"), Vec::<String>::new());
     }
 }
 

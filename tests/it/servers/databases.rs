@@ -90,8 +90,34 @@ impl Database {
             "--locale=C.UTF-8",
         ]);
         succeed(init.arg("--pwfile").arg(&secret));
+        Some(Self::postgres(&postgres, dir))
+    }
+
+    /// PostgreSQL on the files of a whole server, as `pg_basebackup` packs them.
+    pub fn postgresql_of(base: &Path) -> Option<Self> {
+        let postgres = program("postgres")?;
+        let dir = place("dupr-pg-");
+        let data = dir.path().join("own/data");
+        fs::create_dir(&data).expect("own folder");
+        succeed(
+            Command::new("tar")
+                .arg("-xf")
+                .arg(base)
+                .arg("-C")
+                .arg(&data),
+        );
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("mode");
+        if rustix::process::geteuid().is_root() {
+            succeed(Command::new("chown").args(["-R", "65534:65534"]).arg(&data));
+        }
+        Some(Self::postgres(&postgres, dir))
+    }
+
+    /// A server on the data in a place.
+    fn postgres(postgres: &Path, dir: TempDir) -> Self {
+        let data = dir.path().join("own/data");
         let port = free_port();
-        let mut server = unprivileged(&postgres);
+        let mut server = unprivileged(postgres);
         server
             .arg("-D")
             .arg(&data)
@@ -111,7 +137,7 @@ impl Database {
             _process: process,
         };
         server.await_answer("postgres", "SELECT 1");
-        Some(server)
+        server
     }
 
     /// MariaDB; its user may do everything. `None`, said aloud, if it could not be installed.

@@ -55,6 +55,22 @@ fn sample() -> (Vec<u8>, Vec<SigEntry>) {
 }
 
 #[test]
+fn paths_are_read_alone_and_entries_when_asked_for() {
+    let (tar, expected) = sample();
+    let mut reader = SigtarReader::new(tar.as_slice());
+    let mut number = 0;
+    while let Some(path) = reader.next_path().unwrap() {
+        let entry = &expected[number];
+        assert_eq!(path, entry.path.as_bytes());
+        if number % 2 == 1 {
+            assert_eq!(&reader.entry().unwrap(), entry);
+        }
+        number += 1;
+    }
+    assert_eq!(number, expected.len());
+}
+
+#[test]
 fn what_is_written_is_read() {
     let (tar, expected) = sample();
     let read: Result<Vec<_>, _> = SigtarReader::new(tar.as_slice()).collect();

@@ -34,7 +34,10 @@ impl Import<'_> {
             // duply signs with the first recipient if it holds the secret part.
             None => first.first().filter(|id| self.has_secret(id)).cloned(),
         };
-        let sign = sign.or_else(|| self.params.sign_key.clone());
+        let sign = sign
+            .or_else(|| self.params.sign_key.clone())
+            // Nobody signs with gpgsm, whatever keys there are.
+            .filter(|_| !self.params.gpgsm);
         let _ = writeln!(out, "\n[keys]");
         if off || recipients.is_empty() && password.is_none() {
             if !off {
@@ -42,6 +45,7 @@ impl Import<'_> {
             }
             let _ = writeln!(out, "encryption = \"none\"");
         } else {
+            self.params.by_gpgsm(out);
             if !recipients.is_empty() {
                 let _ = writeln!(out, "encrypt-to = {}", list(&recipients));
                 if self.params.hidden {
@@ -61,7 +65,7 @@ impl Import<'_> {
             }
         }
         if let Some(program) = self.get("GPG").or_else(|| self.params.gpg_program.clone()) {
-            let _ = writeln!(out, "gpg-program = {}", quote(&program));
+            self.params.program(out, &program);
         }
         let mut options = self.params.gpg_options.clone();
         options.extend(

@@ -141,6 +141,13 @@ fn keys_and_kinds_of_sets() {
     assert_eq!(imported.files[0].content.expose(), b"p@ss\n");
     let (profile, _) = load(&bench, "duplicity full --no-encryption /a file:///b");
     assert_eq!(profile.keys.encryption, crate::profile::Encryption::None);
+    let (profile, _) = load(
+        &bench,
+        "duplicity full --use-gpgsm --gpg-binary /opt/gpgsm --encrypt-key ada@x /a file:///b",
+    );
+    assert_eq!(profile.keys.encryption, crate::profile::Encryption::Gpgsm);
+    assert_eq!(profile.keys.gpgsm_program, Path::new("/opt/gpgsm"));
+    assert_eq!(profile.keys.encrypt_to, ["ada@x"]);
     let (profile, imported) = load(&bench, "duplicity full /a file:///b");
     assert_eq!(
         profile.keys.passphrase,

@@ -121,6 +121,7 @@ impl Import<'_> {
         if params.no_encryption {
             let _ = writeln!(out, "encryption = \"none\"");
         } else {
+            params.by_gpgsm(out);
             if !params.recipients.is_empty() {
                 let _ = writeln!(out, "encrypt-to = {}", list(&params.recipients));
                 if params.hidden {
@@ -147,7 +148,7 @@ impl Import<'_> {
             }
         }
         if let Some(program) = &params.gpg_program {
-            let _ = writeln!(out, "gpg-program = {}", quote(program));
+            params.program(out, program);
         }
         if !params.gpg_options.is_empty() {
             let options = params.gpg_options.join(" ");
