@@ -109,9 +109,13 @@ pub trait Monitor: Send + Sync {
     fn note(&self, level: Level, text: &str) {
         let _ = (level, text);
     }
-    /// The entry being handled now, in order; `change` is set when it enters a set.
+    /// An entry has been handled, in order; `change` is set when it enters a set.
     fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
         let _ = (path, change);
+    }
+    /// A file that takes a while begins to be handled; [`Monitor::entry`] tells its end.
+    fn begins(&self, path: &super::path::PathIndex) {
+        let _ = path;
     }
     /// An expected total for `counter`, when it becomes known.
     fn expect(&self, counter: Counter, total: u64) {
@@ -161,6 +165,9 @@ impl<G: Gate> Monitor for Gated<'_, G> {
     }
     fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
         self.inner.entry(path, change);
+    }
+    fn begins(&self, path: &super::path::PathIndex) {
+        self.inner.begins(path);
     }
     fn expect(&self, counter: Counter, total: u64) {
         self.inner.expect(counter, total);

@@ -8,6 +8,7 @@ use super::format::names::Naming;
 use super::monitor::Level;
 use super::seal::Seal;
 use super::storage::{Location, Storage};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,9 +82,14 @@ impl Engine {
     /// # Errors
     /// `Locked` if another run, dupr's or duplicity's, holds it for longer than `wait`.
     pub fn lock(&self, holder: &str, wait: Duration, cx: &Context) -> Result<Lock> {
-        let lock = self
-            .archive
-            .lock(holder, wait, &|| cx.cancel.is_requested())?;
+        let is_told = Cell::new(false);
+        let lock = self.archive.lock(holder, wait, &|who| {
+            if !is_told.replace(true) {
+                let text = format!("waiting for {who} to end");
+                cx.monitor.note(Level::Notice, &text);
+            }
+            cx.cancel.is_requested()
+        })?;
         self.archive.sweep()?;
         self.spool.sweep();
         Ok(lock)

@@ -52,6 +52,10 @@ fn advice(kind: ErrorKind, profile: &str) -> Option<String> {
         ErrorKind::Clock => "Set the clock right (`timedatectl`), then run again.".to_owned(),
         ErrorKind::Mismatch => "Check that `source` and `target` of the profile belong together.".to_owned(),
         ErrorKind::Interrupted => format!("Run `dupr {profile} backup` again: it goes on where it stopped."),
+        ErrorKind::Io => "Look at the place that is named: is it there, may it be written, and is its disk sound?".to_owned(),
+        ErrorKind::Internal => format!(
+            "This is a fault of dupr itself. Run it again; if it comes back, report it with what `dupr history {profile} --report 1` shows."
+        ),
         _ => return None,
     };
     Some(text)

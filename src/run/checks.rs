@@ -1,6 +1,7 @@
 //! Looks at stored data: manifests and sizes, a sample against the live source, a real restore of a few files.
 
 use super::outcome::StepOutcome;
+use crate::engine::archive::private_dir;
 use crate::engine::context::Context;
 use crate::engine::entry::Entry;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -140,11 +141,7 @@ fn samples(
     };
     engine.list(None, &mut files, cx)?;
     let wanted = share(files.seen).min(MOST_FILES);
-    let place = tempfile::Builder::new()
-        .prefix("dupr-check-")
-        .tempdir_in(&profile.backup.temp_dir);
-    let place =
-        place.map_err(|e| Error::io("create a directory in", &profile.backup.temp_dir, e))?;
+    let place = private_dir("dupr-check-", &profile.backup.temp_dir)?;
     let mut stats = RestoreStats::default();
     for (n, (_, entry)) in files.paths.iter().take(wanted).enumerate() {
         cx.cancel.check()?;

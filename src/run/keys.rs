@@ -48,8 +48,10 @@ fn gpg(program: &Path, words: &[&str], input: Option<Secret>) -> std::io::Result
 pub fn find(program: &Path, name: &str) -> Result<KnownKey> {
     let listing = gpg(program, &["--with-colons", "--list-keys", "--", name], None)
         .map_err(|e| Error::new(ErrorKind::Usage, e.to_string()).within(format!("key {name}")))?;
-    let mut key = parse(&listing)
-        .ok_or_else(|| Error::new(ErrorKind::Usage, format!("gpg knows no key {name}")))?;
+    let mut key = parse(&listing).ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("gpg knows no key {name}"))
+            .with_hint("`gpg --list-keys` shows those it knows")
+    })?;
     let secret = [
         "--with-colons",
         "--list-secret-keys",

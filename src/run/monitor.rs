@@ -94,6 +94,9 @@ impl Monitor for Recorder<'_> {
     fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
         self.inner.entry(path, change);
     }
+    fn begins(&self, path: &PathIndex) {
+        self.inner.begins(path);
+    }
     fn expect(&self, counter: Counter, total: u64) {
         self.inner.expect(counter, total);
     }

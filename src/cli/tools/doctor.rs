@@ -50,12 +50,13 @@ impl Line {
             fix: Some(fix.into()),
         }
     }
-    fn fail(what: &'static str, error: &Error) -> Self {
+    /// `fix` is what to do where the error itself does not say.
+    fn fail(what: &'static str, error: &Error, fix: impl Into<String>) -> Self {
         Self {
             finding: Finding::Fail,
             what,
             text: error.to_string(),
-            fix: error.hint().map(str::to_owned),
+            fix: Some(error.hint().map_or_else(|| fix.into(), str::to_owned)),
         }
     }
 }
@@ -85,13 +86,8 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
                 lines
             }
             Err(errors) => {
-                let text = errors.to_string();
-                vec![Line {
-                    finding: Finding::Fail,
-                    what: "profile",
-                    text,
-                    fix: Some(format!("correct {path}")),
-                }]
+                let error = Error::new(ErrorKind::Usage, errors.to_string());
+                vec![Line::fail("profile", &error, format!("correct {path}"))]
             }
         };
         worst = worst.max(lines.iter().map(|l| l.finding).max().unwrap_or(Finding::Ok));
@@ -149,7 +145,11 @@ fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Lin
     let root = &profile.source.root;
     lines.push(match root.symlink_metadata() {
         Ok(_) => Line::ok("source", root.display().to_string()),
-        Err(e) => Line::fail("source", &Error::io("look at", root, e)),
+        Err(e) => Line::fail(
+            "source",
+            &Error::io("look at", root, e),
+            "mount or make it, or correct the source in the profile",
+        ),
     });
     lines.push(
         match require::unmet(&profile.run.require, &profile.backup.temp_dir) {
@@ -160,20 +160,35 @@ fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Lin
     match snapshot::try_out(profile) {
         Ok(Some(text)) => lines.push(Line::ok("snapshot", format!("would be {text}"))),
         Ok(None) => {}
-        Err(e) => lines.push(Line::fail("snapshot", &e)),
+        Err(e) => lines.push(Line::fail(
+            "snapshot",
+            &e,
+            "write snapshot = \"auto\" or \"none\" under [source]",
+        )),
     }
     lines.extend(profile.source.dumps.iter().map(|dump| {
         let secret = |reference: &crate::profile::SecretRef| session.secret(reference);
         match dump::try_out(dump, profile, &session.openers(&secret)) {
             Ok(text) => Line::ok("dump", text),
-            Err(e) => Line::fail("dump", &e.within(dump.name.clone())),
+            Err(e) => Line::fail(
+                "dump",
+                &e.within(dump.name.clone()),
+                "correct its [[source.dump]] in the profile",
+            ),
         }
     }));
     lines.push(spool(profile));
     for target in targets {
         lines.push(match try_target(target, session) {
             Ok(text) => Line::ok("target", text),
-            Err(e) => Line::fail("target", &e),
+            Err(e) => Line::fail(
+                "target",
+                &e,
+                format!(
+                    "`dupr target test {}` tries it step by step",
+                    target.base_name()
+                ),
+            ),
         });
         lines.push(history(target, session));
     }
@@ -182,7 +197,10 @@ fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Lin
         Line::warn(
             "reports",
             "nobody is told when a run fails",
-            "write [report.email] or another way to report",
+            format!(
+                "write [report.email] or another way to report, then try it with `dupr mail-test {}`",
+                profile.base_name()
+            ),
         )
     } else {
         let text = format!("{}; `dupr mail-test` tries them", told.join("; "));
@@ -199,13 +217,17 @@ fn spool(profile: &Profile) -> Line {
         .volume_bytes
         .saturating_mul(u64::from(profile.target.connections) + 1);
     match rustix::fs::statvfs(dir) {
-        Err(e) => Line::fail("spool", &Error::io("look at", dir, e.into())),
+        Err(e) => Line::fail(
+            "spool",
+            &Error::io("look at", dir, e.into()),
+            "make it, or set temp-dir under [backup]",
+        ),
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
             let text = format!("{} free in {}", format::bytes(free), dir.display());
             if free < needed {
                 let fix = format!(
-                    "a run may need {}: set backup.temp-dir, or a smaller volume-size",
+                    "a run may need {}: set temp-dir under [backup], or a smaller volume-size",
                     format::bytes(needed)
                 );
                 Line::warn("spool", text, fix)
@@ -220,7 +242,14 @@ fn history(profile: &Profile, session: &Session) -> Line {
     let history = History::of(&session.world.state_dir, &profile.name);
     let now = run::now();
     match history.read() {
-        Err(e) => Line::fail("history", &e),
+        Err(e) => Line::fail(
+            "history",
+            &e,
+            format!(
+                "move {} away; the next run begins a new one",
+                history.path().display()
+            ),
+        ),
         Ok(past) if past.damaged_lines > 0 => {
             let text = format!(
                 "{} damaged lines in {}",

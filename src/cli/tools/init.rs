@@ -126,7 +126,8 @@ fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
         return Err(Error::new(
             ErrorKind::Usage,
             format!("{} does not exist", source.display()),
-        ));
+        )
+        .with_hint("name a folder or file that is there"));
     }
     let target = need(
         args.target.clone(),
@@ -217,10 +218,10 @@ fn keys(
             "",
         )?])),
         "3" => Ok(Sealing::None),
-        other => Err(Error::new(
-            ErrorKind::Usage,
-            format!("{other:?} is none of 1, 2, 3"),
-        )),
+        other => Err(
+            Error::new(ErrorKind::Usage, format!("{other:?} is none of 1, 2, 3"))
+                .with_hint("nothing was written; run dupr init again"),
+        ),
     }
 }
 

@@ -5,8 +5,9 @@ use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::{exit, run};
 use crate::engine::archive::ArchiveDir;
+use crate::engine::archive::private_dir;
 use crate::engine::context::Context;
-use crate::engine::error::{Error, Result};
+use crate::engine::error::Result;
 use crate::engine::format::names::Naming;
 use crate::engine::monitor::{Level, Monitor, Problem};
 use crate::engine::ops::restore::RestoreOptions;
@@ -52,8 +53,7 @@ pub fn run(args: &RecoverArgs, session: &Session) -> u8 {
 fn recover(args: &RecoverArgs, session: &Session) -> Result<u8> {
     session.watch_signals()?;
     // What an archive dir says of a target must not count here: nothing but what is left does.
-    let local = tempfile::tempdir_in(&session.world.temp_dir)
-        .map_err(|e| Error::io("create a directory in", &session.world.temp_dir, e))?;
+    let local = private_dir("dupr-recover-", &session.world.temp_dir)?;
     let engine = match opened(args, session, local.path())? {
         Ok(engine) => engine,
         Err(code) => return Ok(code),

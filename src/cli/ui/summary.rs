@@ -25,7 +25,10 @@ pub fn summary(outcome: &Outcome, troubles: &[String]) -> Vec<String> {
     }
     let more = cause::failures(outcome).skip(SHOWN_FAILURES).count();
     if more > 0 {
-        let text = format!("and {more} more: `dupr log {}` has them", outcome.profile);
+        let text = format!(
+            "and {more} more: `dupr history {} --report 1` has them",
+            outcome.profile
+        );
         add("failed", text);
     }
     if let Some(why) = put_off(outcome) {
@@ -243,7 +246,10 @@ mod tests {
         assert!(lines.len() <= MOST_LINES);
         assert_eq!(lines[0], "FAILED: home backup_purge in 3 min 02 s");
         assert_eq!(lines[1], "  failed    hook finally: no space\\nleft");
-        assert_eq!(lines[3], "  failed    and 1 more: `dupr log home` has them");
+        assert_eq!(
+            lines[3],
+            "  failed    and 1 more: `dupr history home --report 1` has them"
+        );
         assert!(
             lines
                 .iter()

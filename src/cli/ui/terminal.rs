@@ -9,7 +9,8 @@ use crate::run::RunMonitor;
 use crate::run::outcome::{StepOutcome, StepStatus};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How often the live line changes.
@@ -19,9 +20,18 @@ const REDRAW: Duration = Duration::from_millis(200);
 pub struct Terminal {
     loudness: Loudness,
     colors: bool,
+    live: Arc<Live>,
+    /// Draws while a step runs, also while nothing comes: a file of hours shows that it moves.
+    painter: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the live line shows.
+struct Live {
     bar: ProgressBar,
     counts: Counts,
     now: Mutex<Now>,
+    /// The step has ended.
+    over: Condvar,
 }
 
 /// What has been counted in this step.
@@ -37,16 +47,16 @@ struct Counts {
 /// The step under way.
 struct Now {
     title: String,
-    path: String,
+    path: Option<PathIndex>,
     started: Instant,
-    drawn: Option<Instant>,
+    runs: bool,
 }
 
 impl Terminal {
     /// A live line, unless `live` is false.
     pub fn new(loudness: Loudness, colors: bool, live: bool) -> Self {
         let target = if live && loudness > Loudness::Quiet {
-            ProgressDrawTarget::stderr_with_hz(5)
+            ProgressDrawTarget::stderr_with_hz(10)
         } else {
             ProgressDrawTarget::hidden()
         };
@@ -56,42 +66,64 @@ impl Terminal {
         }
         let now = Now {
             title: String::new(),
-            path: String::new(),
+            path: None,
             started: Instant::now(),
-            drawn: None,
+            runs: false,
+        };
+        let live = Live {
+            bar,
+            counts: Counts::default(),
+            now: Mutex::new(now),
+            over: Condvar::new(),
         };
         Self {
             loudness,
             colors,
-            bar,
-            counts: Counts::default(),
-            now: Mutex::new(now),
+            live: Arc::new(live),
+            painter: Mutex::default(),
         }
     }
 
     fn say(&self, from: Loudness, text: &str) {
         if self.loudness >= from {
-            self.bar.suspend(|| super::out::complaint(text));
+            self.live.bar.suspend(|| super::out::complaint(text));
         }
     }
 
-    /// Redraws at most a few times a second. A thread that finds another one drawing goes on at once.
-    fn draw(&self, path: Option<&PathIndex>) {
-        let Ok(mut now) = self.now.try_lock() else {
-            return;
-        };
-        if now.drawn.is_some_and(|t| t.elapsed() < REDRAW) {
-            return;
+    /// Takes the live line away.
+    fn still(&self) {
+        self.live.now().runs = false;
+        self.live.over.notify_all();
+        let mut painter = self.painter.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = painter.take().map(JoinHandle::join);
+        self.live.bar.finish_and_clear();
+    }
+}
+
+impl Live {
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The entry under way. Whoever finds the line being drawn goes on at once.
+    fn at(&self, path: &PathIndex) {
+        if let Ok(mut now) = self.now.try_lock() {
+            now.path = Some(path.clone());
         }
-        now.drawn = Some(Instant::now());
-        if let Some(path) = path {
-            now.path = path.to_string();
+    }
+
+    /// Draws until the step has ended.
+    fn paint(&self) {
+        let mut now = self.now();
+        while now.runs {
+            let path = now.path.as_ref().map(PathIndex::to_string);
+            let path = format::safe(&path.unwrap_or_default());
+            let line = self.counts.line(&now.title, now.started.elapsed(), &path);
+            self.bar.set_message(line);
+            self.bar.tick();
+            let waited = self.over.wait_timeout(now, REDRAW);
+            now = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.bar.set_message(
-            self.counts
-                .line(&now.title, now.started.elapsed(), &now.path),
-        );
-        self.bar.tick();
     }
 }
 
@@ -154,7 +186,7 @@ impl Counts {
 
 impl Monitor for Terminal {
     fn count(&self, counter: Counter, n: u64) {
-        let counts = &self.counts;
+        let counts = &self.live.counts;
         let slot = match counter {
             Counter::SourceEntries | Counter::Entries => &counts.entries,
             Counter::SourceBytes | Counter::ContentBytes => &counts.read_bytes,
@@ -163,11 +195,11 @@ impl Monitor for Terminal {
             Counter::Volumes => return,
         };
         slot.fetch_add(n, Ordering::Relaxed);
-        self.draw(None);
     }
     fn expect(&self, counter: Counter, total: u64) {
         if matches!(counter, Counter::SourceBytes | Counter::ContentBytes) {
-            self.counts.expected_bytes.store(total, Ordering::Relaxed);
+            let counts = &self.live.counts;
+            counts.expected_bytes.store(total, Ordering::Relaxed);
         }
     }
     fn problem(&self, problem: Problem) {
@@ -183,34 +215,40 @@ impl Monitor for Terminal {
         if let Some(change) = change.filter(|_| self.loudness == Loudness::Everything) {
             self.say(
                 Loudness::Everything,
-                &format!("  {} {path}", letter(change)),
+                &format::safe(&format!("  {} {path}", letter(change))),
             );
         }
-        self.draw(Some(path));
+        self.live.at(path);
+    }
+    fn begins(&self, path: &PathIndex) {
+        self.live.at(path);
     }
 }
 
 impl RunMonitor for Terminal {
     fn step_started(&self, _step: &Step, title: &str) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = Now {
+        self.still();
+        self.live.counts.reset();
+        *self.live.now() = Now {
             title: format::safe(title),
-            path: String::new(),
+            path: None,
             started: Instant::now(),
-            drawn: None,
+            runs: true,
         };
-        drop(now);
-        self.counts.reset();
-        self.bar.reset();
-        self.bar.enable_steady_tick(REDRAW);
-        self.draw(None);
+        if self.live.bar.is_hidden() {
+            return;
+        }
+        self.live.bar.reset();
+        let live = Arc::clone(&self.live);
+        let painter = std::thread::Builder::new().spawn(move || live.paint());
+        // Without a thread for it there is no live line; the run goes on.
+        *self.painter.lock().unwrap_or_else(PoisonError::into_inner) = painter.ok();
     }
     fn hook_line(&self, line: &str) {
         self.say(Loudness::Normal, &format!("  | {}", format::safe(line)));
     }
     fn step_ended(&self, step: &StepOutcome) {
-        self.bar.disable_steady_tick();
-        self.bar.finish_and_clear();
+        self.still();
         let word = super::status_word(step.status);
         let tone = match step.status {
             StepStatus::Done => super::Tone::Good,
@@ -237,7 +275,7 @@ impl RunMonitor for Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.still();
     }
 }
 

@@ -52,7 +52,7 @@ impl ArchiveDir {
     ///
     /// # Errors
     /// `Locked` if another run holds it for longer than `wait`.
-    pub fn lock(&self, holder: &str, wait: Duration, stop: &dyn Fn() -> bool) -> Result<Lock> {
+    pub fn lock(&self, holder: &str, wait: Duration, stop: &dyn Fn(&str) -> bool) -> Result<Lock> {
         Lock::take(&self.path, holder, wait, stop)
     }
 

@@ -21,7 +21,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for at most `wait`; `holder` is written into the file for the message others get.
+    /// Takes the lock, waiting for at most `wait`; `holder` is written into the file for the message others get. While it waits,
+    /// `stop` is told who holds it, and asked whether to give up.
     ///
     /// # Errors
     /// `Locked` if another run still holds it then; the message names that run.
@@ -29,7 +30,7 @@ impl Lock {
         dir: &Path,
         holder: &str,
         wait: Duration,
-        stop: &dyn Fn() -> bool,
+        stop: &dyn Fn(&str) -> bool,
     ) -> Result<Self> {
         let path = dir.join("lockfile");
         let started = Instant::now();
@@ -58,10 +59,11 @@ impl Lock {
                     continue;
                 }
                 Err(e) if e == rustix::io::Errno::AGAIN || e == rustix::io::Errno::ACCESS => {
-                    if started.elapsed() >= wait || stop() {
+                    let who = words_of(file);
+                    if started.elapsed() >= wait || stop(&who) {
                         return Err(Error::new(
                             ErrorKind::Locked,
-                            format!("{} is locked by {}", dir.display(), words_of(file)),
+                            format!("{} is locked by {who}", dir.display()),
                         )
                         .with_hint(
                             "wait for it to end, or let this run wait with [run] lock-wait",
@@ -106,10 +108,10 @@ mod tests {
     #[test]
     fn leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = Lock::take(dir.path(), "run 1", Duration::ZERO, &|| false).unwrap();
+        let lock = Lock::take(dir.path(), "run 1", Duration::ZERO, &|_| false).unwrap();
         assert!(dir.path().join("lockfile").exists());
         drop(lock);
         assert!(!dir.path().join("lockfile").exists());
-        Lock::take(dir.path(), "run 2", Duration::ZERO, &|| false).unwrap();
+        Lock::take(dir.path(), "run 2", Duration::ZERO, &|_| false).unwrap();
     }
 }

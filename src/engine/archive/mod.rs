@@ -17,4 +17,4 @@ pub use journal::{Checkpoint, Journal, JournalHead};
 pub use lock::{Lock, holder};
 pub use part_manifest::PartManifest;
 pub use record::{DumpRecord, SetRecord, hash_of, hex};
-pub use spool::Spool;
+pub use spool::{Spool, private_dir};

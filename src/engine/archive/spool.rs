@@ -5,9 +5,11 @@
 
 use super::record::hex;
 use crate::engine::error::{Error, Result};
+use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// A directory for spool files of one archive dir.
 #[derive(Debug, Clone)]
@@ -56,9 +58,30 @@ impl Spool {
     }
 }
 
+/// A new directory for the user only, whatever the umask says: what is restored into it has the modes it had behind closed
+/// doors. Gone when dropped.
+///
+/// # Errors
+/// `place` cannot be written.
+pub fn private_dir(prefix: &str, place: &Path) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(place)
+        .map_err(|e| Error::io("create a directory in", place, e))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_directory_is_private() {
+        let place = tempfile::tempdir().unwrap();
+        let made = private_dir("x-", place.path()).unwrap();
+        let mode = made.path().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 
     #[test]
     fn only_its_own_leftovers_are_swept() {

@@ -213,6 +213,7 @@ impl Visitor for Restore<'_> {
             self.passed = true;
             return Ok(());
         };
+        self.cx.monitor.begins(&entry.path);
         match fill(&mut sink) {
             Ok(bytes) => {
                 sink.finish()?;

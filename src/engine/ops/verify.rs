@@ -91,6 +91,7 @@ impl Engine {
                     ErrorKind::NotFound,
                     format!("{} is not in the backup at that time", options.path),
                 )
+                .with_hint("`list` shows what is; paths are relative to the source")
             });
         }
         Ok(stats)
@@ -275,6 +276,7 @@ impl Visitor for Verify<'_> {
             buffer: Vec::new(),
             same: true,
         };
+        self.cx.monitor.begins(&entry.path);
         match fill(&mut compare) {
             Ok(bytes) => {
                 let mut rest = [0];

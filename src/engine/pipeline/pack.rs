@@ -264,6 +264,7 @@ impl Packer {
         let Ok(Piece::Head(mut head)) = pieces.recv() else {
             return self.check_cancel(cx);
         };
+        cx.monitor.begins(&head.entry.path);
         let skip = match self.resume.take() {
             Some(ResumePoint {
                 path,

@@ -109,7 +109,8 @@ impl Sealer {
             _ if orders.is_some() => None,
             Encryption::Symmetric { passphrase, .. } => {
                 if passphrase.is_empty() {
-                    return Err(Error::new(ErrorKind::Usage, "the passphrase is empty"));
+                    return Err(Error::new(ErrorKind::Usage, "the passphrase is empty")
+                        .with_hint("write one where the passphrase is looked for"));
                 }
                 Some(Lock::Passphrase(PassphraseKey::new(
                     Arc::clone(&secrets),
@@ -120,10 +121,10 @@ impl Sealer {
                 recipients, hidden, ..
             } => {
                 if recipients.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::Usage,
-                        "no key to encrypt to is given",
-                    ));
+                    return Err(
+                        Error::new(ErrorKind::Usage, "no key to encrypt to is given")
+                            .with_hint("name the key, or give a passphrase"),
+                    );
                 }
                 let keyring = keyring()?;
                 let recipients = recipients

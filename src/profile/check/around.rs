@@ -66,7 +66,7 @@ impl Checker<'_> {
             self.problem(
                 &format!("{key}.undo"),
                 "only what runs before a command can be undone",
-                None,
+                "leave undo out, or write on = \"before\"".to_owned(),
             );
         }
         Some(Hook {

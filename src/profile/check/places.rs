@@ -102,7 +102,11 @@ impl Checker<'_> {
             return None;
         };
         if path.is_empty() {
-            self.problem("source.path", "the source is empty", None);
+            self.problem(
+                "source.path",
+                "the source is empty",
+                "write path = \"/home/me\"".to_owned(),
+            );
         }
         Some(Source {
             root: self.path("source.path", path),
@@ -256,7 +260,7 @@ impl Checker<'_> {
             self.problem(
                 key,
                 format!("{name:?} cannot be the name of a directory"),
-                None,
+                "letters, digits, - and _ are always right".to_owned(),
             );
         }
     }

@@ -52,18 +52,26 @@ impl Checker<'_> {
             }
         };
         if entry.sign_with.is_some() && encryption == Encryption::None {
-            self.problem("keys.sign-with", "only encrypted sets can be signed", None);
+            self.problem(
+                "keys.sign-with",
+                "only encrypted sets can be signed",
+                "leave sign-with out, or encrypt".to_owned(),
+            );
         }
         if entry.hidden && entry.encrypt_to.is_empty() && encryption != Encryption::Gpgsm {
             self.problem(
                 "keys.hidden",
                 "hidden needs recipients under encrypt-to",
-                None,
+                "leave it out, or name the keys".to_owned(),
             );
         }
         for (i, key) in entry.encrypt_to.0.iter().enumerate() {
             if key.trim().is_empty() {
-                self.problem(&format!("keys.encrypt-to.{i}"), "an empty recipient", None);
+                self.problem(
+                    &format!("keys.encrypt-to.{i}"),
+                    "an empty recipient",
+                    "leave it out".to_owned(),
+                );
             }
         }
         let keyring = match entry.keyring.as_str() {

@@ -57,7 +57,7 @@ pub fn import(
     if !conf.is_file() {
         return Err(Errors::single(
             format!("{} is no duply profile: it has no conf", dir.display()),
-            None,
+            Some("name its folder, or a profile that `duply` knows".to_owned()),
         ));
     }
     let (variables, words) = read_conf(&conf, &name, &dir, around)?;

@@ -156,7 +156,9 @@ pub fn try_out(dump: &Dump, profile: &Profile, around: &Surroundings<'_>) -> Res
             let program = program.map_or("", String::as_str);
             if !around.environment.has_program(program) {
                 let text = format!("there is no program {program}");
-                return Err(Error::new(ErrorKind::Source, text));
+                return Err(Error::new(ErrorKind::Source, text).with_hint(
+                    "install it, or correct command or prefix of this [[source.dump]]",
+                ));
             }
         }
         DumpKind::Postgresql { .. } | DumpKind::Mariadb { .. } => {
@@ -165,7 +167,8 @@ pub fn try_out(dump: &Dump, profile: &Profile, around: &Surroundings<'_>) -> Res
                 && let Some(missing) = names.iter().find(|n| !there.contains(n))
             {
                 let text = format!("the server has no database {missing}");
-                return Err(Error::new(ErrorKind::Source, text));
+                return Err(Error::new(ErrorKind::Source, text)
+                    .with_hint("correct databases of this [[source.dump]]"));
             }
         }
     }

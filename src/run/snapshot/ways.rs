@@ -82,8 +82,9 @@ pub(super) fn find(
             }
         }
         (SnapshotKind::Auto | SnapshotKind::None, _) => return Ok(None),
-        (SnapshotKind::Btrfs | SnapshotKind::Zfs, other) => {
-            let text = format!("{} is {other}", mount.target.display());
+        (wanted @ (SnapshotKind::Btrfs | SnapshotKind::Zfs), other) => {
+            let wanted = format!("{wanted:?}").to_lowercase();
+            let text = format!("{} is {other}, not {wanted}", mount.target.display());
             return Err(Error::new(ErrorKind::Source, text));
         }
     };

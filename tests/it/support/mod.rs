@@ -6,6 +6,7 @@ pub mod keyring;
 pub mod programs;
 pub mod scratch;
 pub mod sink;
+pub mod terminal;
 pub mod tree;
 pub mod vault;
 pub mod weirdtree;

@@ -3,8 +3,8 @@
 use super::{Done, Session};
 use crate::cli::duplicity::fault::Result;
 use crate::cli::duplicity::session;
+use crate::engine::archive::private_dir;
 use crate::engine::collection::{BackupChain, Collection};
-use crate::engine::error::Error;
 use crate::engine::format::SetId;
 use crate::engine::ops::replicate::ReplicaOptions;
 use crate::engine::time::Timestamp;
@@ -136,10 +136,7 @@ impl Session<'_> {
 
     /// Copies sets older than `--time` from the target `from` to this one.
     pub(super) fn replicate(&self, from: &OsStr, temp: &Path) -> Result<Done> {
-        let scratch = tempfile::Builder::new()
-            .prefix("dupr-replicate-")
-            .tempdir_in(temp)
-            .map_err(|e| Error::io("make a directory in", temp, e))?;
+        let scratch = private_dir("dupr-replicate-", temp)?;
         let (args, world, log) = (self.args, self.world, self.log);
         let origin = session::origin(args, from, temp, scratch.path(), world, log)?;
         let _lock = origin.lock("replicate", Duration::ZERO, &self.cx)?;

@@ -98,6 +98,7 @@ pub fn caller(session: &Session) -> Result<Caller> {
             ErrorKind::Internal,
             "this program does not know where it lies",
         )
+        .with_hint("call it by its whole path")
     })?;
     let mut environment = Vec::new();
     // Programs are found where they were found when somebody was looking; what is relative is nowhere at night.

@@ -48,7 +48,8 @@ impl Orders {
         let (main, sign) = match encryption {
             Encryption::None => return Ok(None),
             Encryption::Symmetric { passphrase, .. } if passphrase.is_empty() => {
-                return Err(Error::new(ErrorKind::Usage, "the passphrase is empty"));
+                return Err(Error::new(ErrorKind::Usage, "the passphrase is empty")
+                    .with_hint("write one where the passphrase is looked for"));
             }
             Encryption::Symmetric { passphrase, sign } => {
                 arguments.push("--symmetric".into());

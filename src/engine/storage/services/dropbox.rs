@@ -307,8 +307,12 @@ impl DropboxStorage {
 }
 
 fn bearer(token: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| Error::new(ErrorKind::Usage, "dpbx: the access token is none"))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        Error::new(
+            ErrorKind::Usage,
+            "dpbx: the access token holds characters that cannot be sent",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

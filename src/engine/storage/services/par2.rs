@@ -119,6 +119,7 @@ impl Par2Storage {
     fn temp(&self) -> Result<TempDir> {
         let made = tempfile::Builder::new()
             .prefix(".dupr-par2-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir_in(&self.temp_dir);
         made.map_err(|e| Error::io("create a folder in", &self.temp_dir, e))
     }

@@ -87,7 +87,8 @@ impl Import<'_> {
             .collect();
         let Some(root) = common(&roots) else {
             let text = "the configuration names no source_directories".to_owned();
-            return Err(Errors::single(text, None));
+            let help = "print it whole with `borgmatic config validate --show`, and import that";
+            return Err(Errors::single(text, Some(help.to_owned())));
         };
         // Rules that cannot meet anything below the source are an error of a profile.
         rules.retain(|rule| meets(rule.get(2..).unwrap_or(""), &root));

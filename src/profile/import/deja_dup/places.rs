@@ -6,6 +6,9 @@ use crate::profile::error::Errors;
 use crate::profile::import::url_path;
 use std::path::Path;
 
+/// What to do where the settings do not suffice.
+const BY_HAND: &str = "nothing was written; make a profile with `dupr init`";
+
 impl Import<'_> {
     /// The URL of the target, and whether it may be absent.
     pub(super) fn target(&mut self) -> Result<(String, bool), Errors> {
@@ -21,7 +24,7 @@ impl Import<'_> {
                 let remote = self.settings.text("rclone.remote").ok_or_else(|| {
                     let text =
                         "Déjà Dup's backups go through rclone, but the settings say no remote";
-                    Errors::single(text, None)
+                    Errors::single(text, Some(BY_HAND.to_owned()))
                 })?;
                 let folder = self.folder("rclone");
                 let remote = remote.trim_end_matches(':');
@@ -81,7 +84,10 @@ impl Import<'_> {
         let uuid = self.settings.text("drive.uuid");
         let folder = self.folder("drive");
         let label = name.or(uuid.clone()).ok_or_else(|| {
-            Errors::single("the settings say neither name nor UUID of the drive", None)
+            Errors::single(
+                "the settings say neither name nor UUID of the drive",
+                Some(BY_HAND.to_owned()),
+            )
         })?;
         let user = self.user();
         let user = user.as_deref().unwrap_or_default();
@@ -103,7 +109,7 @@ impl Import<'_> {
         let Some(uri) = self.settings.text("remote.uri") else {
             return Err(Errors::single(
                 "the settings say no address of the server",
-                None,
+                Some(BY_HAND.to_owned()),
             ));
         };
         let folder = self.folder("remote");

@@ -199,8 +199,12 @@ fn versioned(url: &str, version: &str) -> String {
 }
 
 fn session(storage: &str, token: &str) -> Result<Session> {
-    let mut token = HeaderValue::from_str(token)
-        .map_err(|_| Error::new(ErrorKind::Usage, "the token is no header"))?;
+    let mut token = HeaderValue::from_str(token).map_err(|_| {
+        Error::new(
+            ErrorKind::Usage,
+            "the token holds characters that cannot be sent",
+        )
+    })?;
     token.set_sensitive(true);
     Ok(Session {
         storage: storage.trim_end_matches('/').to_string(),
@@ -232,8 +236,12 @@ impl Login {
 
     // Source: "Legacy authentication" of Swift's documentation; its answer has one of two names for the token.
     async fn by_headers(&self, web: &Web) -> Result<Session> {
-        let mut key = HeaderValue::from_bytes(self.password.expose())
-            .map_err(|_| Error::new(ErrorKind::Usage, "the password for swift is no header"))?;
+        let mut key = HeaderValue::from_bytes(self.password.expose()).map_err(|_| {
+            Error::new(
+                ErrorKind::Usage,
+                "the password for swift holds characters that cannot be sent",
+            )
+        })?;
         key.set_sensitive(true);
         let request = web.request(Method::GET, &self.url);
         let request = request
