@@ -26,6 +26,7 @@ mod instructions;
 mod interop;
 mod kill;
 mod mail;
+mod middle;
 mod notify;
 mod promises;
 mod properties;
