@@ -31,6 +31,7 @@ mod keys;
 mod kill;
 mod mail;
 mod messages;
+mod middle;
 mod notify;
 mod promises;
 mod properties;

@@ -4,8 +4,8 @@
 //! `multivol_diff/PATH/N` for files of more than one block. A volume is a run of whole members. See docs/format.md,
 //! "Difftar".
 
-use super::tar::{self, TAR_RECORD_BYTES, TarReader, append_padding};
-use super::{DiffKind, member};
+use super::tar::{self, TAR_BLOCK_BYTES, TAR_RECORD_BYTES, TarReader, append_padding};
+use super::{BLOCK_BYTES, DiffKind, member};
 use crate::engine::entry::{Entry, Kind, Metadata};
 use crate::engine::path::PathIndex;
 use std::io::{self, Read};
@@ -82,6 +82,40 @@ pub fn append_deleted(out: &mut Vec<u8>, path: &PathIndex) {
 /// That may be a single zero block. The bytes of a resumed run are counted from the start of the run.
 pub fn end_padding(bytes_written: u64) -> usize {
     TAR_RECORD_BYTES - (bytes_written % TAR_RECORD_BYTES as u64) as usize
+}
+
+/// Most headers that are looked at to find where members begin.
+const TRIED_HEADERS: usize = 4096;
+
+/// Where in `piece`, which was taken from the middle of a volume at a multiple of [`TAR_BLOCK_BYTES`](tar::TAR_BLOCK_BYTES),
+/// a member begins after which members follow each other to the end; and the path of the last of them.
+///
+/// It is a guess. Content of files may look like members, but not beyond the block it is stored in: pieces should be longer
+/// than four blocks, and where none begins in the first half, none does.
+pub fn find_members(piece: &[u8]) -> Option<(usize, PathIndex)> {
+    // Members that end with the piece are told from the end of the volume by what is cut off behind them.
+    let piece = piece.get(..piece.len().checked_sub(1)? / TAR_BLOCK_BYTES * TAR_BLOCK_BYTES + 1)?;
+    let mut tried = 0;
+    (0..piece.len() / 2)
+        .step_by(TAR_BLOCK_BYTES)
+        .filter(|at| tar::may_begin(piece.get(*at..).unwrap_or_default()))
+        .take(TRIED_HEADERS)
+        .find_map(|at| Some((at, last_of_chain(piece.get(at..)?, &mut tried)?)))
+}
+
+/// The path of the last member if nothing but members comes until `piece` breaks off.
+fn last_of_chain(piece: &[u8], tried: &mut usize) -> Option<PathIndex> {
+    let mut reader = DifftarReader::new(piece);
+    let mut last = None;
+    while *tried < TRIED_HEADERS {
+        *tried += 1;
+        match reader.next_member() {
+            Ok(Some(member)) if member.size <= BLOCK_BYTES as u64 => last = Some(member.path),
+            Err(Error::Tar(tar::Error::Truncated { .. })) => return last,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Reads the members of one volume. As [`Read`] it yields the data of the current member.

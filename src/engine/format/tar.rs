@@ -9,7 +9,7 @@ mod pax;
 mod read;
 mod write;
 
-pub use read::TarReader;
+pub use read::{TarReader, may_begin};
 pub use write::{append_padding, write_header};
 
 use crate::engine::entry::{Kind, Metadata};

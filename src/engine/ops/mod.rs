@@ -26,6 +26,7 @@ pub mod restore;
 pub mod resume;
 mod set_files;
 mod set_stream;
+mod shortcut;
 mod sigtars;
 pub mod sync;
 pub mod usage;

@@ -5,7 +5,7 @@
 
 use super::fetch_ahead::{Fetcher, Wanted};
 use crate::engine::ahead::{Permits, read_ahead};
-use crate::engine::collection::BackupSet;
+use crate::engine::collection::{BackupSet, StoredFile};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::{Manifest, VolumeInfo};
 use crate::engine::path::PathIndex;
@@ -123,11 +123,18 @@ impl<'e> Needed<'e> {
         }
     }
 
-    /// Opens a volume, read ahead if it is worth it. Its content comes only after its hash was checked.
+    /// Opens a volume, read ahead if it is worth it. Its content comes only after its hash was checked. `shortcut` may give
+    /// all that is wanted of it instead.
     ///
     /// # Errors
     /// Those of fetching and unsealing.
-    pub fn open(&self, number: u32, set: &BackupSet, engine: &Engine) -> Result<Input> {
+    pub fn open(
+        &self,
+        number: u32,
+        set: &BackupSet,
+        engine: &Engine,
+        shortcut: &dyn Fn(&StoredFile, &File) -> Option<Input>,
+    ) -> Result<Input> {
         let (Some(file), Some(supply)) = (set.volumes.get(&number), &self.supply) else {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -135,6 +142,9 @@ impl<'e> Needed<'e> {
             ));
         };
         let open = |content: File| -> Result<Input> {
+            if let Some(input) = shortcut(file, &content) {
+                return Ok(input);
+            }
             let input = engine.unseal(file, content)?;
             Ok(match file.size {
                 0..AHEAD_BYTES => input,

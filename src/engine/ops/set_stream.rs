@@ -4,7 +4,9 @@
 //! which names exactly the entries of its difftar, is read beside the rest: a file it names that does not come is
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
+mod ghosts;
 mod salvage;
+mod shortcut;
 
 pub(super) use self::salvage::Care;
 
@@ -22,6 +24,7 @@ use crate::engine::format::{BLOCK_BYTES, DiffKind, SetId};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -64,6 +67,8 @@ pub(super) struct SetStream<'e> {
     buffer: Vec<u8>,
     /// Ranges of lost volumes.
     lost: Vec<(PathIndex, PathIndex)>,
+    /// Whether what was opened last is only what is wanted of its volume.
+    is_part: Cell<bool>,
     /// How damage is met.
     care: Care,
     /// Whether the volume being read is known to be damaged.
@@ -113,6 +118,7 @@ impl<'e> SetStream<'e> {
             wanted: wanted.clone(),
             buffer: Vec::new(),
             lost: Vec::new(),
+            is_part: Cell::new(false),
             care,
             doubtful: false,
             unproven: Vec::new(),
@@ -298,8 +304,10 @@ impl<'e> SetStream<'e> {
         while let Some((number, info)) = self.needed.next() {
             self.cx.cancel.check()?;
             self.hashed = info.as_ref().is_some_and(|info| info.hash.is_some());
-            match self.needed.open(number, &self.set, self.engine) {
+            let shortcut = |file: &_, content: &_| self.shortcut(info.as_ref(), file, content);
+            match self.needed.open(number, &self.set, self.engine, &shortcut) {
                 Ok(input) => {
+                    self.tell_shortcut(number);
                     self.volumes += 1;
                     self.number = number;
                     self.doubtful = false;
@@ -338,62 +346,6 @@ impl<'e> SetStream<'e> {
         self.lost
             .push(volume.map_or_else(rest, |v| (v.start.path.clone(), v.end.path.clone())));
         self.watch_sigtar()
-    }
-
-    fn watch_sigtar(&mut self) -> Result<()> {
-        if self.ghosts.is_some() || self.blind_from.is_some() {
-            return Ok(());
-        }
-        match self.engine.sigtar(&self.set, self.cx) {
-            Ok(input) => self.ghosts = Some(SigtarReader::new(input).skip_signatures()),
-            Err(e) if e.kind() == ErrorKind::Unreachable => return Err(e),
-            Err(e) => self.go_blind(PathIndex::root(), &e),
-        }
-        Ok(())
-    }
-
-    /// From `path` on the sigtar is of no use.
-    fn go_blind(&mut self, path: PathIndex, error: &Error) {
-        let text = format!("what the {} holds cannot be told: {error}", self.set.id);
-        self.cx.monitor.note(Level::Warning, &text);
-        self.losses += 1;
-        self.ghosts = None;
-        self.blind_from = Some(path);
-    }
-
-    /// The next entry the sigtar names that comes before `next` and was not given out.
-    fn next_ghost(&mut self, next: Option<&PathIndex>) -> Result<Option<SigEntry>> {
-        loop {
-            let Some(ghosts) = &mut self.ghosts else {
-                return Ok(None);
-            };
-            if self.ghost.is_none() {
-                match ghosts.next_entry() {
-                    Ok(entry) => self.ghost = entry,
-                    Err(e) if e.is_refusal() => continue,
-                    Err(e) => {
-                        self.go_blind(self.last.clone().unwrap_or_default(), &Error::from(e));
-                        return Ok(None);
-                    }
-                }
-            }
-            let Some(ghost) = &self.ghost else {
-                return Ok(None);
-            };
-            let told = self.last.as_ref().is_some_and(|l| ghost.path <= *l);
-            if told || !ghost.path.is_within(&self.wanted) || next == Some(&ghost.path) {
-                let arrived = next == Some(&ghost.path);
-                self.ghost = None;
-                if arrived {
-                    return Ok(None);
-                }
-                continue;
-            }
-            if next.is_some_and(|n| *n < ghost.path) {
-                return Ok(None);
-            }
-            return Ok(self.ghost.take());
-        }
     }
 
     /// Writes the data of the current entry and returns its length.

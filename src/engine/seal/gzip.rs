@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// No name, no time, unknown system: the header duplicity writes, but for the time, of which the engine has none.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+pub(super) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// CRC-32 and length after the deflate data.
 const TRAILER_BYTES: u64 = 8;

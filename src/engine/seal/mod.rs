@@ -7,6 +7,7 @@ pub mod hash;
 mod inflate;
 mod keyring;
 pub mod keys;
+mod middle;
 mod openpgp;
 mod plain;
 mod sealer;
@@ -17,7 +18,10 @@ pub use keys::{
     Encryption, Gpgsm, Keyring, SealOptions, Signature, agent_passphrase, block_bytes_for, open,
 };
 
+pub use middle::Middle;
+
 use super::error::Result;
+use std::fs::File;
 use std::io::{Read, Write};
 
 /// How a stored file is sealed. The end of its name tells.
@@ -103,6 +107,11 @@ pub trait Seal: Send + Sync {
     /// # Errors
     /// `WrongKey` if no key or passphrase opens it, `Corrupt` if it is not what `form` says.
     fn unseal(&self, form: Form, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>>;
+
+    /// A file to be read from places in its middle; `None` if that cannot be done here.
+    fn middle(&self, _form: Form, _input: File) -> Option<Middle> {
+        None
+    }
 
     /// Whether files sealed today can be read back on this machine: not so with a public key alone, and not any more once
     /// [`unseal`](Self::unseal) has met a secret key that is locked and that no passphrase was given for.

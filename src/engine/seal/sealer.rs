@@ -5,6 +5,7 @@ use super::gzip::{GzipReader, GzipWriter};
 use super::inflate::Crew;
 use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
+use super::middle::{Middle, Section};
 use super::openpgp::head::{Container, Head, peek};
 use super::openpgp::read::{MessageReader, RequiredSigner, not_signed_by};
 use super::openpgp::sign::SigningKey;
@@ -16,6 +17,7 @@ use crate::engine::ahead::Permits;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use sequoia_openpgp::types::SymmetricAlgorithm;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -292,6 +294,22 @@ impl Seal for Sealer {
                 None => Box::new(self.cms.open(&self.secrets, input)?),
             },
         })
+    }
+
+    fn middle(&self, form: Form, input: File) -> Option<Middle> {
+        match form {
+            Form::Gzip => Middle::of_gzip(input),
+            // A signature is over the whole.
+            Form::Gpg if self.required_signer.is_none() => {
+                let start = Section::new(Arc::new(input.try_clone().ok()?), 0);
+                let (head, seen, _) = peek(Box::new(start)).ok()?;
+                match self.beyond_us(&head) {
+                    None => Middle::of_message(input, &head, &seen, Arc::clone(&self.secrets)),
+                    Some(_) => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     fn can_read_back(&self) -> bool {

@@ -3,6 +3,7 @@
 mod by_gpg;
 mod foreign;
 mod keys;
+mod middle;
 mod roundtrip;
 
 use super::*;

@@ -301,3 +301,79 @@ proptest! {
         read_all(&bytes);
     }
 }
+
+/// A volume with files of every length, among them volumes.
+fn with_volumes_inside(rounds: u32) -> Vec<u8> {
+    let mut inner = Vec::new();
+    for n in 0..40 {
+        let data = vec![7; n * 977 % 9000];
+        append_single(
+            &mut inner,
+            DiffKind::Snapshot,
+            &entry(&format!("inner{n:02}"), Kind::File),
+            &data,
+        );
+    }
+    let mut tar = Vec::new();
+    for n in 0..rounds {
+        let file = entry(&format!("outer{n:03}"), Kind::File);
+        let data = vec![9; n as usize * 3571 % BLOCK_BYTES];
+        append_single(&mut tar, DiffKind::Snapshot, &file, &data);
+        let file = entry(&format!("outer{n:03}-tar"), Kind::File);
+        for (number, block) in (1..).zip(inner.chunks(BLOCK_BYTES)) {
+            append_block(&mut tar, DiffKind::Snapshot, &file, number, block);
+        }
+    }
+    tar
+}
+
+#[test]
+fn members_are_found_in_the_middle_of_a_volume() {
+    let tar = with_volumes_inside(12);
+    for at in (0..tar.len() - 4 * BLOCK_BYTES).step_by(7 * 512) {
+        let piece = &tar[at..at + 4 * BLOCK_BYTES];
+        let (start, last) = find_members(piece).unwrap();
+        // Whatever it began with, it came to where the members of the volume are.
+        assert!(last.as_bytes().starts_with(b"outer"), "{at} {start} {last}");
+        assert!(start <= 2 * BLOCK_BYTES && start % 512 == 0);
+    }
+    for at in [1, 100, 511] {
+        assert!(find_members(&tar[at..at + 4 * BLOCK_BYTES]).is_none());
+    }
+    for piece in [
+        &b""[..],
+        &[0; 512],
+        &vec![0; 300_000],
+        &tar[tar.len() - 700..],
+    ] {
+        assert!(find_members(piece).is_none());
+    }
+}
+
+#[test]
+fn a_member_longer_than_a_block_is_none_of_ours() {
+    let header = |name: &str, size: u64| {
+        let mut out = Vec::new();
+        tar::write_header(
+            &mut out,
+            name.as_bytes(),
+            &Kind::File,
+            &Metadata::default(),
+            size,
+        );
+        out
+    };
+    let long = [header("snapshot/big", 1 << 40), vec![1; 300_000]].concat();
+    assert!(find_members(&long).is_none());
+    let foreign = [header("home/a", 100), vec![0; 512]].concat().repeat(300);
+    assert!(find_members(&foreign).is_none());
+}
+
+proptest! {
+    #[test]
+    fn any_piece_is_survived(mut piece in prop::collection::vec(any::<u8>(), 0..4000), at in 0usize..8) {
+        let tar = with_volumes_inside(1);
+        piece.splice(..0, tar[..at * 512].to_vec());
+        let _ = find_members(&piece);
+    }
+}

@@ -281,6 +281,12 @@ impl Extensions {
     }
 }
 
+/// Whether a header may begin here: the mark of all formats but the oldest is where it should be, and the checksum fits.
+pub fn may_begin(bytes: &[u8]) -> bool {
+    let magic = bytes.get(257..262) == Some(b"ustar");
+    magic && bytes.first_chunk().is_some_and(checksum_fits)
+}
+
 fn is_zero(block: &[u8; TAR_BLOCK_BYTES]) -> bool {
     block.iter().all(|b| *b == 0)
 }

@@ -11,6 +11,7 @@ mod stretch;
 
 use self::source::{Source, Stretch};
 use self::stretch::{Ending, Inflater};
+use super::deflate::MARK;
 use crate::engine::ahead::{Permit, Permits};
 use crate::engine::error::{Error, ErrorKind};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -77,6 +78,24 @@ impl<R: Read> Inflate<R> {
             state: State::Alone(Box::new(Decompress::new(true))),
             ..Self::new(input, None, damaged)
         }
+    }
+
+    /// Reads from the first mark in `input` on, as if the stream began behind it; tells where it stands. `None` if there is no
+    /// mark within reach. Whether it is one, nobody has checked.
+    pub(super) fn from_mark(input: R, damaged: fn(&str) -> io::Error) -> Option<(u64, Self)> {
+        let mut source = Source::new(input);
+        let Stretch::Marked(before) = source.stretch(Vec::new()) else {
+            return None;
+        };
+        let at = before.len().saturating_sub(MARK.len());
+        let inflate = Self {
+            source,
+            state: alone(&[]),
+            window: Vec::new(),
+            checksum: None,
+            damaged,
+        };
+        Some((at as u64, inflate))
     }
 
     /// Computes the CRC-32 of what is inflated, too.

@@ -11,7 +11,10 @@ const PROTECTED: u8 = 0xc0 | 18;
 
 /// Each part but the last holds 2^16 bytes.
 const PART_LOG2: u8 = 16;
-const PART_BYTES: usize = 1 << PART_LOG2;
+pub(super) const PART_BYTES: usize = 1 << PART_LOG2;
+
+/// What stands before each part but the last.
+pub(super) const PART_OCTET: u8 = 0xe0 | PART_LOG2;
 
 /// Cuts content into the parts of a packet.
 pub(super) struct PacketFraming {
@@ -38,6 +41,9 @@ impl PacketFraming {
             started: false,
         }
     }
+
+    /// Bytes of a literal packet's body before its content.
+    pub(super) const LITERAL_HEAD_BYTES: usize = 6;
 
     /// Bytes held back.
     pub(super) fn pending_bytes(&self) -> u64 {
@@ -69,7 +75,7 @@ impl PacketFraming {
 
     fn flush_part(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.start(out)?;
-        out.write_all(&[0xe0 | PART_LOG2])?;
+        out.write_all(&[PART_OCTET])?;
         out.write_all(&self.part)?;
         self.part.clear();
         Ok(())

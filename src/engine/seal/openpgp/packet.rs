@@ -56,6 +56,15 @@ impl<R: Read> PacketBody<R> {
         Ok((kind, body))
     }
 
+    /// Goes on within a part of which so many bytes are left, and behind which there is another.
+    pub(super) fn within(input: R, left: u64) -> Self {
+        Self {
+            input,
+            left,
+            next: Next::Part,
+        }
+    }
+
     fn next_part(&mut self) -> io::Result<()> {
         let first = octet(&mut self.input)?;
         self.next = Next::End;

@@ -54,6 +54,13 @@ pub(in crate::engine::seal) struct MessageReader {
 /// The number of a passphrase, and the derivation that made a message's key of it.
 type PassphraseProof = (usize, S2K);
 
+/// A message's key, the same at work, and what it was made of.
+type Unlocked = (
+    (SymmetricAlgorithm, SessionKey),
+    container::Decryptor,
+    Option<PassphraseProof>,
+);
+
 /// The first error that is not the library's. It takes any error below it for damage, and would hide an outage.
 type Trouble = Arc<Mutex<Option<Error>>>;
 
@@ -80,7 +87,7 @@ impl MessageReader {
             container: None,
         };
         let content = match survive(|| helper.unlock(head, &seen))? {
-            Some((decryptor, passphrase)) => {
+            Some((_, decryptor, passphrase)) => {
                 proof = passphrase.map(|passphrase| (secrets, passphrase));
                 seen.drain(..head.bytes);
                 let container = ContainerReader::open(whole(seen, rest), decryptor)?;
@@ -99,6 +106,22 @@ impl MessageReader {
             Err(error) => Err(cause(&trouble, error)),
         }
     }
+}
+
+/// The key of the message that begins with `seen`; `None` if only the library reads it, or nothing here opens it.
+pub(in crate::engine::seal) fn key_of(
+    head: &Head,
+    seen: &[u8],
+    secrets: Arc<Secrets>,
+) -> Option<(SymmetricAlgorithm, SessionKey)> {
+    let helper = Helper {
+        secrets,
+        signer: None,
+        trouble: Trouble::default(),
+        container: None,
+    };
+    let unlocked = survive(|| helper.unlock(head, seen)).ok()??;
+    Some(unlocked.0)
 }
 
 /// Reads the packets inside a container, or has the library read them.
@@ -223,12 +246,9 @@ struct Helper {
 type Try<'a> = dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool + 'a;
 
 impl Helper {
-    /// The session key at work, and which passphrase it was made of, if so; `None` if the message is left to the library.
-    fn unlock(
-        &self,
-        head: &Head,
-        seen: &[u8],
-    ) -> Result<Option<(container::Decryptor, Option<PassphraseProof>)>> {
+    /// The session key, the same at work, and which passphrase it was made of, if so; `None` if the message is left to the
+    /// library.
+    fn unlock(&self, head: &Head, seen: &[u8]) -> Result<Option<Unlocked>> {
         let Some((keys, container)) = seen.split_at_checked(head.bytes) else {
             return Ok(None);
         };
@@ -257,11 +277,12 @@ impl Helper {
             let fits = container::Decryptor::new(cipher, key)
                 .is_some_and(|decryptor| decryptor.fits(first));
             if fits {
-                found = container::Decryptor::new(cipher, key);
+                let decryptor = container::Decryptor::new(cipher, key);
+                found = decryptor.map(|decryptor| ((cipher, key.clone()), decryptor));
             }
             fits
         })?;
-        Ok(found.map(|decryptor| (decryptor, passphrase)))
+        Ok(found.map(|(key, decryptor)| (key, decryptor, passphrase)))
     }
 
     /// Tries all keys and passphrases until one fits. Returns the passphrase if its derivation is the session key.

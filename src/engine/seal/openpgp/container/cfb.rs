@@ -44,15 +44,24 @@ enum Width {
 impl Decryptor {
     /// `None` if the key has the wrong length or is for another cipher, see [`is_ours`](Self::is_ours).
     pub(in super::super) fn new(cipher: SymmetricAlgorithm, key: &SessionKey) -> Option<Self> {
+        Self::behind(&START, cipher, key)
+    }
+
+    /// Goes on behind this encrypted block.
+    pub(super) fn behind(
+        block: &[u8; BLOCK_BYTES],
+        cipher: SymmetricAlgorithm,
+        key: &SessionKey,
+    ) -> Option<Self> {
         let width = match cipher {
             SymmetricAlgorithm::AES128 => {
-                Width::Aes128(cfb_mode::Decryptor::new_from_slices(key, &START).ok()?)
+                Width::Aes128(cfb_mode::Decryptor::new_from_slices(key, block).ok()?)
             }
             SymmetricAlgorithm::AES192 => {
-                Width::Aes192(cfb_mode::Decryptor::new_from_slices(key, &START).ok()?)
+                Width::Aes192(cfb_mode::Decryptor::new_from_slices(key, block).ok()?)
             }
             SymmetricAlgorithm::AES256 => {
-                Width::Aes256(cfb_mode::Decryptor::new_from_slices(key, &START).ok()?)
+                Width::Aes256(cfb_mode::Decryptor::new_from_slices(key, block).ok()?)
             }
             _ => return None,
         };

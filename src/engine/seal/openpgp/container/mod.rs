@@ -7,10 +7,12 @@
 //! the packets inside are the library's. docs/decisions.md, "The container is our own", has the figures.
 
 mod cfb;
+mod places;
 mod read;
 mod write;
 
 pub(super) use cfb::Decryptor;
+pub(super) use places::Places;
 pub(super) use read::{ContainerReader, first_octets};
 pub(super) use write::ContainerWriter;
 

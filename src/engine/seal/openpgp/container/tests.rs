@@ -10,6 +10,8 @@ use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
 use sequoia_openpgp::types::SymmetricAlgorithm;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 fn key(cipher: SymmetricAlgorithm) -> SessionKey {
     SessionKey::from(vec![7; cipher.key_size().unwrap()])
@@ -103,6 +105,41 @@ fn every_length_is_read_back_here_and_by_the_library() {
         let file = written(&content, 10_007);
         assert!(read(&file).unwrap() == content, "{bytes}");
         assert!(read_by_library(&file).unwrap() == content[12..], "{bytes}");
+    }
+}
+
+#[test]
+fn any_place_is_read_but_those_of_the_first_block_and_the_last_part() {
+    let content = literal(200_000);
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(b"before", 0).unwrap();
+    file.write_all_at(&written(&content, 10_007), 6).unwrap();
+    let cipher = SymmetricAlgorithm::AES256;
+    let open = |at| {
+        Places::open(
+            Arc::new(file.try_clone().unwrap()),
+            at,
+            (cipher, key(cipher)),
+        )
+    };
+    assert!(open(0).is_none() && open(7).is_none());
+    let places = open(6).unwrap();
+    assert!(places.read_at(15).unwrap().is_none());
+    for at in [
+        18, 19, 31, 32, 33, 65_530, 65_535, 65_536, 65_537, 131_000, 180_000,
+    ] {
+        let mut found = Vec::new();
+        let mut reader = places.read_at(at).unwrap().unwrap();
+        reader.read_to_end(&mut found).unwrap();
+        assert!(
+            content[at as usize - PREFIX_BYTES..].starts_with(&found),
+            "{at}"
+        );
+        let end = at as usize + found.len();
+        assert!((196_592..196_608).contains(&end), "{at} {end}");
+    }
+    for at in [197_000, 1_000_000] {
+        assert!(places.read_at(at).is_err(), "{at}");
     }
 }
 
