@@ -43,6 +43,7 @@ mod storage_combined;
 mod storage_contract;
 mod storage_cycles;
 mod storage_dav;
+mod storage_drives;
 mod storage_faults;
 mod storage_mail;
 mod storage_network;

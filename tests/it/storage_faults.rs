@@ -2,7 +2,7 @@
 //! busy.
 
 use crate::proxy::{Harm, Proxy, Silence};
-use crate::servers::{Azurite, Dav, Dropbox, S3, Swift};
+use crate::servers::{Azurite, Dav, Dropbox, GoogleDrive, S3, Swift};
 use crate::storage_contract::{opened, s3, settings, source};
 use crate::storage_troubles::{impatient, must_time_out, survives_cuts};
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -73,6 +73,20 @@ fn services() -> Vec<Service> {
             ];
             let pairs = [("endpoint", endpoint.as_str()), ("part-mb", "8")];
             opened("dpbx:///x", &with(options, &variables, &pairs))
+        }),
+        _server: Box::new(server),
+    });
+    let server = GoogleDrive::start(1000);
+    let file = server.service_file();
+    all.push(Service {
+        name: "gdrive",
+        port: server.port,
+        open: Box::new(move |port, options| {
+            let endpoint = format!("http://127.0.0.1:{port}");
+            let variables = [("GOOGLE_SERVICE_JSON_FILE", file.clone())];
+            let pairs = [("endpoint", endpoint.as_str()), ("part-mb", "8")];
+            let url = format!("gdrive://{}/x", GoogleDrive::ACCOUNT);
+            opened(&url, &with(options, &variables, &pairs))
         }),
         _server: Box::new(server),
     });

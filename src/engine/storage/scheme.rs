@@ -26,6 +26,8 @@ pub(super) enum Scheme {
     },
     /// A folder of Dropbox.
     Dropbox,
+    /// A folder of Google Drive.
+    GoogleDrive,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
     /// A directory of an FTP server.
@@ -65,8 +67,8 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Dropbox, Ftp, Gs, Imap, Local, Multi, Par2, Planned, Rclone, Rsync, S3, Sftp,
-    Swift, Unknown, WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, GoogleDrive, Gs, Imap, Local, Multi, Par2, Planned, Rclone,
+    Rsync, S3, Sftp, Swift, Unknown, WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
@@ -95,6 +97,11 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["b2"], B2),
     (&["azure"], Azure),
     (&["dpbx"], Dropbox),
+    // COMPAT(dup 0.7 to 3.2): `gdocs` is Google Drive for duplicity too, since the interface of that name is gone.
+    (
+        &["gdrive", "pydrive", "pydrive+gdocs", "gdocs"],
+        GoogleDrive,
+    ),
     (&["swift"], Swift { archive: false }),
     (&["pca"], Swift { archive: true }),
     (
@@ -127,17 +134,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
         },
     ),
     (
-        &[
-            "onedrive",
-            "gdrive",
-            "pydrive",
-            "pydrive+gdocs",
-            "box",
-            "mega",
-            "megav2",
-            "megav3",
-            "jottacloud",
-        ],
+        &["onedrive", "box", "mega", "megav2", "megav3", "jottacloud"],
         Planned { instead: RCLONE },
     ),
     (
@@ -167,10 +164,10 @@ const TABLE: &[(&[&str], Scheme)] = &[
         },
     ),
     (
-        &["gdocs", "gdata+gdocs"],
+        &["gdata+gdocs"],
         Dead {
             fate: "Google shut this interface down in 2015",
-            instead: "set up Google Drive in rclone and use rclone://REMOTE:PATH",
+            instead: "use gdrive://ACCOUNT/FOLDER",
         },
     ),
     (
@@ -261,13 +258,11 @@ impl Scheme {
             Sftp => Support::Program("ssh"),
             Rsync => Support::Program("rsync"),
             Rclone => Support::Program("rclone"),
-            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. }
-                if cfg!(feature = "cloud") =>
-            {
-                Support::Native
-            }
-            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. } => {
-                Support::LeftOut("cloud")
+            S3 | Gs | B2 | Azure | Swift { .. } | WebDav { .. } | Dropbox | GoogleDrive => {
+                match cfg!(feature = "cloud") {
+                    true => Support::Native,
+                    false => Support::LeftOut("cloud"),
+                }
             }
             Ftp(_) if cfg!(feature = "ftp") => Support::Native,
             Ftp(_) => Support::LeftOut("ftp"),

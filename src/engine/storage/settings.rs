@@ -34,7 +34,8 @@ pub(super) const SWIFT: &[&str] = &[
     "ca-folder",
     "check-certificate",
 ];
-pub(super) const DROPBOX: &[&str] = &[
+/// Of Dropbox and Google Drive.
+pub(super) const DRIVE: &[&str] = &[
     "endpoint",
     "part-mb",
     "ca-file",
@@ -63,7 +64,7 @@ pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-opti
 /// Whether any service has a setting of this name.
 pub(super) fn exists(name: &str) -> bool {
     [
-        S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
+        S3, AZURE, SWIFT, DRIVE, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
     ]
     .iter()
     .any(|known| known.contains(&name))
@@ -77,7 +78,7 @@ pub(super) fn fits(name: &str, place: &Place) -> bool {
         Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => S3.contains(&name),
         Place::Azure { .. } => AZURE.contains(&name),
         Place::Swift { .. } => SWIFT.contains(&name),
-        Place::Dropbox { .. } => DROPBOX.contains(&name),
+        Place::Dropbox { .. } | Place::GoogleDrive { .. } => DRIVE.contains(&name),
         Place::Ftp { .. } => FTP.contains(&name),
         Place::Imap { .. } => IMAP.contains(&name),
         Place::Sftp { .. } => SFTP.contains(&name),

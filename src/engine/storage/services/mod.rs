@@ -9,15 +9,21 @@ mod claim;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "cloud")]
+mod digest;
+#[cfg(feature = "cloud")]
 mod dropbox;
 #[cfg(feature = "ftp")]
 mod ftp;
+#[cfg(feature = "cloud")]
+mod gdrive;
 #[cfg(feature = "cloud")]
 mod http;
 #[cfg(feature = "imap")]
 mod imap;
 mod local;
 mod multi;
+#[cfg(feature = "cloud")]
+mod oauth;
 mod par2;
 #[cfg(any(feature = "ftp", feature = "imap"))]
 mod pool;
@@ -96,6 +102,22 @@ pub(super) fn open(
             )?)
         }
         #[cfg(feature = "cloud")]
+        Place::GoogleDrive {
+            account,
+            root,
+            folder,
+        } => {
+            let place = gdrive::Place {
+                account,
+                root,
+                folder,
+            };
+            let location = url.location();
+            Box::new(gdrive::GoogleDrive::new(
+                &place, location, options, transfer,
+            )?)
+        }
+        #[cfg(feature = "cloud")]
         Place::Swift {
             archive,
             container,
@@ -157,6 +179,7 @@ pub(super) fn open(
         | Place::Azure { .. }
         | Place::Swift { .. }
         | Place::Dropbox { .. }
+        | Place::GoogleDrive { .. }
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),

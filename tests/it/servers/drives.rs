@@ -1,0 +1,116 @@
+//! Imitations of drives, whose accounts prove themselves with keys and tokens.
+
+use super::Process;
+use super::clouds::imitation;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+fn openssl(dir: &Path, words: &str) {
+    let made = Command::new("openssl")
+        .args(words.split(' '))
+        .current_dir(dir)
+        .output()
+        .expect("openssl; run tests/setup");
+    assert!(made.status.success(), "{made:?}");
+}
+
+/// Google Drive: `tests/support/gdrive_fake.py`.
+pub struct GoogleDrive {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl GoogleDrive {
+    /// The address of its service account, as URLs have it.
+    pub const ACCOUNT: &str = "robot@project.iam.gserviceaccount.com";
+
+    /// Parts are no longer than 8 MiB, a page has 7 entries, and an access token holds for so many requests.
+    pub fn start(uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        openssl(dir.path(), "genrsa -out key.pem 2048");
+        openssl(dir.path(), "rsa -in key.pem -pubout -out public.pem");
+        let public = dir.path().join("public.pem").display().to_string();
+        let mut words = [uses, 7, 8 << 20].map(|n| n.to_string()).to_vec();
+        words.push(public);
+        let (process, port) = imitation("gdrive_fake.py", &words, &dir);
+        let server = Self {
+            _process: process,
+            dir,
+            port,
+        };
+        server.write("robot.json", |robot| robot);
+        server
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The key of its service account.
+    pub fn service_file(&self) -> String {
+        self.path("robot.json").display().to_string()
+    }
+
+    /// The private key alone.
+    pub fn key(&self) -> String {
+        fs::read_to_string(self.path("key.pem")).expect("key")
+    }
+
+    /// A file in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file with the key of a service account that differs from the good one.
+    pub fn write(
+        &self,
+        name: &str,
+        change: impl FnOnce(serde_json::Value) -> serde_json::Value,
+    ) -> String {
+        let robot = serde_json::json!({
+            "type": "service_account",
+            "client_email": Self::ACCOUNT,
+            "private_key_id": "key-1",
+            "private_key": self.key(),
+            "token_uri": format!("{}/token", self.endpoint()),
+        });
+        fs::write(self.path(name), change(robot).to_string()).expect("file");
+        self.path(name).display().to_string()
+    }
+
+    /// Has something happen there that no call of the interface does.
+    pub fn control(&self, query: &str) -> serde_json::Value {
+        let mut line = TcpStream::connect(("127.0.0.1", self.port)).expect("the imitation");
+        let head = format!(
+            "POST /control?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        line.write_all(head.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        line.read_to_string(&mut answer).expect("answered");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// Names of all files that are not in the trash.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.control("names=");
+        let names = names.as_array().expect("names").iter();
+        names
+            .map(|name| name.as_str().expect("a name").to_string())
+            .collect()
+    }
+
+    /// How often a request began so.
+    pub fn asked(&self, start: &str) -> usize {
+        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with(start)).count()
+    }
+}
