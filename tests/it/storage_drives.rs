@@ -365,7 +365,8 @@ impl<'a> Life<'a> {
             "--no-compression",
         ];
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dupr"));
-        command.arg("duplicity").args(words).arg("--archive-dir");
+        command.arg("duplicity").args(words);
+        command.args(["--name", "x", "--archive-dir"]);
         command
             .arg(self.bench.path("cache"))
             .current_dir(self.bench.path(""));
@@ -397,7 +398,8 @@ impl<'a> Life<'a> {
         child.wait().expect("killed");
         let proxy = Proxy::to(port);
         self.at(proxy.port);
-        self.dupr(&[&words[..], &["--current-time", "1700300000"]].concat());
+        let said = self.dupr(&[&words[..], &["--current-time", "1700300000"]].concat());
+        assert!(said.contains("going on with the interrupted"), "{said}");
         assert!(proxy.passed() < 12_000_000, "{} bytes", proxy.passed());
         self.restores("after");
     }
