@@ -14,7 +14,7 @@ mod openstack;
 pub use apache::Apache;
 pub use clouds::{Backblaze, Dropbox, Keystone};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
-pub use drives::GoogleDrive;
+pub use drives::{BoxAccount, GoogleDrive, OneDrive};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};

@@ -3,13 +3,14 @@
 
 use crate::door::{Bench, listing};
 use crate::proxy::{Harm, Proxy};
-use crate::servers::GoogleDrive;
+use crate::servers::{BoxAccount, GoogleDrive, OneDrive};
 use crate::storage_contract::{opened, settings, source};
 use crate::support::programs::Program;
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -281,6 +282,7 @@ struct Life<'a> {
     url: String,
     target: String,
     environment: Vec<(&'a str, String)>,
+    settings: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Life<'a> {
@@ -292,13 +294,15 @@ impl<'a> Life<'a> {
             bench,
             target: target.to_string(),
             environment,
+            settings: &[("part-mb", "8")],
         }
     }
 
     /// Which address the target has from now on.
     fn at(&self, port: u16) {
-        let options =
-            serde_json::json!({ "endpoint": format!("http://127.0.0.1:{port}"), "part-mb": "8" });
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let mut options = settings(self.settings);
+        options.insert("endpoint".into(), endpoint);
         let list = serde_json::json!([{ "url": self.target, "options": options }]);
         fs::write(self.bench.path("list.json"), list.to_string()).expect("list");
     }
@@ -411,4 +415,236 @@ fn gdrive_keeps_backups() {
     let environment = vec![("GOOGLE_SERVICE_JSON_FILE", server.service_file())];
     Life::new("cycle-gdrive", &robots("back/up"), environment).lives(server.port);
     assert!(server.asked("POST /token") > 1);
+}
+
+fn user(server: &OneDrive) -> StorageOptions {
+    let file = server.token_file();
+    quick(
+        &server.endpoint(),
+        &[
+            ("DUPLICITY_ONEDRIVE_TOKEN", &file),
+            ("DUPLICITY_ONEDRIVE_CLIENT_ID", "client"),
+        ],
+    )
+}
+
+/// Parts are short there, listings too, and tokens do not hold for long.
+#[test]
+fn onedrive_keeps_the_contract() {
+    let server = OneDrive::start(50);
+    let mut options = user(&server);
+    options.settings.insert("part-mb".into(), "5".into());
+    let storage = opened("onedrive://some/folder", &options);
+    let refused = [
+        "a?b=c",
+        "a&b<c>",
+        "quote'\"`$(id)",
+        "back\\slash",
+        ";semi:colon",
+        "star*[x]",
+        "..dots..",
+    ];
+    contract::run_but(&*storage, &refused);
+    contract::exclusive_claims(&*storage);
+    contract::long_listing(&*storage, 30);
+}
+
+#[test]
+fn onedrive_survives_what_goes_wrong_there() {
+    let server = OneDrive::start(1000);
+    let storage = opened("onedrive://x", &user(&server));
+    // A listing that is late is none of its promises; a file by its path never is.
+    let faults = [
+        "lost", "torn", "deaf", "busy", "short", "expired", "partial",
+    ];
+    survives_faults(&*storage, &faults);
+    let error = storage.put("over quota", source(10).path());
+    assert_eq!(error.expect_err("full").kind(), ErrorKind::Full);
+}
+
+/// Each login gives another refresh token, which is kept where the first one was.
+#[test]
+fn onedrive_keeps_its_tokens() {
+    let server = OneDrive::start(3);
+    for n in 0..6 {
+        let storage = opened("onedrive:///x", &user(&server));
+        storage.put("a", source(10 + n).path()).expect("put");
+        assert_eq!(got(&*storage, "a").len(), 10 + n);
+    }
+    let path = server.token_file();
+    let kept = fs::read_to_string(&path).expect("file");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    assert_eq!(kept["of somebody else"], "kept");
+    assert!(kept.get("expires_at").is_none(), "{kept}");
+    let mode = fs::metadata(&path).expect("file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let last = kept["refresh_token"].as_str().expect("a token").to_string();
+
+    let url = "onedrive:///x";
+    let given = |client: &str, token: &str| {
+        let variables = [
+            ("OAUTH2_CLIENT_ID", client),
+            ("OAUTH2_REFRESH_TOKEN", token),
+        ];
+        opened(url, &quick(&server.endpoint(), &variables))
+    };
+    assert_eq!(list(&*given("client", &last)), ["a"]);
+    for (client, token) in [("client", "canary"), ("canary", last.as_str())] {
+        let error = given(client, token).list().expect_err("no login");
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains("OAUTH2_REFRESH_TOKEN"), "{hint}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+    let empty = server.path("empty.json");
+    fs::write(&empty, "{}").expect("file");
+    let empty = empty.display().to_string();
+    for (variables, kind) in [
+        (vec![], ErrorKind::Denied),
+        (vec![("HOME", "/nonexistent")], ErrorKind::Denied),
+        (
+            vec![("DUPLICITY_ONEDRIVE_TOKEN", empty.as_str())],
+            ErrorKind::Usage,
+        ),
+        (
+            vec![
+                ("OAUTH2_CLIENT_ID", "client"),
+                ("OAUTH2_REFRESH_TOKEN", last.as_str()),
+                ("DUPLICITY_ONEDRIVE_ROOT", "me/drive?x"),
+            ],
+            ErrorKind::Usage,
+        ),
+    ] {
+        let options = quick(&server.endpoint(), &variables);
+        let opened = open(&TargetUrl::parse(url).expect("URL"), &options);
+        assert_eq!(opened.err().expect("none").kind(), kind, "{variables:?}");
+    }
+    // Another drive has other files, or is not there.
+    let mut options = user(&server);
+    options
+        .environment
+        .set("DUPLICITY_ONEDRIVE_ROOT", "drives/nowhere");
+    let put = opened(url, &options).put("a", source(10).path());
+    put.expect_err("no such drive");
+}
+
+#[test]
+fn onedrive_keeps_backups() {
+    let server = OneDrive::start(40);
+    let environment = vec![
+        ("DUPLICITY_ONEDRIVE_TOKEN", server.token_file()),
+        ("DUPLICITY_ONEDRIVE_CLIENT_ID", "client".to_string()),
+    ];
+    Life::new("cycle-onedrive", "onedrive://back/up", environment).lives(server.port);
+}
+
+fn app(server: &BoxAccount) -> StorageOptions {
+    let file = server.config("box.json", |config| config);
+    let mut options = quick(&server.endpoint(), &[("BOX_CONFIG_PATH", &file)]);
+    options.settings.remove("part-mb");
+    options
+}
+
+/// Parts have a length of the service's, listings are short, tokens do not hold for long, and the clock is wrong.
+#[test]
+fn box_keeps_the_contract() {
+    let server = BoxAccount::start(50);
+    let storage = opened("box:///some/folder", &app(&server));
+    contract::run_but(&*storage, &["back\\slash"]);
+    contract::exclusive_claims(&*storage);
+    contract::long_listing(&*storage, 30);
+}
+
+#[test]
+fn box_survives_what_goes_wrong_there() {
+    let server = BoxAccount::start(1000);
+    let storage = opened("box://x", &app(&server));
+    survives_faults(
+        &*storage,
+        &["lost", "torn", "deaf", "busy", "short", "expired"],
+    );
+    // In parts, too.
+    for fault in ["lost", "torn", "deaf", "busy", "short", "expired"] {
+        let name = format!("{fault} in parts");
+        storage.put(&name, source(21_000_000).path()).expect(&name);
+        assert_eq!(got(&*storage, &name), vec![0x5a; 21_000_000], "{name}");
+    }
+    let error = storage.put("over quota", source(10).path());
+    assert_eq!(error.expect_err("full").kind(), ErrorKind::Full);
+}
+
+#[test]
+fn box_knows_the_configuration_of_an_app() {
+    let server = BoxAccount::start(1000);
+    let good = server.config("good.json", |config| config);
+    // The file of the URL comes first, below home as well.
+    let options = quick(&server.endpoint(), &[]);
+    let mut options = StorageOptions {
+        settings: settings(&[("endpoint", &server.endpoint())]),
+        ..options
+    };
+    options.environment.set("BOX_CONFIG_PATH", "/nonexistent");
+    options.environment.set("HOME", server.path(""));
+    for url in [
+        format!("box:///x?config={good}"),
+        "box://x?config=~/good.json".to_string(),
+    ] {
+        let storage = opened(&url, &options);
+        storage.put("a", source(10).path()).expect("put");
+        assert_eq!(list(&*storage), ["a"]);
+    }
+    // Keys may be sealed in other forms, or not at all.
+    for form in ["-v2 des3 -v2prf hmacWithSHA1", "-v2 aes256", "-nocrypt"] {
+        let key = server.sealed(form);
+        let file = server.config("form.json", |mut config| {
+            config["boxAppSettings"]["appAuth"]["privateKey"] = key.into();
+            config
+        });
+        assert_eq!(
+            list(&*opened(&format!("box://x?config={file}"), &options)),
+            ["a"]
+        );
+    }
+
+    let with = |name: &str, pointer: &str, value: &str| {
+        server.config(name, |mut config| {
+            *config.pointer_mut(pointer).expect("a place") = value.into();
+            config
+        })
+    };
+    let app = "/boxAppSettings";
+    let passphrase = with("a.json", &format!("{app}/appAuth/passphrase"), "canary");
+    let secret = with("b.json", &format!("{app}/clientSecret"), "canary");
+    let enterprise = with("c.json", "/enterpriseID", "7654321");
+    let key = with("d.json", &format!("{app}/appAuth/privateKey"), "");
+    for (file, kind, says) in [
+        (passphrase, ErrorKind::Usage, ""),
+        (secret, ErrorKind::Denied, "authorized the app"),
+        (enterprise, ErrorKind::Denied, "authorized the app"),
+        (key, ErrorKind::Usage, ""),
+    ] {
+        let url = TargetUrl::parse(&format!("box://x?config={file}")).expect("URL");
+        let error = open(&url, &options).and_then(|storage| storage.list());
+        let error = error.expect_err(&file);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.hint().unwrap_or_default().contains(says), "{error}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+    let nothing = open(
+        &TargetUrl::parse("box://x").expect("URL"),
+        &StorageOptions::default(),
+    );
+    assert_eq!(nothing.err().expect("none").kind(), ErrorKind::Denied);
+}
+
+#[test]
+fn box_keeps_backups() {
+    let server = BoxAccount::start(40);
+    let environment = vec![(
+        "BOX_CONFIG_PATH",
+        server.config("box.json", |config| config),
+    )];
+    let mut life = Life::new("cycle-box", "box:///back/up", environment);
+    life.settings = &[];
+    life.lives(server.port);
 }

@@ -2,7 +2,7 @@
 //! busy.
 
 use crate::proxy::{Harm, Proxy, Silence};
-use crate::servers::{Azurite, Dav, Dropbox, GoogleDrive, S3, Swift};
+use crate::servers::{Azurite, BoxAccount, Dav, Dropbox, GoogleDrive, OneDrive, S3, Swift};
 use crate::storage_contract::{opened, s3, settings, source};
 use crate::storage_troubles::{impatient, must_time_out, survives_cuts};
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -87,6 +87,35 @@ fn services() -> Vec<Service> {
             let pairs = [("endpoint", endpoint.as_str()), ("part-mb", "8")];
             let url = format!("gdrive://{}/x", GoogleDrive::ACCOUNT);
             opened(&url, &with(options, &variables, &pairs))
+        }),
+        _server: Box::new(server),
+    });
+    let server = OneDrive::start(1000);
+    let file = server.token_file();
+    all.push(Service {
+        name: "onedrive",
+        port: server.port,
+        open: Box::new(move |port, options| {
+            let endpoint = format!("http://127.0.0.1:{port}");
+            let variables = [
+                ("DUPLICITY_ONEDRIVE_TOKEN", file.clone()),
+                ("DUPLICITY_ONEDRIVE_CLIENT_ID", "client".to_string()),
+            ];
+            let pairs = [("endpoint", endpoint.as_str()), ("part-mb", "8")];
+            opened("onedrive://x", &with(options, &variables, &pairs))
+        }),
+        _server: Box::new(server),
+    });
+    let server = BoxAccount::start(1000);
+    let file = server.config("box.json", |config| config);
+    all.push(Service {
+        name: "box",
+        port: server.port,
+        open: Box::new(move |port, options| {
+            let endpoint = format!("http://127.0.0.1:{port}");
+            let variables = [("BOX_CONFIG_PATH", file.clone())];
+            let pairs = [("endpoint", endpoint.as_str())];
+            opened("box:///x", &with(options, &variables, &pairs))
         }),
         _server: Box::new(server),
     });

@@ -26,7 +26,9 @@ pub fn trust(
         | Place::Azure { .. }
         | Place::Swift { .. }
         | Place::Dropbox { .. }
-        | Place::GoogleDrive { .. } => (true, false),
+        | Place::GoogleDrive { .. }
+        | Place::OneDrive { .. }
+        | Place::Box { .. } => (true, false),
         Place::WebDav { secure, .. } => (*secure, *secure),
         Place::Imap { secure, .. } => (*secure, false),
         Place::Ftp { security, .. } => {

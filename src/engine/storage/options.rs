@@ -30,7 +30,7 @@ pub struct StorageOptions {
     ///
     /// s3, gs and b2: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`,
     /// `kms-key`, `kms-grant`. azure: `endpoint`, `access-tier`. These four: `part-mb`, `parts-at-once`. swift, pca:
-    /// `segment-mb`, `storage-policy`. dpbx, gdrive: `endpoint`, `part-mb`. webdav: `headers`. ftp: `data-connection`. imap: `mailbox`, `full-address`. All these: `ca-file`, `ca-folder`, `check-certificate`.
+    /// `segment-mb`, `storage-policy`. dpbx, gdrive, onedrive: `endpoint`, `part-mb`. box: `endpoint`. webdav: `headers`. ftp: `data-connection`. imap: `mailbox`, `full-address`. All these: `ca-file`, `ca-folder`, `check-certificate`.
     /// sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
     /// Of `par2+`: `par2-redundancy`, `par2-volumes`, `par2-options`. A `multi` target hands each of its targets what that
     /// knows.

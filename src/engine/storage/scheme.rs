@@ -28,6 +28,10 @@ pub(super) enum Scheme {
     Dropbox,
     /// A folder of Google Drive.
     GoogleDrive,
+    /// A folder of OneDrive or SharePoint.
+    OneDrive,
+    /// A folder of Box.
+    Box,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
     /// A directory of an FTP server.
@@ -67,8 +71,8 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Dropbox, Ftp, GoogleDrive, Gs, Imap, Local, Multi, Par2, Planned, Rclone,
-    Rsync, S3, Sftp, Swift, Unknown, WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, GoogleDrive, Gs, Imap, Local, Multi, OneDrive, Par2, Planned,
+    Rclone, Rsync, S3, Sftp, Swift, Unknown, WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
@@ -102,6 +106,8 @@ const TABLE: &[(&[&str], Scheme)] = &[
         &["gdrive", "pydrive", "pydrive+gdocs", "gdocs"],
         GoogleDrive,
     ),
+    (&["onedrive"], OneDrive),
+    (&["box"], Scheme::Box),
     (&["swift"], Swift { archive: false }),
     (&["pca"], Swift { archive: true }),
     (
@@ -134,7 +140,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
         },
     ),
     (
-        &["onedrive", "box", "mega", "megav2", "megav3", "jottacloud"],
+        &["mega", "megav2", "megav3", "jottacloud"],
         Planned { instead: RCLONE },
     ),
     (
@@ -258,12 +264,19 @@ impl Scheme {
             Sftp => Support::Program("ssh"),
             Rsync => Support::Program("rsync"),
             Rclone => Support::Program("rclone"),
-            S3 | Gs | B2 | Azure | Swift { .. } | WebDav { .. } | Dropbox | GoogleDrive => {
-                match cfg!(feature = "cloud") {
-                    true => Support::Native,
-                    false => Support::LeftOut("cloud"),
-                }
-            }
+            S3
+            | Gs
+            | B2
+            | Azure
+            | Swift { .. }
+            | WebDav { .. }
+            | Dropbox
+            | GoogleDrive
+            | OneDrive
+            | Scheme::Box => match cfg!(feature = "cloud") {
+                true => Support::Native,
+                false => Support::LeftOut("cloud"),
+            },
             Ftp(_) if cfg!(feature = "ftp") => Support::Native,
             Ftp(_) => Support::LeftOut("ftp"),
             Imap { .. } if cfg!(feature = "imap") => Support::Native,
@@ -369,9 +382,7 @@ mod tests {
 
     #[test]
     fn refusals_name_a_way_out() {
-        for scheme in [
-            "ad", "cf+hubic", "onedrive", "gio+smb", "nonsense", "s3+http",
-        ] {
+        for scheme in ["ad", "cf+hubic", "mega", "gio+smb", "nonsense", "s3+http"] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains(scheme), "{error}");

@@ -34,7 +34,7 @@ pub(super) const SWIFT: &[&str] = &[
     "ca-folder",
     "check-certificate",
 ];
-/// Of Dropbox and Google Drive.
+/// Of Dropbox, Google Drive and OneDrive.
 pub(super) const DRIVE: &[&str] = &[
     "endpoint",
     "part-mb",
@@ -42,6 +42,7 @@ pub(super) const DRIVE: &[&str] = &[
     "ca-folder",
     "check-certificate",
 ];
+pub(super) const BOX: &[&str] = &["endpoint", "ca-file", "ca-folder", "check-certificate"];
 pub(super) const WEBDAV: &[&str] = &["headers", "ca-file", "ca-folder", "check-certificate"];
 pub(super) const FTP: &[&str] = &[
     "data-connection",
@@ -64,7 +65,7 @@ pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-opti
 /// Whether any service has a setting of this name.
 pub(super) fn exists(name: &str) -> bool {
     [
-        S3, AZURE, SWIFT, DRIVE, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
+        S3, AZURE, SWIFT, DRIVE, BOX, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
     ]
     .iter()
     .any(|known| known.contains(&name))
@@ -78,7 +79,10 @@ pub(super) fn fits(name: &str, place: &Place) -> bool {
         Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => S3.contains(&name),
         Place::Azure { .. } => AZURE.contains(&name),
         Place::Swift { .. } => SWIFT.contains(&name),
-        Place::Dropbox { .. } | Place::GoogleDrive { .. } => DRIVE.contains(&name),
+        Place::Dropbox { .. } | Place::GoogleDrive { .. } | Place::OneDrive { .. } => {
+            DRIVE.contains(&name)
+        }
+        Place::Box { .. } => BOX.contains(&name),
         Place::Ftp { .. } => FTP.contains(&name),
         Place::Imap { .. } => IMAP.contains(&name),
         Place::Sftp { .. } => SFTP.contains(&name),

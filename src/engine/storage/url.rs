@@ -87,6 +87,18 @@ pub enum Place {
         /// Names with a slash between them; empty for the root itself.
         folder: String,
     },
+    /// A folder of Microsoft's OneDrive or SharePoint.
+    OneDrive {
+        /// Names with a slash between them; never empty.
+        folder: String,
+    },
+    /// A folder of Box.
+    Box {
+        /// Names with a slash between them; never empty.
+        folder: String,
+        /// File with the credentials, if the URL names one.
+        config: Option<String>,
+    },
     /// A directory of an FTP server.
     Ftp {
         /// How the line is encrypted.
@@ -453,7 +465,8 @@ mod tests {
                 prefix,
             } => format!("{} {bucket} {prefix}", name(key_id)),
             Place::Gs { bucket, prefix } => format!("{bucket} {prefix}"),
-            Place::Dropbox { folder } => folder.clone(),
+            Place::Box { folder, config } => format!("{folder} {config:?}"),
+            Place::Dropbox { folder } | Place::OneDrive { folder } => folder.clone(),
             Place::GoogleDrive {
                 account,
                 root,
@@ -537,7 +550,13 @@ mod tests {
         ] {
             assert_eq!(place(url), expected, "{url}");
         }
-        for wrong in ["gdrive:///x", "gdrive://id/x?driveID=a'b"] {
+        for wrong in [
+            "gdrive:///x",
+            "gdrive://id/x?driveID=a'b",
+            "onedrive://",
+            "onedrive:///",
+            "box:///",
+        ] {
             assert_eq!(kind(wrong), ErrorKind::Usage, "{wrong}");
         }
     }
@@ -551,6 +570,13 @@ mod tests {
             ("swift:///container", "false container "),
             ("pca://container/a", "true container a/"),
             ("dpbx:///a//b%20c/", "/a/b c"),
+            ("onedrive://a/b%20c/", "a/b c"),
+            ("onedrive:///a", "a"),
+            ("box:///a/b", "a/b None"),
+            (
+                "box://a?config=/etc/a%20b+c.json",
+                "a Some(\"/etc/a b c.json\")",
+            ),
             ("dpbx://a", "/a"),
             ("dpbx:///", ""),
             ("azure://container/a%20b", "container a b/"),

@@ -114,3 +114,110 @@ impl GoogleDrive {
         log.lines().filter(|line| line.starts_with(start)).count()
     }
 }
+
+/// OneDrive: `tests/support/onedrive_fake.py`.
+pub struct OneDrive {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl OneDrive {
+    /// Parts are no longer than 8 MiB, a page has 7 entries, and an access token holds for so many requests.
+    pub fn start(uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [uses, 7, 8 << 20].map(|n| n.to_string());
+        let (process, port) = imitation("onedrive_fake.py", &words, &dir);
+        let kept = serde_json::json!({
+            "refresh_token": "refresh-0", "access_token": "old", "expires_at": 1.5, "of somebody else": "kept",
+        });
+        fs::write(dir.path().join("token.json"), kept.to_string()).expect("file");
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The file with its user's refresh token, as duplicity keeps it.
+    pub fn token_file(&self) -> String {
+        self.path("token.json").display().to_string()
+    }
+
+    /// A file in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+/// Box: `tests/support/box_fake.py`.
+pub struct BoxAccount {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl BoxAccount {
+    /// Parts are 8 MiB long, a page has 7 entries, and an access token holds for so many requests.
+    pub fn start(uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        openssl(dir.path(), "genrsa -out key.pem 2048");
+        openssl(dir.path(), "rsa -in key.pem -pubout -out public.pem");
+        let public = dir.path().join("public.pem").display().to_string();
+        let mut words = [uses, 7, 8 << 20].map(|n| n.to_string()).to_vec();
+        words.push(public);
+        let (process, port) = imitation("box_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A file in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The app's key as `openssl pkcs8` seals it with these words.
+    pub fn sealed(&self, words: &str) -> String {
+        let seal =
+            format!("pkcs8 -topk8 {words} -passout pass:passphrase -in key.pem -out sealed.pem");
+        openssl(self.dir.path(), &seal);
+        fs::read_to_string(self.path("sealed.pem")).expect("key")
+    }
+
+    /// Writes a configuration of the app that differs from the good one.
+    pub fn config(
+        &self,
+        name: &str,
+        change: impl FnOnce(serde_json::Value) -> serde_json::Value,
+    ) -> String {
+        let config = serde_json::json!({
+            "boxAppSettings": {
+                "clientID": "client",
+                "clientSecret": "secret",
+                "appAuth": {
+                    "publicKeyID": "key-1",
+                    "privateKey": self.sealed("-v2 des3 -v2prf hmacWithSHA1"),
+                    "passphrase": "passphrase",
+                },
+            },
+            "enterpriseID": "1234567",
+        });
+        fs::write(self.path(name), change(config).to_string()).expect("file");
+        self.path(name).display().to_string()
+    }
+}

@@ -4,6 +4,8 @@
 mod azure;
 #[cfg(feature = "cloud")]
 mod b2;
+#[cfg(feature = "cloud")]
+mod boxes;
 #[cfg(any(feature = "cloud", feature = "imap"))]
 mod claim;
 #[cfg(feature = "cloud")]
@@ -24,6 +26,8 @@ mod local;
 mod multi;
 #[cfg(feature = "cloud")]
 mod oauth;
+#[cfg(feature = "cloud")]
+mod onedrive;
 mod par2;
 #[cfg(any(feature = "ftp", feature = "imap"))]
 mod pool;
@@ -118,6 +122,19 @@ pub(super) fn open(
             )?)
         }
         #[cfg(feature = "cloud")]
+        Place::OneDrive { folder } => {
+            let location = url.location();
+            Box::new(onedrive::OneDrive::new(
+                folder, location, options, transfer,
+            )?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::Box { folder, config } => {
+            let place = (folder.as_str(), config.as_deref());
+            let location = url.location();
+            Box::new(boxes::BoxStorage::new(place, location, options, transfer)?)
+        }
+        #[cfg(feature = "cloud")]
         Place::Swift {
             archive,
             container,
@@ -180,6 +197,8 @@ pub(super) fn open(
         | Place::Swift { .. }
         | Place::Dropbox { .. }
         | Place::GoogleDrive { .. }
+        | Place::OneDrive { .. }
+        | Place::Box { .. }
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),

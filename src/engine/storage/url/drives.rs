@@ -1,4 +1,4 @@
-//! Google Drive: the URL says whose credentials are meant, and where paths begin.
+//! Drives of vendors: whose credentials a URL means, and where its path begins.
 
 use super::{Account, DriveRoot, Place, Server, usage};
 use crate::engine::error::Result;
@@ -42,6 +42,32 @@ pub(super) fn google(
         },
         root,
         folder: folder(path),
+    })
+}
+
+/// A folder of OneDrive.
+// COMPAT(dup all): backups do not lie at the top.
+pub(super) fn microsoft(path: &str) -> Result<Place> {
+    let folder = folder(path);
+    if folder.is_empty() {
+        let error = usage("the onedrive:// URL names no folder");
+        return Err(error.with_hint("write onedrive://FOLDER"));
+    }
+    Ok(Place::OneDrive { folder })
+}
+
+/// A folder of Box, and perhaps the file with the credentials.
+// COMPAT(dup all): backups do not lie at the top.
+pub(super) fn boxes(query: &[(String, String)], path: &str) -> Result<Place> {
+    let folder = folder(path);
+    if folder.is_empty() {
+        let error = usage("the box:// URL names no folder");
+        return Err(error.with_hint("write box:///FOLDER"));
+    }
+    let config = query.iter().find(|(name, _)| name == "config");
+    Ok(Place::Box {
+        folder,
+        config: config.map(|(_, path)| path.clone()),
     })
 }
 

@@ -168,6 +168,11 @@ impl<'a> Parts<'a> {
                 let folder = parts.map(|part| format!("/{part}")).collect();
                 return Ok(Place::Dropbox { folder });
             }
+            Scheme::OneDrive => return drives::microsoft(&utf8(scheme, after_slashes)?),
+            Scheme::Box => {
+                let query = self.parameters(scheme)?;
+                return drives::boxes(&query, &utf8(scheme, after_slashes)?);
+            }
             Scheme::B2 => return self.b2(after_slashes),
             Scheme::Multi => return self.multi(after_slashes),
             _ => {}

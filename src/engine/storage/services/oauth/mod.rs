@@ -4,13 +4,14 @@
 //! when it was refused. What proves that it may be had is the service's own affair.
 
 pub(super) mod assertion;
+pub(super) mod sealed_key;
 
 use super::super::StorageOptions;
-use super::super::transfer::Transfer;
+use super::super::transfer::{Download, Transfer};
 use super::web::{Sent, Web, header, retry_after};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::path::Path;
@@ -218,7 +219,21 @@ impl Authorized {
         method: Method,
         url: &str,
         from: &Path,
+        range: (u64, u64),
+        more: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response> {
+        self.store_within(method, url, from, range, ("", ""), more)
+            .await
+    }
+
+    /// The same with text before and behind it.
+    pub(super) async fn store_within(
+        &self,
+        method: Method,
+        url: &str,
+        from: &Path,
         (start, length): (u64, u64),
+        around: (&str, &str),
         more: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response> {
         let mut is_first = true;
@@ -228,7 +243,10 @@ impl Authorized {
             upload.skip(start)?;
             let request = self.web.request(method.clone(), url);
             let request = more(request.header(AUTHORIZATION, access.clone()));
-            let sent = self.web.upload(request, &mut upload, length).await;
+            let sent = self
+                .web
+                .upload_within(request, &mut upload, length, around)
+                .await;
             if sent.is_err() {
                 // Who refuses a token may hang up before the refusal is read.
                 self.forget(&access).await;
@@ -279,6 +297,16 @@ impl Authorized {
         error
     }
 
+    /// Waits as long as an answer asks for.
+    ///
+    /// # Errors
+    /// `Interrupted`.
+    pub(super) fn wait(&self, answer: &Response) -> Result<()> {
+        let seconds = retry_after(answer.headers()).unwrap_or(1);
+        let pause = Duration::from_secs(seconds.min(MAX_WAIT_SECONDS));
+        self.web.transfer().pause(pause)
+    }
+
     /// Asks, with JSON if there is any; the answer as JSON.
     pub(super) async fn ask(
         &self,
@@ -296,6 +324,32 @@ impl Authorized {
             })
             .await?;
         self.web.json(self.good(what, response).await?).await
+    }
+
+    /// Whether an address the service gives may be used: one of its server, or one that is encrypted.
+    ///
+    /// # Errors
+    /// `Io` for any other.
+    pub(super) fn check_address(&self, address: &str, server: &str) -> Result<()> {
+        let of_server = address.strip_prefix(server);
+        if address.starts_with("https://") || of_server.is_some_and(|rest| rest.starts_with('/')) {
+            return Ok(());
+        }
+        let text = format!("{}: the service sends elsewhere, in the open", self.service);
+        Err(Error::new(ErrorKind::Io, text))
+    }
+
+    /// Downloads from an address, or from where it sends. That gets no token: it is a secret itself.
+    pub(super) async fn fetch(&self, url: &str, server: &str, to: &mut Download<'_>) -> Result<()> {
+        let mut response = self.send(Method::GET, url, |request| request).await?;
+        if response.status().is_redirection() {
+            let next = header(response.headers(), LOCATION.as_str()).unwrap_or_default();
+            self.check_address(next, server)?;
+            let request = self.web.request(Method::GET, next);
+            response = self.web.send(request).await?;
+        }
+        let response = self.good("the download", response).await?;
+        self.web.download(response, to).await
     }
 }
 
