@@ -49,6 +49,7 @@ mod storage_combined;
 mod storage_contract;
 mod storage_cycles;
 mod storage_dav;
+mod storage_drives;
 mod storage_faults;
 mod storage_locked;
 mod storage_mail;

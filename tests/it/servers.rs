@@ -5,6 +5,7 @@
 mod apache;
 mod clouds;
 mod databases;
+mod drives;
 mod files;
 mod mailboxes;
 mod network;
@@ -14,6 +15,7 @@ mod tools;
 pub use apache::Apache;
 pub use clouds::{Backblaze, Dropbox, Keystone};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
+pub use drives::{BoxAccount, GoogleDrive, OneDrive};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};

@@ -1,6 +1,9 @@
 //! Every service that has a server, behind a port that can be another one: the line to it can be harmed.
 
-use crate::servers::{Azurite, Dav, Dovecot, Dropbox, Ftpd, Rsyncd, S3, Sshd, Swift};
+use crate::servers::{
+    Azurite, BoxAccount, Dav, Dovecot, Dropbox, Ftpd, GoogleDrive, OneDrive, Rsyncd, S3, Sshd,
+    Swift,
+};
 use crate::storage_contract::opened;
 use dupr::engine::storage::{Storage, StorageOptions};
 use std::any::Any;
@@ -120,6 +123,42 @@ fn all_web() -> Vec<Service> {
                 ("endpoint", format!("http://127.0.0.1:{port}")),
                 ("part-mb", "8".into()),
             ],
+        )
+    }));
+    let server = GoogleDrive::start(1000);
+    let file = server.service_file();
+    all.push(service("gdrive", server.port, server, move |port| {
+        way(
+            format!("gdrive://{}/", GoogleDrive::ACCOUNT),
+            &[("GOOGLE_SERVICE_JSON_FILE", &file)],
+            &[
+                ("endpoint", format!("http://127.0.0.1:{port}")),
+                ("part-mb", "8".into()),
+            ],
+        )
+    }));
+    let server = OneDrive::start(1000);
+    let file = server.token_file();
+    all.push(service("onedrive", server.port, server, move |port| {
+        way(
+            "onedrive://".into(),
+            &[
+                ("DUPLICITY_ONEDRIVE_TOKEN", &file),
+                ("DUPLICITY_ONEDRIVE_CLIENT_ID", "client"),
+            ],
+            &[
+                ("endpoint", format!("http://127.0.0.1:{port}")),
+                ("part-mb", "8".into()),
+            ],
+        )
+    }));
+    let server = BoxAccount::start(1000);
+    let file = server.config("box.json", |config| config);
+    all.push(service("box", server.port, server, move |port| {
+        way(
+            "box:///".into(),
+            &[("BOX_CONFIG_PATH", &file)],
+            &[("endpoint", format!("http://127.0.0.1:{port}"))],
         )
     }));
     let server = S3::moto();

@@ -49,6 +49,8 @@ sftp://[user[:password]@]host[:port]/[/absolute/]path    also scp://, paramiko+s
 s3://bucket[/prefix]    boto3+s3://bucket[/prefix]    with --s3-endpoint-url for other services than Amazon's
 gs://bucket[/prefix]    b2://[id[:key]@]bucket[/prefix]    azure://container[/prefix]
 swift://container[/prefix]    pca://container[/prefix]    dpbx:///folder
+gdrive://account/folder[?driveID=id]    also pydrive://, pydrive+gdocs://, gdocs://
+onedrive://folder    box:///folder[?config=file]
 ftp://[user[:password]@]host[:port]/[/absolute/]path    also ftps://, ftpes://, lftp+ftp[s]://, ncftp+ftp://
 webdav[s]://[user[:password]@]host[:port]/path    also http[s]://, lftp+webdav[s]://
 rsync://[user[:password]@]host[:port]::module/path    rsync://[user@]host[:port]/[/absolute/]path through ssh

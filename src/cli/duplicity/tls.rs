@@ -25,7 +25,10 @@ pub fn trust(
         | Place::B2 { .. }
         | Place::Azure { .. }
         | Place::Swift { .. }
-        | Place::Dropbox { .. } => (true, false),
+        | Place::Dropbox { .. }
+        | Place::GoogleDrive { .. }
+        | Place::OneDrive { .. }
+        | Place::Box { .. } => (true, false),
         Place::WebDav { secure, .. } => (*secure, *secure),
         Place::Imap { secure, .. } => (*secure, false),
         Place::Ftp { security, .. } => {

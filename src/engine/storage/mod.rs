@@ -29,7 +29,7 @@ pub use helper::version_of;
 pub use notices::Notices;
 pub use options::{Environment, StorageOptions};
 pub use scheme::{Support, schemes};
-pub use url::{FtpSecurity, OnFail, Place, Server, Spread, TargetUrl};
+pub use url::{Account, DriveRoot, FtpSecurity, OnFail, Place, Server, Spread, TargetUrl};
 pub(crate) use words::split_words;
 
 use super::error::{Error, ErrorKind, Result};

@@ -30,7 +30,7 @@ pub struct StorageOptions {
     ///
     /// s3, gs and b2: `endpoint`, `region`, `path-style`, `storage-class`, `credentials`, `checksum`, `encryption`,
     /// `kms-key`, `kms-grant`. azure: `endpoint`, `access-tier`. These four: `part-mb`, `parts-at-once`. swift, pca:
-    /// `segment-mb`, `storage-policy`. dpbx: `endpoint`, `part-mb`. webdav: `headers`. ftp: `data-connection`. imap: `mailbox`, `full-address`. All these: `ca-file`, `ca-folder`, `check-certificate`.
+    /// `segment-mb`, `storage-policy`. dpbx, gdrive, onedrive: `endpoint`, `part-mb`. box: `endpoint`. webdav: `headers`. ftp: `data-connection`. imap: `mailbox`, `full-address`. All these: `ca-file`, `ca-folder`, `check-certificate`.
     /// sftp: `ssh-options`, `ssh-command`. rsync: `ssh-options`, `rsync-options`. rclone: `rclone-options`.
     /// Of `par2+`: `par2-redundancy`, `par2-volumes`, `par2-options`. A `multi` target hands each of its targets what that
     /// knows.
@@ -163,7 +163,7 @@ impl Environment {
 
     /// What a helper program may inherit: everything but what looks like a secret.
     pub(super) fn for_helpers(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
-        const SECRET: [&str; 9] = [
+        const SECRET: [&str; 10] = [
             "PASSPHRASE",
             "PASSWORD",
             "SECRET",
@@ -172,6 +172,7 @@ impl Environment {
             "ACCESS_KEY",
             "APPLICATION_KEY",
             "STORAGE_KEY",
+            "ACCOUNT_KEY",
             "CONNECTION_STRING",
         ];
         self.0.iter().filter(|(name, _)| {
@@ -222,6 +223,7 @@ mod tests {
             ("B2_APPLICATION_KEY", "x"),
             ("AZURE_CONNECTION_STRING", "x"),
             ("AZURE_STORAGE_KEY", "x"),
+            ("GOOGLE_DRIVE_ACCOUNT_KEY", "x"),
             ("SSH_AUTH_SOCK", "s"),
         ]
         .into_iter()

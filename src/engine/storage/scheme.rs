@@ -26,6 +26,12 @@ pub(super) enum Scheme {
     },
     /// A folder of Dropbox.
     Dropbox,
+    /// A folder of Google Drive.
+    GoogleDrive,
+    /// A folder of OneDrive or SharePoint.
+    OneDrive,
+    /// A folder of Box.
+    Box,
     /// A directory reached through `ssh` and its sftp subsystem.
     Sftp,
     /// A directory of an FTP server.
@@ -76,8 +82,8 @@ pub(super) enum Scheme {
 }
 
 use Scheme::{
-    Azure, B2, Dead, Dropbox, Ftp, Gio, Gs, Hsi, Imap, Local, Mega, Multi, Par2, Planned, Rclone,
-    Rsync, S3, Sftp, Swift, Tahoe, Unknown, WebDav,
+    Azure, B2, Dead, Dropbox, Ftp, Gio, GoogleDrive, Gs, Hsi, Imap, Local, Mega, Multi, OneDrive,
+    Par2, Planned, Rclone, Rsync, S3, Sftp, Swift, Tahoe, Unknown, WebDav,
 };
 
 const ANY: &str = "use file://, s3://, sftp:// or webdavs://";
@@ -105,6 +111,13 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["b2"], B2),
     (&["azure"], Azure),
     (&["dpbx"], Dropbox),
+    // COMPAT(dup 0.7 to 3.2): `gdocs` is Google Drive for duplicity too, since the interface of that name is gone.
+    (
+        &["gdrive", "pydrive", "pydrive+gdocs", "gdocs"],
+        GoogleDrive,
+    ),
+    (&["onedrive"], OneDrive),
+    (&["box"], Scheme::Box),
     (&["swift"], Swift { archive: false }),
     (&["pca"], Swift { archive: true }),
     (
@@ -136,17 +149,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
             instead: "use sftp:// with the same user and host",
         },
     ),
-    (
-        &[
-            "onedrive",
-            "gdrive",
-            "pydrive",
-            "pydrive+gdocs",
-            "box",
-            "jottacloud",
-        ],
-        Planned { instead: RCLONE },
-    ),
+    (&["jottacloud"], Planned { instead: RCLONE }),
     (&["mega"], Mega { own: false }),
     (&["megav2", "megav3"], Mega { own: true }),
     (&["tahoe"], Tahoe),
@@ -175,10 +178,10 @@ const TABLE: &[(&[&str], Scheme)] = &[
         },
     ),
     (
-        &["gdocs", "gdata+gdocs"],
+        &["gdata+gdocs"],
         Dead {
             fate: "Google shut this interface down in 2015",
-            instead: "set up Google Drive in rclone and use rclone://REMOTE:PATH",
+            instead: "use gdrive://ACCOUNT/FOLDER",
         },
     ),
     (
@@ -274,14 +277,19 @@ impl Scheme {
             Tahoe => Support::Program("tahoe"),
             Hsi => Support::Program("hsi"),
             Gio => Support::Program("gio"),
-            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. }
-                if cfg!(feature = "cloud") =>
-            {
-                Support::Native
-            }
-            S3 | Gs | B2 | Azure | Swift { .. } | Dropbox | WebDav { .. } => {
-                Support::LeftOut("cloud")
-            }
+            S3
+            | Gs
+            | B2
+            | Azure
+            | Swift { .. }
+            | WebDav { .. }
+            | Dropbox
+            | GoogleDrive
+            | OneDrive
+            | Scheme::Box => match cfg!(feature = "cloud") {
+                true => Support::Native,
+                false => Support::LeftOut("cloud"),
+            },
             Ftp(_) if cfg!(feature = "ftp") => Support::Native,
             Ftp(_) => Support::LeftOut("ftp"),
             Imap { .. } if cfg!(feature = "imap") => Support::Native,
@@ -388,7 +396,12 @@ mod tests {
     #[test]
     fn refusals_name_a_way_out() {
         for scheme in [
-            "ad", "cf+hubic", "onedrive", "xorriso", "nonsense", "s3+http",
+            "ad",
+            "cf+hubic",
+            "jottacloud",
+            "xorriso",
+            "nonsense",
+            "s3+http",
         ] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);

@@ -34,13 +34,15 @@ pub(super) const SWIFT: &[&str] = &[
     "ca-folder",
     "check-certificate",
 ];
-pub(super) const DROPBOX: &[&str] = &[
+/// Of Dropbox, Google Drive and OneDrive.
+pub(super) const DRIVE: &[&str] = &[
     "endpoint",
     "part-mb",
     "ca-file",
     "ca-folder",
     "check-certificate",
 ];
+pub(super) const BOX: &[&str] = &["endpoint", "ca-file", "ca-folder", "check-certificate"];
 pub(super) const WEBDAV: &[&str] = &["headers", "ca-file", "ca-folder", "check-certificate"];
 pub(super) const FTP: &[&str] = &[
     "data-connection",
@@ -65,7 +67,7 @@ pub(super) const PAR2: &[&str] = &["par2-redundancy", "par2-volumes", "par2-opti
 /// Whether any service has a setting of this name.
 pub(super) fn exists(name: &str) -> bool {
     [
-        S3, AZURE, SWIFT, DROPBOX, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
+        S3, AZURE, SWIFT, DRIVE, BOX, WEBDAV, FTP, IMAP, SFTP, RSYNC, RCLONE, PAR2,
     ]
     .iter()
     .any(|known| known.contains(&name))
@@ -83,7 +85,10 @@ pub(super) fn fits(name: &str, place: &Place) -> bool {
         Place::S3 { .. } | Place::Gs { .. } | Place::B2 { .. } => S3.contains(&name),
         Place::Azure { .. } => AZURE.contains(&name),
         Place::Swift { .. } => SWIFT.contains(&name),
-        Place::Dropbox { .. } => DROPBOX.contains(&name),
+        Place::Dropbox { .. } | Place::GoogleDrive { .. } | Place::OneDrive { .. } => {
+            DRIVE.contains(&name)
+        }
+        Place::Box { .. } => BOX.contains(&name),
         Place::Ftp { .. } => FTP.contains(&name),
         Place::Imap { .. } => IMAP.contains(&name),
         Place::Sftp { .. } => SFTP.contains(&name),

@@ -4,6 +4,7 @@
 //! drops (a query, a fragment, `;parameters` of sftp) is dropped here too, so that both find the same files.
 //! Invariant: the password exists only as a [`Secret`], never in `masked`. See docs/format.md, "URLs".
 
+mod drives;
 mod gio;
 mod parts;
 mod programs;
@@ -77,6 +78,27 @@ pub enum Place {
     Dropbox {
         /// Empty, or begins with `/` and ends without.
         folder: String,
+    },
+    /// A folder of Google Drive.
+    GoogleDrive {
+        /// Whose credentials are meant.
+        account: Account,
+        /// Where the folder's path begins.
+        root: DriveRoot,
+        /// Names with a slash between them; empty for the root itself.
+        folder: String,
+    },
+    /// A folder of Microsoft's OneDrive or SharePoint.
+    OneDrive {
+        /// Names with a slash between them; never empty.
+        folder: String,
+    },
+    /// A folder of Box.
+    Box {
+        /// Names with a slash between them; never empty.
+        folder: String,
+        /// File with the credentials, if the URL names one.
+        config: Option<String>,
     },
     /// A directory of an FTP server.
     Ftp {
@@ -189,6 +211,26 @@ impl Server {
             false => self.host.clone(),
         }
     }
+}
+
+/// Who a URL says asks at Google.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Address of a service account, or id of a client.
+    pub id: String,
+    /// Whether credentials of somebody else will do.
+    pub is_loose: bool,
+}
+
+/// Where paths of Google Drive begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriveRoot {
+    /// At the top of the account's own drive.
+    Own,
+    /// At the folder with this id, which may be somebody else's.
+    Folder(String),
+    /// At the top of the shared drive with this id.
+    Shared(String),
 }
 
 /// How the line to an FTP server is encrypted.
@@ -456,7 +498,13 @@ mod tests {
                 prefix,
             } => format!("{} {bucket} {prefix}", name(key_id)),
             Place::Gs { bucket, prefix } => format!("{bucket} {prefix}"),
-            Place::Dropbox { folder } => folder.clone(),
+            Place::Box { folder, config } => format!("{folder} {config:?}"),
+            Place::Dropbox { folder } | Place::OneDrive { folder } => folder.clone(),
+            Place::GoogleDrive {
+                account,
+                root,
+                folder,
+            } => format!("{} {} {root:?} {folder}", account.id, account.is_loose),
             Place::Azure { container, prefix } => format!("{container} {prefix}"),
             Place::Swift {
                 archive,
@@ -550,6 +598,38 @@ mod tests {
     }
 
     #[test]
+    fn google_drive_has_an_account_and_a_root() {
+        for (url, expected) in [
+            (
+                "gdrive://Robot@project.iam.gserviceaccount.com/a//b%20c/?driveID=0Ab-_c",
+                "Robot@project.iam.gserviceaccount.com false Shared(\"0Ab-_c\") a/b c",
+            ),
+            (
+                "gdrive://id.apps.googleusercontent.com/x?myDriveFolderID=1z",
+                "id.apps.googleusercontent.com false Folder(\"1z\") x",
+            ),
+            ("gdrive://id/x?myDriveFolderID=root", "id false Own x"),
+            (
+                "pydrive://a@developer.gserviceaccount.com",
+                "a@developer.gserviceaccount.com true Own ",
+            ),
+            ("gdocs://u:p@h/x", "u@h true Own x"),
+            ("pydrive+gdocs://u@h/x", "u@h true Own x"),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+        for wrong in [
+            "gdrive:///x",
+            "gdrive://id/x?driveID=a'b",
+            "onedrive://",
+            "onedrive:///",
+            "box:///",
+        ] {
+            assert_eq!(kind(wrong), ErrorKind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
     fn clouds_have_a_bucket_and_a_prefix() {
         for (url, expected) in [
             ("gs://bucket/a//b", "bucket a/b/"),
@@ -558,6 +638,13 @@ mod tests {
             ("swift:///container", "false container "),
             ("pca://container/a", "true container a/"),
             ("dpbx:///a//b%20c/", "/a/b c"),
+            ("onedrive://a/b%20c/", "a/b c"),
+            ("onedrive:///a", "a"),
+            ("box:///a/b", "a/b None"),
+            (
+                "box://a?config=/etc/a%20b+c.json",
+                "a Some(\"/etc/a b c.json\")",
+            ),
             ("dpbx://a", "/a"),
             ("dpbx:///", ""),
             ("azure://container/a%20b", "container a b/"),

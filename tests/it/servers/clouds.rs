@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Starts an imitation: a script with its port and these words as arguments, and the name of a log.
-fn imitation(script: &str, words: &[String], dir: &TempDir) -> (Process, u16) {
+pub(super) fn imitation(script: &str, words: &[String], dir: &TempDir) -> (Process, u16) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/support")
         .join(script);

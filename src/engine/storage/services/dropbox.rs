@@ -56,7 +56,7 @@ impl DropboxStorage {
         options: &StorageOptions,
         transfer: Arc<Transfer>,
     ) -> Result<Self> {
-        options.allow_only("dpbx", settings::DROPBOX)?;
+        options.allow_only("dpbx", settings::DRIVE)?;
         let part = match options.setting("part-mb").map(str::parse) {
             None => PART_MB,
             Some(Ok(mb @ 1..=MAX_PART_MB)) => mb,

@@ -4,14 +4,20 @@
 mod azure;
 #[cfg(feature = "cloud")]
 mod b2;
+#[cfg(feature = "cloud")]
+mod boxes;
 #[cfg(any(feature = "cloud", feature = "imap"))]
 mod claim;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "cloud")]
+mod digest;
+#[cfg(feature = "cloud")]
 mod dropbox;
 #[cfg(feature = "ftp")]
 mod ftp;
+#[cfg(feature = "cloud")]
+mod gdrive;
 mod gio;
 mod hsi;
 #[cfg(feature = "cloud")]
@@ -22,6 +28,10 @@ mod local;
 mod mega;
 mod megacmd;
 mod multi;
+#[cfg(feature = "cloud")]
+mod oauth;
+#[cfg(feature = "cloud")]
+mod onedrive;
 mod par2;
 #[cfg(any(feature = "ftp", feature = "imap"))]
 mod pool;
@@ -102,6 +112,35 @@ pub(super) fn open(
             )?)
         }
         #[cfg(feature = "cloud")]
+        Place::GoogleDrive {
+            account,
+            root,
+            folder,
+        } => {
+            let place = gdrive::Place {
+                account,
+                root,
+                folder,
+            };
+            let location = url.location();
+            Box::new(gdrive::GoogleDrive::new(
+                &place, location, options, transfer,
+            )?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::OneDrive { folder } => {
+            let location = url.location();
+            Box::new(onedrive::OneDrive::new(
+                folder, location, options, transfer,
+            )?)
+        }
+        #[cfg(feature = "cloud")]
+        Place::Box { folder, config } => {
+            let place = (folder.as_str(), config.as_deref());
+            let location = url.location();
+            Box::new(boxes::BoxStorage::new(place, location, options, transfer)?)
+        }
+        #[cfg(feature = "cloud")]
         Place::Swift {
             archive,
             container,
@@ -163,6 +202,9 @@ pub(super) fn open(
         | Place::Azure { .. }
         | Place::Swift { .. }
         | Place::Dropbox { .. }
+        | Place::GoogleDrive { .. }
+        | Place::OneDrive { .. }
+        | Place::Box { .. }
         | Place::WebDav { .. } => return Err(left_out("object stores and no WebDAV", "cloud")),
         #[cfg(not(feature = "ftp"))]
         Place::Ftp { .. } => return Err(left_out("FTP", "ftp")),

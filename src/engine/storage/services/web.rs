@@ -87,21 +87,53 @@ impl Web {
         upload: &mut Upload<'_>,
         bytes: u64,
     ) -> Result<Sent> {
+        self.upload_within(request, upload, bytes, ("", "")).await
+    }
+
+    /// The same with text before and behind them; the hash is that of the bytes alone.
+    pub(super) async fn upload_within(
+        &self,
+        request: RequestBuilder,
+        upload: &mut Upload<'_>,
+        bytes: u64,
+        (head, tail): (&str, &str),
+    ) -> Result<Sent> {
+        let mut head = Some(Bytes::copy_from_slice(head.as_bytes()));
+        let mut tail = Some(Bytes::copy_from_slice(tail.as_bytes()));
+        let around = [&head, &tail]
+            .into_iter()
+            .flatten()
+            .map(Bytes::len)
+            .sum::<usize>();
         let (feed, pieces) = mpsc::channel(PIECES);
         let body = Body::wrap_stream(Pieces(pieces));
-        let request = request.header(CONTENT_LENGTH, bytes).body(body);
+        let all = bytes + around as u64;
+        let request = request.header(CONTENT_LENGTH, all).body(body);
         let mut answer = pin!(request.send());
         let mut hash = Md5::new();
         let mut left = bytes;
-        while left > 0 {
-            let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
-            let piece = upload.next(most)?;
+        loop {
+            let piece = match (head.take(), left) {
+                (Some(head), _) => head,
+                (None, 0) => match tail.take() {
+                    Some(tail) => tail,
+                    None => break,
+                },
+                (None, _) => {
+                    let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+                    let piece = upload.next(most)?;
+                    if piece.is_empty() {
+                        return Err(Error::new(ErrorKind::Io, "a file became shorter"));
+                    }
+                    hash.update(&piece);
+                    left -= piece.len() as u64;
+                    Bytes::from(piece)
+                }
+            };
             if piece.is_empty() {
-                return Err(Error::new(ErrorKind::Io, "a file became shorter"));
+                continue;
             }
-            hash.update(&piece);
-            left -= piece.len() as u64;
-            let mut fed = pin!(feed.send(Bytes::from(piece)));
+            let mut fed = pin!(feed.send(piece));
             // Whichever is first: an early answer means that nobody takes the rest.
             let early = poll_fn(|cx| match answer.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),

@@ -4,7 +4,7 @@
 
 use super::super::scheme::{Scheme, has_host};
 use super::programs::tahoe;
-use super::{OnFail, Place, Server, Spread, usage};
+use super::{OnFail, Place, Server, Spread, drives, usage};
 use crate::engine::error::Result;
 use percent_encoding::percent_decode_str;
 use std::ffi::OsString;
@@ -172,6 +172,11 @@ impl<'a> Parts<'a> {
                 return Ok(Place::Dropbox { folder });
             }
             Scheme::Tahoe => return tahoe(after_slashes),
+            Scheme::OneDrive => return drives::microsoft(&utf8(scheme, after_slashes)?),
+            Scheme::Box => {
+                let query = self.parameters(scheme)?;
+                return drives::boxes(&query, &utf8(scheme, after_slashes)?);
+            }
             Scheme::B2 => return self.b2(after_slashes),
             Scheme::Multi => return self.multi(after_slashes),
             _ => {}
@@ -239,6 +244,19 @@ impl<'a> Parts<'a> {
         })
     }
 
+    /// Names and values of the query; a name without a value does not count.
+    fn parameters(&self, scheme: &str) -> Result<Vec<(String, String)>> {
+        let text = |text: &str| utf8(scheme, decoded(&text.replace('+', " "))?);
+        let pairs = self
+            .query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| Ok((text(name)?, text(value)?)))
+            .collect()
+    }
+
     /// A list of targets, with `mode`, `onfail` and `subpath` in the query.
     // COMPAT(dup all): the path is absolute, whether or not a third slash stands before it; a parameter that is unknown
     // or given twice is an error, an empty one is none.
@@ -250,20 +268,15 @@ impl<'a> Parts<'a> {
                 .with_hint("write multi:///PATH/LIST.json?mode=mirror"));
         }
         let (mut spread, mut on_fail, mut subpath) = (None, None, None);
-        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if value.is_empty() {
-                continue;
-            }
-            let value = utf8("multi", decoded(&value.replace('+', " "))?)?;
-            let is_first = match (name, value.as_str()) {
+        for (name, value) in self.parameters("multi")? {
+            let is_first = match (name.as_str(), value.as_str()) {
                 ("mode", "stripe") => spread.replace(Spread::Stripe).is_none(),
                 ("mode", "mirror") => spread.replace(Spread::Mirror).is_none(),
                 ("onfail", "continue") => on_fail.replace(OnFail::Continue).is_none(),
                 ("onfail", "abort") => on_fail.replace(OnFail::Abort).is_none(),
                 ("subpath", _) => subpath.replace(value).is_none(),
                 _ => {
-                    let text = format!("the multi:// URL has an unknown parameter {pair}");
+                    let text = format!("the multi:// URL has an unknown parameter {name}={value}");
                     return Err(usage(text).with_hint(
                         "it takes mode=stripe or mirror, onfail=continue or abort, and subpath",
                     ));
@@ -357,6 +370,10 @@ impl<'a> Parts<'a> {
             Scheme::Hsi => Ok(Place::Hsi {
                 dir: utf8(scheme, path)?.trim_end_matches('/').to_string(),
             }),
+            Scheme::GoogleDrive => {
+                let query = self.parameters(scheme)?;
+                drives::google(scheme, &server, &query, &utf8(scheme, path)?)
+            }
             Scheme::Imap { secure } => Ok(Place::Imap {
                 secure,
                 server,
