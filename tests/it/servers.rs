@@ -266,10 +266,11 @@ print(len(versions), s3.get_object(Bucket="locked", Key=name, VersionId=first)["
 "#;
 
 /// Starts moto. Its check takes path and query as they were sent; S3 itself decodes them and encodes them anew
-/// before it looks at the signature.
+/// before it looks at the signature. And whether a name is taken it asks first and puts then: one after the other here.
 const MOTO: &str = r#"
-import sys, urllib.parse as url
+import sys, threading, urllib.parse as url
 from moto.iam.access_control import S3IAMRequest
+from moto.s3.responses import S3Response
 from moto.server import main
 plain = S3IAMRequest._create_aws_request
 def decoded(self):
@@ -281,6 +282,11 @@ def decoded(self):
     request.url = url.urlunsplit(parts._replace(path=path, query=query))
     return request
 S3IAMRequest._create_aws_request = decoded
+turn, put = threading.Lock(), S3Response.put_object
+def alone(self):
+    with turn:
+        return put(self)
+S3Response.put_object = alone
 main(sys.argv[1:])
 "#;
 
