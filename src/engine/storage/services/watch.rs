@@ -96,6 +96,7 @@ mod tests {
         let mut watch = Watch::new("x", id, Some(&progress), patience);
         if bytes_read(child.id()).is_none() {
             child.kill().expect("kill");
+            child.wait().expect("wait");
             return;
         }
         // It may still be starting.

@@ -214,13 +214,14 @@ impl Kept {
     /// Reads what duplicity, PyDrive or Google's own tool has kept: JSON, or objects of Python's.
     fn of(path: &str) -> Result<Self> {
         let bytes = read(path)?;
-        let get: Box<dyn Fn(&str) -> Option<String>> = match serde_json::from_slice::<Value>(&bytes)
-        {
-            Ok(file) => Box::new(move |name| text(&file, name).map(str::to_string)),
-            Err(_) => {
-                let texts = pickle::attributes(&bytes);
-                Box::new(move |name| texts.get(&format!("_{name}")).cloned())
-            }
+        let file = serde_json::from_slice::<Value>(&bytes).ok();
+        let pickled = match file {
+            Some(_) => Default::default(),
+            None => pickle::attributes(&bytes),
+        };
+        let get = |name: &str| match &file {
+            Some(file) => text(file, name).map(str::to_string),
+            None => pickled.get(&format!("_{name}")).cloned(),
         };
         let Some(refresh) = get("refresh_token") else {
             let error = usage(format!("{path} holds no refresh token"));

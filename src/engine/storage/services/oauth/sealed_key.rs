@@ -133,6 +133,8 @@ impl<'a> Sealing<'a> {
         };
         let (cipher, rest) = element(encryption, OBJECT)?;
         let (start, _) = element(rest, OCTETS)?;
+        // Three keys of DES are what openssl long wrote; the keys are out there.
+        #[allow(deprecated)]
         let (cipher, key_bytes, block) = match cipher {
             TRIPLE_DES => (SymmetricAlgorithm::TripleDES, 24, 8),
             AES_128 => (SymmetricAlgorithm::AES128, 16, 16),
