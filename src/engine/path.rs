@@ -164,14 +164,21 @@ impl fmt::Debug for PathIndex {
     }
 }
 
-/// Lossy and free of control characters, so that no name can disturb a terminal or a log; `.` for the root.
+/// Whether a character can disturb a terminal, a log or a mail: control characters and the marks that turn the direction
+/// of writing.
+pub fn disturbs(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
+}
+
+/// Lossy and free of characters that disturb, so that no name can disturb a terminal or a log; `.` for the root.
 impl fmt::Display for PathIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {
             return f.write_str(".");
         }
         for c in String::from_utf8_lossy(&self.0).chars() {
-            if c.is_control() {
+            if disturbs(c) {
                 write!(f, "{}", c.escape_default())?;
             } else {
                 write!(f, "{c}")?;

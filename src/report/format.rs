@@ -1,5 +1,6 @@
 //! Numbers, times and names as people read them. Used by reports and by the terminal.
 
+use crate::engine::path::disturbs;
 use crate::engine::time::Timestamp;
 
 /// Binary units, as sizes are written in profiles: `41.2 GiB`, `930 B`.
@@ -94,24 +95,19 @@ pub fn ratio(read: u64, stored: u64) -> String {
     format!("{ratio:.1}:1")
 }
 
-/// Text that cannot disturb a terminal, a log or a mail: control characters and the marks that turn the direction
-/// of writing are escaped.
+/// Text that cannot disturb a terminal, a log or a mail: what does is escaped.
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c == '\t' {
             out.push(' ');
-        } else if c.is_control() || is_bidi_mark(c) {
+        } else if disturbs(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
-}
-
-fn is_bidi_mark(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The first `limit` characters of a text, with an ellipsis where something was cut off.

@@ -250,7 +250,11 @@ pub fn other_services() -> Vec<Service> {
     }));
     let server = Rsyncd::start();
     all.push(service("rsync", server.port, server, |port| {
-        way(format!("rsync://ada:pw@127.0.0.1:{port}::store/"), &[], &[])
+        way(
+            format!("rsync://ada@127.0.0.1:{port}::store/"),
+            &[("RSYNC_PASSWORD", "pw")],
+            &[],
+        )
     }));
     let server = Arc::new(Sshd::start());
     for name in ["sftp", "rsync through ssh"] {

@@ -299,6 +299,7 @@ fn gio_keeps_the_contract_at_a_share() {
         "back\\slash",
         ";semi:colon",
         "star*[x]",
+        "..dots..",
     ];
     contract::run_but(&*opened(&url("/made/by%20put"), &options), &refused);
     assert_eq!(

@@ -133,9 +133,10 @@ class BoxAccount(Handler):
         with lock:
             of(id, folder=True)
             below = sorted((item.name, item.shown()) for item in items.values() if item.parent == id)
-        start = int(query.get("marker", 0))
-        answer = {"entries": [shown for _, shown in below[start:start + rows]], "limit": rows}
-        answer["next_marker"] = str(start + rows) if len(below) > start + rows else ""
+        # Names may come and go between two pages: the next one begins behind a name.
+        below = [item for item in below if item[0] > query.get("marker", "")]
+        answer = {"entries": [shown for _, shown in below[:rows]], "limit": rows}
+        answer["next_marker"] = below[rows - 1][0] if len(below) > rows else ""
         return 200, answer, {}
 
     def make(self, _):

@@ -52,6 +52,9 @@ def parent(path):
 
 class Graph(Handler):
     def take(self, _):
+        # Read before anything is locked: a line may be slow.
+        self.sent = self.body() if self.command == "PUT" and self.unread <= 60 << 20 else b""
+        self.bytes = len(self.sent) + self.unread
         # Names hold escaped slashes nowhere, but escaped anything else.
         path = self.path.partition("?")[0]
         if path == "/common/oauth2/v2.0/token":
@@ -123,10 +126,12 @@ class Graph(Handler):
         query = field(self.query, ["$select", "$top", "$skiptoken"])
         self.there(path)
         below = [item for name, item in sorted(items.items()) if name and parent(name) == path.lower()]
-        start = int(query.get("$skiptoken", 0))
-        answer = {"value": [shown(*item) for item in below[start:start + rows]]}
-        if len(below) > start + rows:
-            answer["@odata.nextLink"] = "%s%s?$skiptoken=%d" % (self.base(), self.path.partition("?")[0], start + rows)
+        # Names may come and go between two pages: the next one begins behind a name.
+        below = [item for item in below if item[0].lower() > query.get("$skiptoken", "")]
+        answer = {"value": [shown(*item) for item in below[:rows]]}
+        if len(below) > rows:
+            last = url.quote(below[rows - 1][0].lower(), safe="")
+            answer["@odata.nextLink"] = "%s%s?$skiptoken=%s" % (self.base(), self.path.partition("?")[0], last)
         return 200, answer, {}
 
     def behaves(self, path, behavior):
@@ -156,11 +161,10 @@ class Graph(Handler):
 
     def small(self, path):
         query = field(self.query, ["@microsoft.graph.conflictBehavior"])
-        if self.unread > 4 << 20 or self.headers.get("Content-Type") != "application/octet-stream":
+        if self.bytes > 4 << 20 or self.headers.get("Content-Type") != "application/octet-stream":
             raise refused(413, "invalidRequest")
         self.behaves(path, query.get("@microsoft.graph.conflictBehavior", "replace"))
-        body = self.body()
-        return self.end(path, body)
+        return self.end(path, self.sent)
 
     def begin(self, path):
         if self.command != "POST":
@@ -181,13 +185,13 @@ class Graph(Handler):
         if self.command == "DELETE":
             sessions[name] = None
             return 204, None, {}
-        if self.command != "PUT" or self.unread > min(longest, 60 << 20):
+        if self.command != "PUT" or self.bytes > min(longest, 60 << 20):
             raise refused(400, "invalidRequest")
         if faults.once("expired", path):
             tokens.end(access)
             sessions[name] = None
             raise refused(404, "itemNotFound")
-        body = self.body()
+        body = self.sent
         found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", self.headers.get("Content-Range", ""))
         if not found:
             raise refused(400, "invalidRequest", "Content-Range")

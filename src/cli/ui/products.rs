@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(
             version_line(&version),
             format!(
-                "{start}      <= 512 B  -rwxr-xr--  ada      0        2026-11-20 21:54   content, mode"
+                "{start}      <= 512 B  -rwxr-xr--  ada      0        2026-11-20 21:54  content, mode"
             )
         );
         let value = version_json(&version);

@@ -1,5 +1,6 @@
 //! Progress at a terminal: one live line for the step under way, and a line for each that has ended.
 
+use super::live_line;
 use super::plain::{Loudness, letter, loudness_of};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
 use crate::engine::path::PathIndex;
@@ -56,7 +57,7 @@ impl Terminal {
     /// A live line, unless `live` is false.
     pub fn new(loudness: Loudness, colors: bool, live: bool) -> Self {
         let target = if live && loudness > Loudness::Quiet {
-            ProgressDrawTarget::stderr_with_hz(10)
+            live_line::target()
         } else {
             ProgressDrawTarget::hidden()
         };

@@ -132,9 +132,11 @@ impl Keys {
         }
     }
 
-    /// The one certificate of this name.
+    /// The one certificate of this name, or in the file of this absolute path.
     pub(super) fn find(&self, name: &str) -> Result<Cert> {
+        let file = Path::new(name);
         let mut found = match self {
+            _ if file.is_absolute() => load(file)?,
             Keys::GnuPg { gpg, .. } => {
                 let name = name.trim_end_matches('!');
                 let bytes = gpg.export(name)?;
@@ -149,6 +151,10 @@ impl Keys {
         };
         match (found.pop(), found.len()) {
             (Some(cert), 0) => Ok(cert),
+            (None, _) if file.is_absolute() => {
+                let text = format!("there is no certificate in {name}");
+                Err(Error::new(ErrorKind::Usage, text))
+            }
             (None, _) => Err(
                 Error::new(ErrorKind::Usage, format!("no key {name} in the keyring"))
                     .with_hint("import it, or name the key by its fingerprint"),

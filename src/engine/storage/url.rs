@@ -909,7 +909,7 @@ mod tests {
         ] {
             assert_eq!(kind(url), ErrorKind::Usage, "{url:?}");
         }
-        for url in ["onedrive://h/x", "ad://x", "par2+ad://x", "abc://x"] {
+        for url in ["ad://x", "par2+ad://x", "abc://x"] {
             assert_eq!(kind(url), ErrorKind::Unsupported, "{url}");
         }
     }

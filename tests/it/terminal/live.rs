@@ -194,7 +194,10 @@ fn hostile_names_do_nothing_to_the_terminal() {
         let (_, bytes) = Session::start(command.env("COLUMNS", "200"), 200, 30).end();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         screen(&bytes, 200);
-        assert!(!text.contains("\u{1b}[31m"), "{arguments:?}: {text:?}");
+        assert!(
+            !text.contains("\u{1b}[31m") && !text.contains('\u{202e}'),
+            "{arguments:?}: {text:?}"
+        );
     }
 }
 
@@ -266,6 +269,7 @@ fn control_c_ends_the_run_in_words_and_the_next_one_goes_on() {
             .any(|l| l.starts_with("interrupted: held backup")),
         "{lines:#?}"
     );
+    assert!(!lines.iter().any(|l| l.contains("/waits")), "{lines:#?}");
     let text = String::from_utf8_lossy(&bytes).into_owned();
     assert!(
         text.rfind("\u{1b}[?25h") >= text.rfind("\u{1b}[?25l"),

@@ -207,6 +207,11 @@ impl Storage for GioStorage {
             let text = format!("{name:?} has a control character, which gio does not list");
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
+        // A share would list it under another name.
+        if self.uri.starts_with("smb://") && name.ends_with(['.', ' ']) {
+            let text = format!("{name:?} has an end that Windows does not keep");
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
         let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
         self.make()?;
         let temp = names::temp();

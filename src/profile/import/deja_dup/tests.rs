@@ -136,6 +136,8 @@ fn places_are_taken_over_or_told() {
     let (url, _, told) = place("[/]\nbackend='google'\n");
     assert_eq!(url, "rclone://google-drive:box");
     assert!(told.contains("rclone config"), "{told}");
+    let (url, _, _) = place("[/]\nbackend='remote'\n[remote]\nuri='smb://h/share'\nfolder='b'\n");
+    assert_eq!(url, "gio+smb://h/share/b");
     let (url, _, told) = place("[/]\nbackend='local'\ntool='restic'\n[local]\nfolder='/b'\n");
     assert_eq!(url, "file:///b-dupr");
     assert!(told.contains("works with restic"), "{told}");
@@ -144,7 +146,7 @@ fn places_are_taken_over_or_told() {
         ("[/]\ndelete-after=7\n", "no place for backups yet"),
         ("[/]\nbackend='u1'\n", "\"u1\""),
         (
-            "[/]\nbackend='remote'\n[remote]\nuri='smb://h/share'\n",
+            "[/]\nbackend='remote'\n[remote]\nuri='no address'\n",
             "cannot go to",
         ),
     ] {

@@ -143,7 +143,7 @@ fn keys_and_kinds_of_sets() {
     assert_eq!(profile.keys.encryption, crate::profile::Encryption::None);
     let (profile, _) = load(
         &bench,
-        "duplicity full --use-gpgsm --gpg-binary /opt/gpgsm --encrypt-key ada@x /a file:///b",
+        "duplicity full --use-gpgsm --gpg-binary=/opt/gpgsm --encrypt-key=ada@x /a file:///b",
     );
     assert_eq!(profile.keys.encryption, crate::profile::Encryption::Gpgsm);
     assert_eq!(profile.keys.gpgsm_program, Path::new("/opt/gpgsm"));
