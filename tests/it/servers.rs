@@ -256,7 +256,7 @@ import sys, boto3, botocore
 end, id, key, name = sys.argv[1:]
 s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
 versions = [v for v in s3.list_object_versions(Bucket="locked", Prefix=name)["Versions"] if v["Key"] == name]
-first = min(versions, key=lambda v: v["LastModified"])["VersionId"]
+first = versions[-1]["VersionId"] # the newest comes first
 try:
     s3.delete_object(Bucket="locked", Key=name, VersionId=first)
     sys.exit("it could be removed")
@@ -266,12 +266,14 @@ print(len(versions), s3.get_object(Bucket="locked", Key=name, VersionId=first)["
 "#;
 
 /// Starts moto. Its check takes path and query as they were sent; S3 itself decodes them and encodes them anew
-/// before it looks at the signature. And whether a name is taken it asks first and puts then: one after the other here.
+/// before it looks at the signature. And whether a name is taken it asks first and puts then: one after the other here. For a
+/// locked bucket S3 takes the checksum itself, without the name of its kind.
 const MOTO: &str = r#"
 import sys, threading, urllib.parse as url
 from moto.iam.access_control import S3IAMRequest
 from moto.s3.responses import S3Response
 from moto.server import main
+from werkzeug.datastructures import Headers
 plain = S3IAMRequest._create_aws_request
 def decoded(self):
     request = plain(self)
@@ -287,6 +289,13 @@ def alone(self):
     with turn:
         return put(self)
 S3Response.put_object = alone
+answer = S3Response._key_response_put
+def told(self, *words, **named):
+    sum = self.headers.get("x-amz-checksum-crc32c")
+    if sum and not self.headers.get("x-amz-sdk-checksum-algorithm"):
+        self.headers = Headers([*self.headers.items(), ("x-amz-sdk-checksum-algorithm", "CRC32C")])
+    return answer(self, *words, **named)
+S3Response._key_response_put = told
 main(sys.argv[1:])
 "#;
 

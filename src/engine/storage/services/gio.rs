@@ -84,7 +84,7 @@ impl GioStorage {
         let mut place = self.uri.as_str();
         loop {
             let (ended, asked) = self.try_mount(place)?;
-            let is_there = says(&ended, "already mounted") || says(&ended, "doesn't implement");
+            let is_there = says(&ended, "already mounted") || says(&ended, "implement mount");
             if ended.code == Some(0) || is_there {
                 ready.is_mounted = true;
                 return Ok(());
