@@ -106,7 +106,8 @@ impl Import<'_> {
     }
 
     fn remote(&mut self) -> Result<String, Errors> {
-        let Some(uri) = self.settings.text("remote.uri") else {
+        let uri = self.settings.text("remote.uri");
+        let Some(uri) = uri.filter(|uri| uri.contains("://")) else {
             return Err(Errors::single(
                 "the settings say no address of the server",
                 Some(BY_HAND.to_owned()),

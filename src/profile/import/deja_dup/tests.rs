@@ -146,7 +146,11 @@ fn places_are_taken_over_or_told() {
         ("[/]\ndelete-after=7\n", "no place for backups yet"),
         ("[/]\nbackend='u1'\n", "\"u1\""),
         (
-            "[/]\nbackend='remote'\n[remote]\nuri='no address'\n",
+            "[/]\nbackend='remote'\n[remote]\nuri='srv/share'\n",
+            "no address of the server",
+        ),
+        (
+            "[/]\nbackend='remote'\n[remote]\nuri='smb://[::1'\n",
             "cannot go to",
         ),
     ] {
