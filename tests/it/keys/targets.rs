@@ -5,7 +5,7 @@ use crate::support::home::Home;
 use crate::support::vault::noise;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -109,28 +109,30 @@ fn patience_with_a_target_is_that_of_the_profile() {
         .target("password = { command = [\"echo\", \"x\"] }\ntimeout = \"1s\"\nretries = 0\n");
     let told = home.expect(13, &[&case.name, "full"]);
     assert!(told.stderr.contains("within 1s"), "{}", told.stderr);
-    // Somebody who hangs up, again and again.
-    let (call, called) = mpsc::channel();
-    let calls = |retries: u32| {
-        let case = Case::new(&home).url(&url).target(&format!(
-            "password = {{ command = [\"echo\", \"x\"] }}\nretries = {retries}\n"
-        ));
-        called_times(&called);
-        home.expect(13, &[&case.name, "full"]);
-        called_times(&called)
-    };
+    // Somebody who hangs up, again and again, and says who it was.
+    let (call, callers) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            drop(stream);
-            if call.send(()).is_err() {
+            let port = stream.and_then(|s| s.peer_addr()).map_or(0, |a| a.port());
+            if call.send(port).is_err() {
                 break;
             }
         }
     });
+    // Calls are answered in their order: a last one of our own comes behind all others.
+    let until_now = || {
+        let own = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+        let own = own.local_addr().expect("an address").port();
+        callers.iter().take_while(|caller| *caller != own).count()
+    };
+    until_now();
+    let calls = |retries: u32| {
+        let case = Case::new(&home).url(&url).target(&format!(
+            "password = {{ command = [\"echo\", \"x\"] }}\nretries = {retries}\n"
+        ));
+        home.expect(13, &[&case.name, "full"]);
+        until_now()
+    };
     let (once, thrice) = (calls(0), calls(2));
     assert_eq!(thrice, 3 * once, "{once} {thrice}");
-}
-
-fn called_times(calls: &mpsc::Receiver<()>) -> usize {
-    calls.try_iter().count()
 }

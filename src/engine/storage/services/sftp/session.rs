@@ -138,7 +138,22 @@ impl Session<'_> {
             let Some(mut first) = window.pop_front() else {
                 break;
             };
-            let piece = match self.transfer.answer(&mut first.0).await? {
+            let others = || window.iter().filter(|read| read.0.is_finished()).count();
+            let mut before = others();
+            let piece = loop {
+                match self.transfer.answer(&mut first.0).await {
+                    // Answers may come in any order, so on a slow line the first one comes after all others.
+                    Err(silence) if silence.kind() == ErrorKind::Unreachable => {
+                        let now = others();
+                        if now == before {
+                            return Err(silence);
+                        }
+                        before = now;
+                    }
+                    ended => break ended?,
+                }
+            };
+            let piece = match piece {
                 Ok(piece) => piece.map_err(|error| self.connection.explain(error))?,
                 Err(ended) => {
                     return Err(
