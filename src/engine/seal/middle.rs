@@ -2,7 +2,7 @@
 //!
 //! Nothing that comes out is proven: a mark may be none, but bytes of a file that was stored, and neither checksum nor
 //! modification detection code are seen. Whoever asks has to know that the file is whole, and to find out by the content
-//! itself whether it is what was looked for. docs/decisions.md 53.
+//! itself whether it is what was looked for. docs/decisions.md 55.
 
 use super::gzip;
 use super::inflate::Inflate;
