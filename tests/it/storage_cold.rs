@@ -3,6 +3,7 @@
 use crate::servers::{Azurite, S3};
 use crate::storage_contract::{opened, s3, settings, source};
 use crate::support::home::{Called, Home, called};
+use crate::support::vault::{noise, write};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Rest, Speed, Storage, StorageOptions, ThawOrder};
 use serde_json::Value;
@@ -157,6 +158,87 @@ fn a_profile_orders_what_a_restore_needs() {
     dupr(0, &["home", "restore", &out]);
     let one = std::fs::read_to_string(home.path().join("out/one"));
     assert_eq!(one.expect("restored"), "changed\n");
+}
+
+/// Everything at once: nobody orders one volume, waits for hours, and hears of the next one.
+#[test]
+fn the_error_of_a_restore_lists_what_lies_in_the_archive() {
+    let server = S3::moto();
+    let home = Home::new("cold-list");
+    write(
+        &home.source().join("a"),
+        &noise(2_400_000, 1),
+        1_600_000_000,
+    );
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\nbackup.volume-size = \"1 MiB\"\n\
+             [target]\nurl = \"s3://bucket/x\"\n\
+             options = {{ endpoint = {:?}, region = \"us-east-1\", storage-class = \"glacier\" }}\n",
+            home.source(),
+            home.path().join("pass"),
+            server.endpoint(),
+        ),
+    );
+    let dupr = |words: &[&str]| -> Called {
+        let mut command = home.command(words);
+        command
+            .env("AWS_ACCESS_KEY_ID", &server.key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &server.secret);
+        called(command.output().expect("dupr"))
+    };
+    let does = |words: &[&str]| {
+        let done = dupr(words);
+        assert_eq!(done.code, 0, "{words:?} {} {}", done.stdout, done.stderr);
+    };
+    does(&["home", "full"]);
+    home.write("two", "changed\n");
+    does(&["home", "incr"]);
+    let storage = opened("s3://bucket/x", &s3(&server));
+    let listed = storage.list().expect("list").into_iter();
+    let mut volumes: Vec<String> = listed.map(|object| object.name).collect();
+    volumes.retain(|name| name.contains(".vol"));
+    volumes.sort();
+    assert_eq!(volumes.len(), 4, "{volumes:?}");
+    let refused = |words: &[&str]| -> String {
+        let done = dupr(words);
+        assert_eq!(done.code, 13, "{words:?} {} {}", done.stdout, done.stderr);
+        done.stderr
+    };
+    let out = home.path().join("out").display().to_string();
+    for words in [&["home", "restore", &out][..], &["home", "verify"]] {
+        let told = refused(words);
+        let all = format!("in the archive: {}", volumes.join(", "));
+        assert!(told.contains(&all), "{words:?}: {told}");
+        assert!(told.contains("dupr thaw"), "{words:?}: {told}");
+    }
+    // Of a part only what that part needs.
+    let told = refused(&["home", "fetch", "two", &format!("{out}-two")]);
+    assert!(!told.contains(&volumes[0]), "{told}");
+    assert!(told.contains(&volumes[3]), "{told}");
+    // What is ordered is told apart from what is not.
+    let mut options = s3(&server);
+    options.settings.insert("region".into(), "us-east-1".into());
+    let cold = opened("s3://bucket/x", &options);
+    let order = |name: &str| {
+        // Ordered by the next look, and not at hand for long.
+        slow(&server, 1);
+        cold.thaw(name, ORDER).expect("ordered");
+        assert_eq!(cold.rest(name).expect("rest"), Rest::Ordered);
+        slow(&server, 1000);
+    };
+    order(&volumes[1]);
+    let told = refused(&["home", "restore", &format!("{out}-again")]);
+    let ordered = format!("ordered from it: {}", volumes[1]);
+    assert!(told.contains(&ordered), "{told}");
+    let rest = [&volumes[0], &volumes[2], &volumes[3]].map(String::as_str);
+    let archived = format!("in the archive: {};", rest.join(", "));
+    assert!(told.contains(&archived), "{told}");
+    rest.into_iter().for_each(order);
+    let told = refused(&["home", "restore", &format!("{out}-last")]);
+    assert!(!told.contains("in the archive"), "{told}");
+    assert!(told.contains("--plan"), "{told}");
 }
 
 /// The keys are where Amazon's own tools have them.

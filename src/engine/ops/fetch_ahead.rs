@@ -5,6 +5,7 @@
 //! begun is fetched by whoever asks for it, so nobody ever waits for work that has not started. What went wrong is
 //! told when the volume is asked for, never before.
 
+use super::archived;
 use crate::engine::collection::StoredFile;
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -109,8 +110,31 @@ impl<'e> Fetcher<'e> {
     /// The content of a volume, checked; see [`Engine::download`]. Each can be asked for once.
     ///
     /// # Errors
-    /// Those of the download.
+    /// Those of the download. If the volume lies in an archive, the error names all that do and will be asked for.
     pub(super) fn take(&self, set: usize, number: u32) -> Result<File> {
+        self.fetched(set, number).map_err(|error| {
+            let failed = self.index.get(&(set, number));
+            let failed = failed.and_then(|index| self.jobs.get(*index));
+            match failed {
+                Some(job) => {
+                    let storage = &*self.engine.target.storage;
+                    archived::explain(error, storage, &job.file.name, || self.to_come())
+                }
+                None => error,
+            }
+        })
+    }
+
+    /// Names of the volumes that nobody has asked for yet.
+    fn to_come(&self) -> Vec<&str> {
+        let state = self.lock();
+        let all = self.jobs.iter().zip(&state.slots);
+        all.filter(|(_, slot)| !matches!(slot, Slot::Taken))
+            .map(|(job, _)| job.file.name.as_str())
+            .collect()
+    }
+
+    fn fetched(&self, set: usize, number: u32) -> Result<File> {
         let missing = || {
             let text = format!("volume {number} was not meant to be fetched");
             Error::new(ErrorKind::Internal, text)

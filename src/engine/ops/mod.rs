@@ -1,6 +1,7 @@
 //! The operations, each a few dozen readable lines over streams and combinators.
 
 mod adopt;
+mod archived;
 pub mod backup;
 mod basis;
 mod chooser;
