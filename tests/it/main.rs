@@ -56,6 +56,7 @@ mod storage_mail;
 mod storage_network;
 mod storage_runs;
 mod storage_services;
+mod storage_ssh;
 mod storage_tools;
 mod storage_troubles;
 mod targets;

@@ -10,6 +10,7 @@ mod files;
 mod mailboxes;
 mod network;
 mod openstack;
+mod sshd;
 mod tools;
 
 pub use apache::Apache;
@@ -20,6 +21,7 @@ pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
 pub use openstack::Swift;
+pub use sshd::{Agent, Sshd};
 pub use tools::{Share, StandIns, Tahoe};
 
 use std::fs::{self, File};
@@ -92,114 +94,6 @@ fn serve(log: &Path, install: &str, command: impl Fn(u16) -> Command) -> (Proces
         "the server does not start: {}",
         fs::read_to_string(log).unwrap_or_default()
     );
-}
-
-/// OpenSSH's own server with throw-away keys, for the user who runs the tests.
-pub struct Sshd {
-    _process: Process,
-    port: u16,
-    dir: TempDir,
-}
-
-impl Sshd {
-    /// Starts it with the sftp subsystem.
-    pub fn start() -> Self {
-        Self::with("Subsystem sftp internal-sftp")
-    }
-
-    /// Starts it with these lines at the end of its configuration.
-    pub fn with(lines: &str) -> Self {
-        let dir = TempDir::new().expect("temp dir");
-        let path = |name: &str| dir.path().join(name);
-        for name in ["hostkey", "userkey", "strangerkey"] {
-            ssh_keygen(&path(name), "");
-        }
-        fs::copy(path("userkey.pub"), path("authorized_keys")).expect("authorized_keys");
-        // sshd of a distribution wants this directory when root starts it.
-        let _ = fs::create_dir_all("/run/sshd");
-        let (process, port) = serve(&path("log"), "apt-get install openssh-server", |port| {
-            let config = format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/hostkey\nAuthorizedKeysFile \
-                 {0}/authorized_keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\n\
-                 StrictModes no\nMaxStartups 100\n{lines}\n",
-                dir.path().display()
-            );
-            fs::write(path("sshd_config"), config).expect("sshd_config");
-            let mut command = Command::new("/usr/sbin/sshd");
-            command.args(["-D", "-e", "-f"]).arg(path("sshd_config"));
-            command
-        });
-        let host_key = fs::read_to_string(path("hostkey.pub")).expect("host key");
-        let known = format!("dupr-test {host_key}");
-        fs::write(path("known_hosts"), known).expect("known_hosts");
-        fs::create_dir(path("files")).expect("dir");
-        Self {
-            _process: process,
-            port,
-            dir,
-        }
-    }
-
-    /// Where it listens, on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The directory to keep objects in.
-    pub fn files(&self) -> PathBuf {
-        self.dir.path().join("files")
-    }
-
-    /// A file of the server: `known_hosts`, `hostkey`, `userkey`, `strangerkey`, `log`.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// URL of a directory below [`Sshd::files`].
-    pub fn url(&self, below: &str) -> String {
-        self.url_at(self.port, below)
-    }
-
-    /// The same with another port, of a proxy.
-    pub fn url_at(&self, port: u16, below: &str) -> String {
-        format!("sftp://127.0.0.1:{port}/{}/{below}", self.files().display())
-    }
-
-    /// Makes a further key of the user, locked by a passphrase.
-    pub fn add_key(&self, name: &str, passphrase: &str) {
-        ssh_keygen(&self.path(name), passphrase);
-        let mut all = fs::read_to_string(self.path("authorized_keys")).expect("authorized_keys");
-        all += &fs::read_to_string(self.path(&format!("{name}.pub"))).expect("public key");
-        fs::write(self.path("authorized_keys"), all).expect("authorized_keys");
-    }
-
-    /// Options for ssh that keep it away from the user's own files and let it trust this server at any port.
-    pub fn ssh_options(&self, key: &str) -> String {
-        format!(
-            "-F none -oHostKeyAlias=dupr-test -oUserKnownHostsFile={0}/known_hosts \
-             -oGlobalKnownHostsFile=/dev/null -oStrictHostKeyChecking=ask -oIdentitiesOnly=yes \
-             -oIdentityAgent=none -i {0}/{key}",
-            self.dir.path().display()
-        )
-    }
-}
-
-fn ssh_keygen(file: &Path, passphrase: &str) {
-    let made = Command::new("ssh-keygen")
-        .args([
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            passphrase,
-            "-C",
-            "dupr test",
-            "-f",
-        ])
-        .arg(file)
-        .status()
-        .unwrap_or_else(|e| panic!("cannot start ssh-keygen: {e}; apt-get install openssh-client"));
-    assert!(made.success(), "ssh-keygen failed");
 }
 
 /// A server of the S3 protocol with one bucket, `bucket`.

@@ -152,7 +152,14 @@ fn has_no_sftp(words: &str) -> bool {
 /// Why ssh ended, told by its last words.
 pub(super) fn refused(host: &str, words: &str, error: &dyn Display) -> Error {
     let has = |text: &str| words.contains(text);
-    let (kind, hint) = if has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("Host key for") {
+    let (kind, hint) = if has("was revoked") || has("marked as revoked") {
+        (
+            ErrorKind::Denied,
+            Some(
+                "the host key was revoked: ask whoever runs the server for the new one".to_string(),
+            ),
+        )
+    } else if has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("Host key for") {
         (
             ErrorKind::Denied,
             Some(format!(
@@ -268,6 +275,10 @@ mod tests {
                 ErrorKind::Denied,
             ),
             ("Host key verification failed.", ErrorKind::Denied),
+            (
+                "ED25519 host key for h was revoked and you have requested strict checking.",
+                ErrorKind::Denied,
+            ),
             (
                 "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @; Host key verification failed.",
                 ErrorKind::Denied,
