@@ -47,6 +47,7 @@ mod storage_clouds;
 mod storage_cold;
 mod storage_combined;
 mod storage_contract;
+mod storage_copies;
 mod storage_cycles;
 mod storage_dav;
 mod storage_drives;

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+mod copies;
 mod systemd;
 
 const DAILY: &str = "[schedule]\ncron = \"17 2 * * *\"\n";
