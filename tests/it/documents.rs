@@ -1,6 +1,7 @@
 //! What README and docs say is so: every profile in them is one, every call of dupr in them is understood, and a
 //! newcomer who follows the README gets a backup and a restored file.
 
+use crate::services::scheme_of;
 use crate::support::home::Home;
 use regex::Regex;
 use std::fs;
@@ -267,5 +268,125 @@ fn the_table_of_targets_has_every_scheme_of_the_program() {
                 "{name}"
             );
         }
+    }
+}
+
+/// The row of a service among the last results.
+pub fn last_result(name: &str) -> [String; 5] {
+    let scheme = scheme_of(name);
+    let mut results = last_results().into_iter();
+    results
+        .find(|row| row[0] == scheme)
+        .unwrap_or_else(|| panic!("docs/targets.md has no last result of {name}"))
+}
+
+/// Rows of the last results in targets.md: scheme, server, what ran, duplicity, result.
+pub fn last_results() -> Vec<[String; 5]> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/targets.md")).expect("targets.md");
+    let (_, section) = text.split_once("## Last results\n").expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<String> = row
+            .trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().to_string())
+            .collect();
+        cells.try_into().unwrap_or_else(|cells| panic!("{cells:?}"))
+    })
+    .collect()
+}
+
+/// Schemes of the program that are not refused, each by its first name.
+fn built() -> Vec<String> {
+    let home = Home::new("schemes");
+    let told = home.expect(0, &["doctor", "--json"]).stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let rows = told["schemes"].as_array().expect("schemes").iter();
+    let built = rows.filter(|row| row["support"] != "refused");
+    built
+        .filter_map(|row| Some(format!("`{}`", row["schemes"][0].as_str()?)))
+        .collect()
+}
+
+/// Each scheme has one, and it says what ran, against which version of which server, how it went and when.
+#[test]
+fn the_last_results_say_what_ran_where_and_when() {
+    let built = built();
+    let results = last_results();
+    for scheme in &built {
+        let rows = results.iter().filter(|row| row[0] == *scheme).count();
+        assert_eq!(rows, 1, "last results of {scheme}");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let setup = fs::read_to_string(root.join("tests/setup")).expect("tests/setup");
+    let pinned = Regex::new(r"([a-z0-9-]+)(?:\[[a-z0-9,]+\])?(?:==|@)(\d[0-9.]*)").expect("regex");
+    let pinned: Vec<(&str, &str)> = pinned
+        .captures_iter(&setup)
+        .map(|found| found.extract())
+        .map(|(_, [name, version])| (name, version))
+        .collect();
+    let result = Regex::new(r"^(passed|failed|never run), \d{4}-\d\d-\d\d$").expect("regex");
+    for [scheme, server, ran, duplicity, last] in &results {
+        assert!(built.contains(scheme), "{scheme} is no scheme");
+        let has_version = server.split(", ").all(|one| {
+            one.contains(|c: char| c.is_ascii_digit())
+                || one.starts_with("imitation")
+                || one.starts_with("stand-in")
+                || one.starts_with("folders")
+        });
+        assert!(has_version, "{scheme}: which version is {server}?");
+        for (name, version) in &pinned {
+            let Some((_, behind)) = server.split_once(&format!("{name} ")) else {
+                continue;
+            };
+            let said = behind.split([',', ' ']).next().unwrap_or_default();
+            assert_eq!(
+                said, *version,
+                "{scheme}: tests/setup installs another {name}"
+            );
+        }
+        for word in ran.split(", ") {
+            let known = ["contract", "whole life", "bad lines", "single files"];
+            assert!(known.contains(&word), "{scheme}: {word}");
+        }
+        let is_told = ["restores", "both ways"].contains(&duplicity.as_str())
+            || duplicity.starts_with("not led there: ");
+        assert!(is_told, "{scheme}: {duplicity}");
+        assert!(result.is_match(last), "{scheme}: {last}");
+    }
+}
+
+/// Each scheme is tried on bad lines, or stands among those that are not, with the reason.
+#[test]
+fn every_scheme_has_its_place_among_the_bad_lines() {
+    let documents = documents();
+    let (_, text) = documents
+        .iter()
+        .find(|(n, _)| n == "testing.md")
+        .expect("testing.md");
+    let (_, section) = text
+        .split_once("## Bad lines and lying servers\n")
+        .expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let (_, behind) = section.split_once("\"All\" are ").expect("who takes part");
+    let (tried, others) = behind.split_once("What cannot").expect("who does not");
+    let results = last_results();
+    for scheme in built() {
+        let row = results.iter().find(|row| row[0] == scheme);
+        let row = row.unwrap_or_else(|| panic!("{scheme} has no last result"));
+        let is_tried = tried.contains(&scheme);
+        let names = |line: &&str| {
+            line.split(" | ")
+                .next()
+                .is_some_and(|n| n.contains(&scheme))
+        };
+        let is_excused = others.lines().any(|line| names(&line));
+        assert!(
+            is_tried || is_excused,
+            "{scheme} is not among the bad lines"
+        );
+        assert_eq!(is_tried, row[2].contains("bad lines"), "{row:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! The one integration crate: a module per capability. docs/testing.md tells what each proves and what it needs.
 
+mod cycle;
 mod proxy;
 mod servers;
 mod services;

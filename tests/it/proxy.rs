@@ -52,14 +52,21 @@ struct Shared {
     passed: AtomicU64,
     shortened: AtomicU64,
     watch: Mutex<Option<Watch>>,
+    /// Bytes that may still be sent to the server, over all connections.
+    allowance: Mutex<Option<u64>>,
+    /// How many pieces were held back.
+    held: AtomicU64,
 }
 
 impl Proxy {
     /// Passes on to a port of 127.0.0.1. Its threads end with the process.
     pub fn to(target: u16) -> Self {
+        Self::sharing(target, Arc::default())
+    }
+
+    fn sharing(target: u16, shared: Arc<Shared>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
         let port = listener.local_addr().expect("address").port();
-        let shared = Arc::<Shared>::default();
         let all = Arc::clone(&shared);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -111,6 +118,24 @@ impl Proxy {
     /// Nothing is done before answers any more.
     pub fn watch_no_more(&self) {
         *self.shared.watch.lock().expect("watch") = None;
+    }
+
+    /// Once so many further bytes were sent to the server, over all connections, nothing more is, until [`Proxy::release`].
+    pub fn hold_after(&self, bytes: u64) {
+        *self.shared.allowance.lock().expect("allowance") = Some(bytes);
+    }
+
+    /// Whether something is held back.
+    pub fn is_holding(&self) -> bool {
+        self.shared.held.load(Ordering::SeqCst) > 0
+    }
+
+    /// Ends the connections on which something is held back; others pass everything from now on.
+    pub fn release(&self) {
+        *self.shared.allowance.lock().expect("allowance") = None;
+        while self.is_holding() {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Answers that were shortened.
@@ -165,6 +190,9 @@ impl Line {
                 let is_get = got.starts_with(b"GET ");
                 self.asks_for_body.store(is_get, Ordering::SeqCst);
             }
+            if !is_answer && !self.may_pass(&mut got, &mut to) {
+                break;
+            }
             let first = *self.shared.first.lock().expect("first");
             let passed = match self.harm.or(first) {
                 Some(Harm::Cut(limit) | Harm::Stall(limit)) => {
@@ -209,10 +237,36 @@ impl Line {
         let _ = to.shutdown(Shutdown::Both);
     }
 
+    /// Passes on what is allowed of a piece that is too much, and waits until it is let go; `false` then.
+    fn may_pass(&self, got: &mut Vec<u8>, to: &mut TcpStream) -> bool {
+        let held = &self.shared.held;
+        let rest = {
+            let mut allowance = self.shared.allowance.lock().expect("allowance");
+            match allowance.as_mut() {
+                None => return true,
+                Some(left) if *left >= got.len() as u64 => {
+                    *left -= got.len() as u64;
+                    return true;
+                }
+                Some(left) => std::mem::take(left) as usize,
+            }
+        };
+        got.truncate(rest);
+        let _ = to.write_all(got);
+        held.fetch_add(1, Ordering::SeqCst);
+        while self.shared.allowance.lock().expect("allowance").is_some() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        held.fetch_sub(1, Ordering::SeqCst);
+        false
+    }
+
     /// Where a server of FTP names a port for data, that of another proxy in front of it.
     fn with_data_line(&self, got: Vec<u8>) -> Vec<u8> {
         let plan = &self.shared.data_plan;
-        if plan.lock().expect("plan").is_empty() || !got.starts_with(b"229 ") {
+        let is_counted = self.shared.allowance.lock().expect("allowance").is_some();
+        let is_planned = !plan.lock().expect("plan").is_empty();
+        if !(is_counted || is_planned) || !got.starts_with(b"229 ") {
             return got;
         }
         let text = String::from_utf8_lossy(&got).into_owned();
@@ -220,12 +274,17 @@ impl Line {
             let (port, _) = rest.split_once('|')?;
             port.parse::<u16>().ok()
         });
-        let (Some(port), Some(harm)) = (number, plan.lock().expect("plan").pop_front()) else {
+        let Some(port) = number else {
             return got;
         };
-        let proxy = Proxy::to(port);
-        proxy.harm([harm]);
-        self.shared.shortened.fetch_add(1, Ordering::SeqCst);
+        let proxy = if is_counted {
+            Proxy::sharing(port, Arc::clone(&self.shared))
+        } else {
+            let proxy = Proxy::to(port);
+            proxy.harm(plan.lock().expect("plan").pop_front());
+            self.shared.shortened.fetch_add(1, Ordering::SeqCst);
+            proxy
+        };
         let there = format!("|||{port}|");
         let here = format!("|||{}|", proxy.port);
         text.replace(&there, &here).into_bytes()

@@ -1,5 +1,11 @@
 //! Every service that has a server, behind a port that can be another one: the line to it can be harmed.
 
+mod further;
+mod readers;
+
+pub use further::{local_services, secure_services, tool_services, web_services_of_users};
+pub use readers::{Reader, packages, reader};
+
 use crate::servers::{
     Azurite, BoxAccount, Dav, Dovecot, Dropbox, Ftpd, GoogleDrive, OneDrive, Rsyncd, S3, Sshd,
     Swift,
@@ -7,6 +13,7 @@ use crate::servers::{
 use crate::storage_contract::opened;
 use dupr::engine::storage::{Storage, StorageOptions};
 use std::any::Any;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -18,9 +25,21 @@ pub struct Service {
     pub name: &'static str,
     /// Where its server listens, on 127.0.0.1.
     pub port: u16,
+    /// How an upload can be kept on its way.
+    pub hold: Hold,
     way: Box<dyn Fn(u16) -> Way + Send + Sync>,
     /// What runs as long as it is needed.
     _server: Arc<dyn Any + Send + Sync>,
+}
+
+/// How an upload can be kept on its way.
+pub enum Hold {
+    /// By the line: all bytes pass through the port.
+    Line,
+    /// By a rate: the bytes go through other ports, which nobody can read.
+    Rate,
+    /// By the stand-in for its program, whose home this is.
+    Program(PathBuf),
 }
 
 /// How a target is named and opened.
@@ -42,8 +61,10 @@ impl Service {
     pub fn open(&self, port: u16, folder: &str, mut options: StorageOptions) -> Box<dyn Storage> {
         let way = self.way(port, folder);
         options.environment = way.variables.iter().cloned().collect();
-        let path = std::env::var("PATH").unwrap_or_default();
-        options.environment.set("PATH", path);
+        if way.variables.iter().all(|(name, _)| *name != "PATH") {
+            let path = std::env::var("PATH").unwrap_or_default();
+            options.environment.set("PATH", path);
+        }
         let settings = way.settings.iter();
         options.settings = settings.map(|(k, v)| (k.to_string(), v.clone())).collect();
         opened(&way.url, &options)
@@ -68,6 +89,7 @@ fn service<S: Any + Send + Sync>(
     Service {
         name,
         port,
+        hold: Hold::Line,
         way: Box::new(way),
         _server: Arc::new(server),
     }
@@ -87,10 +109,11 @@ fn way(
 
 /// All that speak HTTP.
 pub fn web_services() -> Vec<Service> {
-    only_named(all_web())
+    only_named(all_web(1000))
 }
 
-fn all_web() -> Vec<Service> {
+/// With vendors whose access tokens hold for so many requests.
+fn all_web(uses: u64) -> Vec<Service> {
     let mut all = Vec::new();
     let server = Dav::start();
     all.push(service("webdav", server.port, server, |port| {
@@ -110,7 +133,7 @@ fn all_web() -> Vec<Service> {
             &[],
         )
     }));
-    let server = Dropbox::start(8 << 20, 1000);
+    let server = Dropbox::start(8 << 20, uses);
     all.push(service("dpbx", server.port, server, |port| {
         way(
             "dpbx:///".into(),
@@ -125,7 +148,7 @@ fn all_web() -> Vec<Service> {
             ],
         )
     }));
-    let server = GoogleDrive::start(1000);
+    let server = GoogleDrive::start(uses);
     let file = server.service_file();
     all.push(service("gdrive", server.port, server, move |port| {
         way(
@@ -137,7 +160,7 @@ fn all_web() -> Vec<Service> {
             ],
         )
     }));
-    let server = OneDrive::start(1000);
+    let server = OneDrive::start(uses);
     let file = server.token_file();
     all.push(service("onedrive", server.port, server, move |port| {
         way(
@@ -152,7 +175,7 @@ fn all_web() -> Vec<Service> {
             ],
         )
     }));
-    let server = BoxAccount::start(1000);
+    let server = BoxAccount::start(uses);
     let file = server.config("box.json", |config| config);
     all.push(service("box", server.port, server, move |port| {
         way(
@@ -291,15 +314,25 @@ pub fn other_services() -> Vec<Service> {
 
 /// All of them; of those that `DUPR_TEST_SERVICES` names, if it is set.
 pub fn services() -> Vec<Service> {
-    let mut all = all_web();
+    let mut all = all_web(1000);
     all.extend(other_services());
     only_named(all)
 }
 
-fn only_named(mut all: Vec<Service>) -> Vec<Service> {
+/// Of these those that `DUPR_TEST_SERVICES` names, if it is set.
+pub fn only_named(mut all: Vec<Service>) -> Vec<Service> {
     let named = std::env::var("DUPR_TEST_SERVICES").unwrap_or_default();
     all.retain(|service| named.is_empty() || named.split(',').any(|name| name == service.name));
     all
+}
+
+/// How docs/targets.md calls the scheme of a service.
+pub fn scheme_of(name: &str) -> String {
+    let first = name.split(' ').next().unwrap_or_default();
+    match first.split_once('+') {
+        Some((before, _)) => format!("`{before}+`"),
+        None => format!("`{first}`"),
+    }
 }
 
 /// Does the same to all of them, each on a thread; a failure names its service.

@@ -1,14 +1,21 @@
-//! The whole life of a backup at services on the network, through the program: full, incremental, status, verify,
-//! restore, prune, cleanup; and real duplicity on the same archive where it reaches the server.
+//! The whole life of a backup at every service that has a server ([`crate::cycle`]), what duplicity has made there, and the
+//! tools for targets.
 
+use crate::cycle::lives;
+use crate::documents::last_results;
 use crate::door::{Bench, listing};
-use crate::servers::{Azurite, Dovecot, Ftpd, S3, Swift};
+use crate::servers::{Dovecot, Ftpd, Swift};
+use crate::services::{
+    Service, each, local_services, only_named, other_services, packages, scheme_of,
+    secure_services, tool_services, web_services_of_users,
+};
 use crate::support::home::Home;
-use crate::support::programs::{Program, find};
+use crate::support::programs::Program;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A target and what it takes to reach it.
-struct Service {
+/// A target by duplicity's words, and what it takes to reach it.
+struct Door {
     name: &'static str,
     url: String,
     options: Vec<String>,
@@ -17,7 +24,7 @@ struct Service {
     duplicity: Option<Vec<PathBuf>>,
 }
 
-impl Service {
+impl Door {
     fn call(&self, bench: &Bench, program: Program, cache: &str, words: &[&str]) -> Option<String> {
         let words: Vec<&str> = words
             .iter()
@@ -45,10 +52,6 @@ impl Service {
     fn dupr(&self, bench: &Bench, words: &[&str]) -> String {
         self.call(bench, Program::Dupr, "cache", words)
             .expect("dupr is there")
-    }
-
-    fn lives(&self) {
-        self.lives_in_volumes_of("1");
     }
 
     /// Volumes have so many MiB.
@@ -143,51 +146,75 @@ impl Service {
     }
 }
 
-/// Packages of a test environment of Python's.
-fn packages(folder: &str) -> Option<Vec<PathBuf>> {
-    let python = find(&format!("{folder}-packages"))?;
-    let text = std::fs::read_to_string(python).expect("the path of packages");
-    Some(vec![PathBuf::from(text.trim())])
-}
+const WEB: [&str; 11] = [
+    "webdav", "azure", "dpbx", "gdrive", "onedrive", "box", "s3", "gs", "b2", "swift", "rclone",
+];
+const OTHER: [&str; 6] = [
+    "ftp",
+    "imap",
+    "rsync",
+    "sftp",
+    "rsync through ssh",
+    "sftp by commands",
+];
+const SECURE: [&str; 5] = ["webdavs", "webdavs at Apache", "imaps", "ftpes", "ftps"];
+const TOOLS: [&str; 5] = ["tahoe", "gio+smb", "mega", "megav2", "hsi"];
+const LOCAL: [&str; 3] = ["file", "multi", "par2+file"];
 
-fn password() -> Vec<(&'static str, String)> {
-    vec![("FTP_PASSWORD", "p@ss:w".to_string())]
+/// A whole life at each of these, which are all that there are.
+fn live(services: &[Service], names: &[&str]) {
+    each(services, lives);
+    let is_part = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !is_part("DUPR_TEST_SERVICES") && !is_part("DUPR_TEST_SKIP") {
+        let led: Vec<&str> = services.iter().map(|service| service.name).collect();
+        assert_eq!(led, names);
+    }
 }
 
 #[test]
-fn ftp_keeps_backups_that_duplicity_restores() {
-    let server = Ftpd::start();
-    // duplicity reaches it with lftp.
-    let service = Service {
-        name: "ftp",
-        url: format!("ftp://ada@127.0.0.1:{}/back/up", server.port),
-        options: Vec::new(),
-        environment: password(),
-        duplicity: find("lftp").map(|_| Vec::new()),
-    };
-    service.lives();
+fn backups_live_at_every_service_of_the_web() {
+    live(&web_services_of_users(), &WEB);
 }
 
 #[test]
-fn ftpes_keeps_backups_that_duplicity_restores() {
-    let server = Ftpd::explicit();
-    let certificate = server.certificate().display().to_string();
-    let service = Service {
-        name: "ftpes",
-        url: format!("ftpes://ada@127.0.0.1:{}/back/up", server.port),
-        options: vec!["--ssl-cacert-file".into(), certificate],
-        environment: password(),
-        duplicity: find("lftp").map(|_| Vec::new()),
-    };
-    service.lives();
+fn backups_live_at_every_other_service() {
+    live(&only_named(other_services()), &OTHER);
+}
+
+#[test]
+fn backups_live_behind_tls() {
+    live(&secure_services(), &SECURE);
+}
+
+#[test]
+fn backups_live_at_what_other_programs_reach() {
+    live(&tool_services(), &TOOLS);
+}
+
+#[test]
+fn backups_live_in_folders() {
+    live(&local_services(), &LOCAL);
+}
+
+/// Whoever is said to have had one has one in the tests above, and the other way round.
+#[test]
+fn the_last_results_tell_of_each_life() {
+    let all = [&WEB[..], &OTHER, &SECURE, &TOOLS, &LOCAL].concat();
+    let led: BTreeSet<String> = all.into_iter().map(scheme_of).collect();
+    let results = last_results().into_iter();
+    let told: BTreeSet<String> = results
+        .filter(|row| row[2].contains("whole life"))
+        .map(|[scheme, ..]| scheme)
+        .collect();
+    assert_eq!(told, led);
 }
 
 /// duplicity 3.2.1 needs help to speak IMAP at all, and both need it to find another port.
 #[test]
-fn imap_keeps_backups_that_duplicity_restores() {
+fn mails_of_duplicity_are_restored_and_removed() {
     let server = Dovecot::start();
     let helped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/imap");
-    let mut service = Service {
+    let mut service = Door {
         name: "imap",
         url: format!("imap://ada@127.0.0.1:{}/back/up", server.port),
         options: Vec::new(),
@@ -197,7 +224,6 @@ fn imap_keeps_backups_that_duplicity_restores() {
         ],
         duplicity: Some(vec![helped]),
     };
-    service.lives();
     for (program, folder) in [
         (Program::Duplicity3, "other"),
         (Program::Duplicity08, "older"),
@@ -211,27 +237,13 @@ fn imap_keeps_backups_that_duplicity_restores() {
     }
 }
 
-#[test]
-fn azure_keeps_backups_that_duplicity_restores() {
-    let server = Azurite::start();
-    let service = Service {
-        name: "azure",
-        // It is made by the first upload.
-        url: "azure://absent".to_string(),
-        options: Vec::new(),
-        environment: vec![("AZURE_CONNECTION_STRING", server.connection_string())],
-        duplicity: packages("azure"),
-    };
-    service.lives();
-}
-
 /// Volumes are longer than a segment there.
 #[test]
-fn swift_keeps_backups_that_duplicity_restores() {
+fn pieces_of_objects_cross_with_duplicity() {
     let Some(server) = Swift::start() else {
         return;
     };
-    let mut service = Service {
+    let mut service = Door {
         name: "swift",
         url: "swift://container/back/up".to_string(),
         options: ["--mp-segment-size", "1"].map(str::to_string).to_vec(),
@@ -249,40 +261,6 @@ fn swift_keeps_backups_that_duplicity_restores() {
         let pieces = server.answered(cut);
         assert!(pieces > 1, "{pieces} pieces of volumes");
         assert_eq!(server.names("other_segments"), Vec::<String>::new());
-    }
-}
-
-#[test]
-fn google_and_backblaze_keep_backups() {
-    let server = S3::moto();
-    for (name, url, id, secret) in [
-        (
-            "gs",
-            "gs://bucket/a",
-            "GS_ACCESS_KEY_ID",
-            "GS_SECRET_ACCESS_KEY",
-        ),
-        (
-            "b2",
-            "b2://bucket/b",
-            "B2_APPLICATION_KEY_ID",
-            "B2_APPLICATION_KEY",
-        ),
-    ] {
-        let options = [
-            "--s3-endpoint-url",
-            &server.endpoint(),
-            "--s3-region-name",
-            "us-east-1",
-        ];
-        let service = Service {
-            name,
-            url: url.to_string(),
-            options: options.map(str::to_string).to_vec(),
-            environment: vec![(id, server.key_id.clone()), (secret, server.secret.clone())],
-            duplicity: None,
-        };
-        service.lives();
     }
 }
 

@@ -1,18 +1,15 @@
-//! Drives of vendors, against strict imitations of them: the contract, what is special about each, a whole life of backups, and
-//! what a service may do wrong.
+//! Drives of vendors, against strict imitations of them: the contract, what is special about each, and what a service may do
+//! wrong.
 
-use crate::door::{Bench, listing};
-use crate::proxy::{Harm, Proxy};
 use crate::servers::{BoxAccount, GoogleDrive, OneDrive};
 use crate::storage_contract::{opened, settings, source};
-use crate::support::programs::Program;
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn quick(endpoint: &str, variables: &[(&str, &str)]) -> StorageOptions {
     StorageOptions {
@@ -276,147 +273,6 @@ fn openssl_key(to: &Path) {
     assert!(made.expect("openssl; run tests/setup").status.success());
 }
 
-/// A whole life of backups through duplicity's door: it has no word for another server, so a list of targets says it.
-struct Life<'a> {
-    bench: Bench,
-    url: String,
-    target: String,
-    environment: Vec<(&'a str, String)>,
-    settings: &'a [(&'a str, &'a str)],
-}
-
-impl<'a> Life<'a> {
-    fn new(name: &str, target: &str, environment: Vec<(&'a str, String)>) -> Self {
-        let bench = Bench::new(name);
-        let list = bench.path("list.json");
-        Self {
-            url: format!("multi://{}", list.display()),
-            bench,
-            target: target.to_string(),
-            environment,
-            settings: &[("part-mb", "8")],
-        }
-    }
-
-    /// Which address the target has from now on.
-    fn at(&self, port: u16) {
-        let endpoint = format!("http://127.0.0.1:{port}");
-        let mut options = settings(self.settings);
-        options.insert("endpoint".into(), endpoint);
-        let list = serde_json::json!([{ "url": self.target, "options": options }]);
-        fs::write(self.bench.path("list.json"), list.to_string()).expect("list");
-    }
-
-    fn dupr(&self, words: &[&str]) -> String {
-        let mut environment: Vec<(&str, &str)> = vec![("PASSPHRASE", "secret")];
-        environment.extend(self.environment.iter().map(|(k, v)| (*k, v.as_str())));
-        let called = self
-            .bench
-            .call(Program::Dupr, "cache", words, "", &environment);
-        let called = called.expect("dupr is there");
-        assert_eq!(called.code, 0, "{words:?}\n{}{}", called.out, called.err);
-        called.out
-    }
-
-    fn restores(&self, to: &str) {
-        self.dupr(&["restore", &self.url, to]);
-        self.bench.settle("src");
-        self.bench.settle(to);
-        assert_eq!(
-            listing(&self.bench.path(to)),
-            listing(&self.bench.path("src"))
-        );
-    }
-
-    fn lives(&self, port: u16) {
-        self.at(port);
-        let url = self.url.as_str();
-        self.bench.write("src/large", &"x1y2z3".repeat(400_000));
-        let small = ["--volsize", "1", "--no-compression"];
-        let at = |time: &'static str| ["--current-time", time];
-        self.dupr(&[&["full", "src", url][..], &at("1700000000"), &small].concat());
-        self.bench.write("src/a.txt", "other\n");
-        self.dupr(&[&["inc", "src", url][..], &at("1700100000")].concat());
-        let status = self.dupr(&["collection-status", url]);
-        assert!(status.contains("Incremental"), "{status}");
-        self.dupr(&["verify", url, "src"]);
-        fs::remove_dir_all(self.bench.path("cache")).expect("cache");
-        self.restores("back");
-        self.dupr(&[&["full", "src", url][..], &at("1700200000")].concat());
-        self.dupr(&["remove-all-but-n-full", "1", url, "--force"]);
-        self.dupr(&["cleanup", url, "--force"]);
-        let status = self.dupr(&["collection-status", url]);
-        assert!(!status.contains("Incremental"), "{status}");
-        self.restores("again");
-        self.is_killed_and_goes_on(port);
-    }
-
-    /// A run that is killed in the middle of its uploads is gone on with: what is there is not sent again.
-    fn is_killed_and_goes_on(&self, port: u16) {
-        let mut content = vec![0; 12 << 20];
-        for (n, byte) in content.iter_mut().enumerate() {
-            *byte = ((n as u32).wrapping_mul(2_654_435_761) >> 13) as u8;
-        }
-        fs::write(self.bench.path("src/larger"), &content).expect("file");
-        let proxy = Proxy::to(port);
-        self.at(proxy.port);
-        let words = [
-            "full",
-            "src",
-            &self.url,
-            "--volsize",
-            "1",
-            "--no-compression",
-        ];
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dupr"));
-        command.arg("duplicity").args(words);
-        command.args(["--name", "x", "--archive-dir"]);
-        command
-            .arg(self.bench.path("cache"))
-            .current_dir(self.bench.path(""));
-        command
-            .args(["--current-time", "1700300000"])
-            .env("PASSPHRASE", "secret");
-        command.envs(self.environment.iter().map(|(k, v)| (*k, v.as_str())));
-        command
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null());
-        // One of the connections stays silent, so that it cannot be through before it is killed.
-        proxy.harm([
-            Harm::Stall(8_000_000),
-            Harm::Stall(8_000_000),
-            Harm::Stall(8_000_000),
-        ]);
-        let mut child = command.spawn().expect("dupr");
-        let start = Instant::now();
-        while proxy.passed() < 9_000_000 {
-            assert!(
-                start.elapsed() < Duration::from_secs(300),
-                "{}",
-                proxy.passed()
-            );
-            assert!(child.try_wait().expect("child").is_none(), "it has ended");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        child.kill().expect("killed");
-        child.wait().expect("killed");
-        let proxy = Proxy::to(port);
-        self.at(proxy.port);
-        let said = self.dupr(&[&words[..], &["--current-time", "1700300000"]].concat());
-        assert!(said.contains("going on with the interrupted"), "{said}");
-        assert!(proxy.passed() < 12_000_000, "{} bytes", proxy.passed());
-        self.restores("after");
-    }
-}
-
-#[test]
-fn gdrive_keeps_backups() {
-    let server = GoogleDrive::start(40);
-    let environment = vec![("GOOGLE_SERVICE_JSON_FILE", server.service_file())];
-    Life::new("cycle-gdrive", &robots("back/up"), environment).lives(server.port);
-    assert!(server.asked("POST /token") > 1);
-}
-
 fn user(server: &OneDrive) -> StorageOptions {
     let file = server.token_file();
     quick(
@@ -528,16 +384,6 @@ fn onedrive_keeps_its_tokens() {
     put.expect_err("no such drive");
 }
 
-#[test]
-fn onedrive_keeps_backups() {
-    let server = OneDrive::start(40);
-    let environment = vec![
-        ("DUPLICITY_ONEDRIVE_TOKEN", server.token_file()),
-        ("DUPLICITY_ONEDRIVE_CLIENT_ID", "client".to_string()),
-    ];
-    Life::new("cycle-onedrive", "onedrive://back/up", environment).lives(server.port);
-}
-
 fn app(server: &BoxAccount) -> StorageOptions {
     let file = server.config("box.json", |config| config);
     let mut options = quick(&server.endpoint(), &[("BOX_CONFIG_PATH", &file)]);
@@ -635,16 +481,4 @@ fn box_knows_the_configuration_of_an_app() {
         &StorageOptions::default(),
     );
     assert_eq!(nothing.err().expect("none").kind(), ErrorKind::Denied);
-}
-
-#[test]
-fn box_keeps_backups() {
-    let server = BoxAccount::start(40);
-    let environment = vec![(
-        "BOX_CONFIG_PATH",
-        server.config("box.json", |config| config),
-    )];
-    let mut life = Life::new("cycle-box", "box:///back/up", environment);
-    life.settings = &[];
-    life.lives(server.port);
 }

@@ -1,5 +1,6 @@
 //! The same bad networks and the same lying servers in front of every service: docs/testing.md has the table.
 
+use crate::documents::last_result;
 use crate::proxy::{Harm, Proxy, Silence};
 use crate::services::{each, other_services, patient, services, web_services};
 use crate::storage_contract::source;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 #[test]
 fn every_service_tells_that_nobody_listens() {
     each(&services(), |service| {
+        let row = last_result(service.name);
+        assert!(row[2].contains("bad lines"), "docs/targets.md: {row:?}");
         let start = Instant::now();
         let storage = service.open(1, "refused", impatient(patient()));
         for error in [

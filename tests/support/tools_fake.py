@@ -3,7 +3,9 @@
 is built in), MEGAcmd (its user guide; not a package of Debian) and hsi (what duplicity calls, and how its listings look).
 
 Which program it is says the name it is called by. Objects lie in $HOME/store; every call is a line of JSON in $HOME/calls:
-the name and the arguments. $HOME/trouble, if it is there, is said to standard error, with exit code 1, once.
+the name and the arguments. $HOME/trouble, if it is there, is said to standard error, with exit code 1, once. $HOME/hold, if
+it is there, has how many files may still be stored: an upload beyond them writes $HOME/holding, waits until the first of the
+two is gone, and fails.
 """
 import json
 import os
@@ -33,6 +35,23 @@ if os.path.exists(trouble) and program != "mega-whoami":
     fail(1, text)
 
 
+def wait():
+    hold = os.path.join(home, "hold")
+    try:
+        with open(hold) as file:
+            left = int(file.read())
+    except FileNotFoundError:
+        return
+    if left > 0:
+        with open(hold, "w") as file:
+            file.write(str(left - 1))
+        return
+    open(os.path.join(home, "holding"), "w").close()
+    while os.path.exists(hold):
+        time.sleep(0.01)
+    fail(1, "ERROR: Upload failed: Server returned error EINTERNAL")
+
+
 def length(path):
     try:
         return os.path.getsize(path)
@@ -41,6 +60,8 @@ def length(path):
 
 
 def copy(source, target):
+    if target.startswith(store):
+        wait()
     # Whole at once, as these services show it.
     shutil.copyfile(source, "%s/%d" % (home, os.getpid()))
     os.rename("%s/%d" % (home, os.getpid()), target)

@@ -107,12 +107,6 @@ impl GoogleDrive {
             .map(|name| name.as_str().expect("a name").to_string())
             .collect()
     }
-
-    /// How often a request began so.
-    pub fn asked(&self, start: &str) -> usize {
-        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        log.lines().filter(|line| line.starts_with(start)).count()
-    }
 }
 
 /// OneDrive: `tests/support/onedrive_fake.py`.

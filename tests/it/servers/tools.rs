@@ -76,6 +76,8 @@ pub struct Tahoe {
     _node: Process,
     dir: TempDir,
     program: PathBuf,
+    /// Where its node listens to those who use it, on 127.0.0.1.
+    pub port: u16,
 }
 
 impl Tahoe {
@@ -150,6 +152,7 @@ impl Tahoe {
             _node: storing,
             dir,
             program,
+            port: web,
         })
     }
 
@@ -160,10 +163,26 @@ impl Tahoe {
 
     /// `PATH` and `HOME`.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
+        self.variables_of(self.home())
+    }
+
+    /// The same for somebody who reaches the node through this port.
+    pub fn variables_at(&self, port: u16) -> Vec<(&'static str, String)> {
+        let home = self.dir.path().join(format!("at-{port}"));
+        let (own, node) = (self.home().join(".tahoe"), home.join(".tahoe"));
+        fs::create_dir_all(node.join("private")).expect("folder");
+        let copy = |name: &str| fs::copy(own.join(name), node.join(name)).expect(name);
+        copy("private/aliases");
+        let url = format!("http://127.0.0.1:{port}/\n");
+        fs::write(node.join("node.url"), url).expect("address");
+        self.variables_of(&home)
+    }
+
+    fn variables_of(&self, home: &Path) -> Vec<(&'static str, String)> {
         let bin = self.program.parent().expect("a folder").display();
         vec![
             ("PATH", format!("{bin}:/usr/bin:/bin")),
-            ("HOME", self.home().display().to_string()),
+            ("HOME", home.display().to_string()),
         ]
     }
 }
