@@ -81,7 +81,7 @@ impl Dropbox {
 /// The logins of Keystone, and OVH's archive behind them: `tests/support/swift_fake.py`.
 pub struct Keystone {
     _process: Process,
-    _dir: TempDir,
+    dir: TempDir,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
@@ -89,13 +89,28 @@ pub struct Keystone {
 impl Keystone {
     /// Starts it.
     pub fn start() -> Self {
+        Self::with("second")
+    }
+
+    /// Starts it without the login of version 2, as it is today.
+    pub fn of_today() -> Self {
+        Self::with("third")
+    }
+
+    fn with(oldest: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
-        let (process, port) = imitation("swift_fake.py", &[], &dir);
+        let (process, port) = imitation("swift_fake.py", &[oldest.to_string()], &dir);
         Self {
             _process: process,
-            _dir: dir,
+            dir,
             port,
         }
+    }
+
+    /// How often a request began so.
+    pub fn asked(&self, start: &str) -> usize {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with(start)).count()
     }
 
     /// An address of it.
