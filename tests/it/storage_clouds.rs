@@ -31,6 +31,22 @@ fn dropbox_keeps_the_contract() {
     contract::run_but(&*storage, &["back\\slash"]);
     contract::exclusive_claims(&*storage);
 
+    // The service's own hash of what it has is another one: once more.
+    for (name, bytes) in [("torn small", 10), ("torn large", 20 << 20)] {
+        for claims in [false, true] {
+            let name = format!("{name} {claims}");
+            let from = source(bytes);
+            match claims {
+                true => storage.claim(&name, from.path()).expect(&name),
+                false => storage.put(&name, from.path()).expect(&name),
+            }
+            let mut got = Vec::new();
+            storage.get(&name, &mut got).expect(&name);
+            assert!(got == vec![0x5a; bytes], "{name}");
+            storage.delete(&name).expect(&name);
+        }
+    }
+
     for (variable, says) in [
         ("DPBX_APP_SECRET", "DPBX_APP_SECRET"),
         ("DPBX_REFRESH_TOKEN", "DPBX_REFRESH_TOKEN"),

@@ -51,6 +51,40 @@ impl Backblaze {
     }
 }
 
+/// A region of Amazon's in front of another server: `tests/support/s3_region.py`.
+pub struct Region {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Region {
+    /// A region of this name whose buckets are at this server.
+    pub fn before(server: &S3, region: &str) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [server.port.to_string(), region.to_string()];
+        let (process, port) = imitation("s3_region.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The regions that requests were signed for.
+    pub fn asked(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let word = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_string();
+        log.lines().map(word).collect()
+    }
+}
+
 /// Dropbox's files: `tests/support/dropbox_fake.py`.
 pub struct Dropbox {
     _process: Process,
