@@ -1,8 +1,8 @@
 //! Every service that has a server, behind a port that can be another one: the line to it can be harmed.
 
 use crate::servers::{
-    Azurite, BoxAccount, Dav, Dovecot, Dropbox, Ftpd, GoogleDrive, OneDrive, Rsyncd, S3, Sshd,
-    Swift,
+    Azurite, BoxAccount, Dav, Dovecot, Dropbox, Ftpd, GoogleDrive, GoogleStorage, OneDrive, Rsyncd,
+    S3, Sshd, Swift,
 };
 use crate::storage_contract::opened;
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -135,6 +135,16 @@ fn all_web() -> Vec<Service> {
                 ("endpoint", format!("http://127.0.0.1:{port}")),
                 ("part-mb", "8".into()),
             ],
+        )
+    }));
+    let server = GoogleStorage::start(1000);
+    let file = server.key_file(false);
+    let name = "gs with an account";
+    all.push(service(name, server.port, server, move |port| {
+        way(
+            "gs://bucket/".into(),
+            &[("GOOGLE_APPLICATION_CREDENTIALS", &file)],
+            &[("endpoint", format!("http://127.0.0.1:{port}"))],
         )
     }));
     let server = OneDrive::start(1000);
