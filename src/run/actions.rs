@@ -274,7 +274,10 @@ impl<'a> EngineActions<'a> {
             done.removed = sets;
             return Ok(());
         }
-        let stats = self.engine.remove(&sets, cx)?;
+        let removal = self.engine.remove(&sets, cx);
+        let Some(stats) = self.permitted(removal, &collection, cx)? else {
+            return Ok(());
+        };
         done.removed = stats.sets;
         done.freed_bytes = stats.bytes;
         Ok(())
@@ -306,8 +309,39 @@ impl<'a> EngineActions<'a> {
         })
     }
 
+    /// What a removal did; `None` where the target permits none. That is what such a target is there for, and no failure.
+    fn permitted<T>(
+        &self,
+        removal: Result<T>,
+        before: &Collection,
+        cx: &Context<'_>,
+    ) -> Result<Option<T>> {
+        let files = |collection: &Collection| -> usize {
+            let left_over = collection.orphans.iter().chain(&collection.incomplete);
+            let replaced = collection.chains.iter().flat_map(|c| &c.replaced);
+            let sets = collection.sets().chain(replaced).chain(left_over);
+            sets.map(|set| set.files().count()).sum()
+        };
+        match removal {
+            Err(e) if e.kind() == ErrorKind::Denied => {
+                // A target that lets go of some files and not of others is in a state nobody asked for.
+                if files(&self.engine.scan(cx)?) < files(before) {
+                    return Err(e);
+                }
+                let text = format!("nothing was removed: the target does not permit it ({e})");
+                cx.monitor.note(Level::Notice, &text);
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
     fn cleanup(&self, force: bool, done: &mut StepOutcome, cx: &Context<'_>) -> Result<()> {
-        let stats = self.engine.cleanup(force, cx)?;
+        let before = self.engine.scan(cx)?;
+        let removal = self.engine.cleanup(force, cx);
+        let Some(stats) = self.permitted(removal, &before, cx)? else {
+            return Ok(());
+        };
         if let Some(set) = stats.resumable {
             cx.monitor.note(
                 Level::Notice,

@@ -27,6 +27,8 @@ pub enum Harm {
     Shorten(u64),
     /// The same without a length in the head: the end of the connection is the end of the body.
     ShortenUntold(u64),
+    /// Changes a byte of what the tests store, on its way up.
+    Change,
     /// Passes only so many bytes back, takes the others from the server, and ends as the server does.
     Swallow(u64),
 }
@@ -100,7 +102,7 @@ impl Proxy {
         self.shared.plan.lock().expect("plan").extend(plan);
     }
 
-    /// Shortens the first answer that is long enough, whatever connection it comes on.
+    /// Shortens the first answer that is long enough, or changes the first content, whatever connection it comes on.
     pub fn harm_first(&self, harm: Harm) {
         *self.shared.first.lock().expect("first") = Some(harm);
     }
@@ -138,7 +140,7 @@ impl Proxy {
         }
     }
 
-    /// Answers that were shortened.
+    /// Answers that were shortened, or contents that were changed.
     pub fn shortened(&self) -> u64 {
         self.shared.shortened.load(Ordering::SeqCst)
     }
@@ -189,6 +191,11 @@ impl Line {
             } else if got.starts_with(b"HEAD ") || got.starts_with(b"GET ") {
                 let is_get = got.starts_with(b"GET ");
                 self.asks_for_body.store(is_get, Ordering::SeqCst);
+            } else if matches!(
+                *self.shared.first.lock().expect("first"),
+                Some(Harm::Change)
+            ) {
+                self.change(&mut got);
             }
             if !is_answer && !self.may_pass(&mut got, &mut to) {
                 break;
@@ -259,6 +266,16 @@ impl Line {
         }
         held.fetch_sub(1, Ordering::SeqCst);
         false
+    }
+
+    /// Changes a byte of content, once.
+    fn change(&self, got: &mut [u8]) {
+        let content = [0x5a; 64];
+        if let Some(at) = got.windows(64).position(|some| some == content) {
+            got[at + 32] ^= 1;
+            *self.shared.first.lock().expect("first") = None;
+            self.shared.shortened.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Where a server of FTP names a port for data, that of another proxy in front of it.

@@ -14,9 +14,9 @@ mod sshd;
 mod tools;
 
 pub use apache::Apache;
-pub use clouds::{Backblaze, Dropbox, Keystone};
+pub use clouds::{Backblaze, Dropbox, Keystone, Region};
 pub use databases::{Database, PASSWORD as DATABASE_PASSWORD};
-pub use drives::{BoxAccount, GoogleDrive, OneDrive};
+pub use drives::{BoxAccount, GoogleDrive, GoogleStorage, OneDrive};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
@@ -108,14 +108,14 @@ pub struct S3 {
     pub secret: String,
 }
 
-/// Makes the bucket and one user who may do anything in it; prints his keys. Four calls, as below.
+/// Makes the bucket and one user who may do anything in it, and give roles; prints his keys. Four calls, as below.
 const MOTO_SETUP: &str = r#"
 import sys, json, boto3
 at = dict(endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
 boto3.client("s3", **at).create_bucket(Bucket="bucket")
 iam = boto3.client("iam", **at)
 iam.create_user(UserName="u")
-allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+allow = {"Effect": "Allow", "Action": ["s3:*", "iam:*", "sts:*"], "Resource": "*"}
 policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
 iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=policy)
 key = iam.create_access_key(UserName="u")["AccessKey"]
@@ -130,6 +130,31 @@ s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_ke
 for found in s3.list_objects_v2(Bucket="bucket", Prefix=prefix)["Contents"]:
     for grant in s3.get_object_acl(Bucket="bucket", Key=found["Key"])["Grants"]:
         print(found["Key"], grant["Permission"], grant["Grantee"].get("ID"))
+"#;
+
+/// Prints class, encryption and key of each object below a prefix, a line each, the name last.
+const MOTO_HEADS: &str = r#"
+import sys, boto3
+end, id, key, prefix = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+for found in s3.list_objects_v2(Bucket="bucket", Prefix=prefix)["Contents"]:
+    head = s3.head_object(Bucket="bucket", Key=found["Key"])
+    words = [head.get("StorageClass", "STANDARD"), head.get("ServerSideEncryption", "-"), head.get("SSEKMSKeyId", "-")]
+    print(*words, found["Key"])
+"#;
+
+/// Prints keys that hold for a while, with their token.
+const MOTO_SESSION: &str = r#"
+import sys, json, boto3
+end, id, key = sys.argv[1:]
+at = dict(endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+iam = boto3.client("iam", **at)
+allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))["Role"]
+iam.put_role_policy(RoleName="r", PolicyName="all", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+held = boto3.client("sts", **at).assume_role(RoleArn=role["Arn"], RoleSessionName="session")["Credentials"]
+print(held["AccessKeyId"], held["SecretAccessKey"], held["SessionToken"])
 "#;
 
 /// Makes a bucket `locked` whose objects stay for 30 days, and from which nobody may remove one.
@@ -284,6 +309,23 @@ impl S3 {
     /// Who has which right to the objects below a prefix, as moto tells its owner.
     pub fn grants(&self, prefix: &str) -> String {
         self.python(MOTO_GRANTS, &[prefix])
+    }
+
+    /// Class, encryption and key of each object below a prefix of the bucket, and its name.
+    pub fn heads(&self, prefix: &str) -> Vec<[String; 4]> {
+        let told = self.python(MOTO_HEADS, &[prefix]);
+        let row = |line: &str| {
+            let mut words = line.splitn(4, ' ').map(str::to_string);
+            std::array::from_fn(|_| words.next().unwrap_or_default())
+        };
+        told.lines().map(row).collect()
+    }
+
+    /// Keys that hold for a while: id, secret and token.
+    pub fn session(&self) -> [String; 3] {
+        let told = self.python(MOTO_SESSION, &[]);
+        let mut words = told.trim().split(' ').map(str::to_string);
+        std::array::from_fn(|_| words.next().expect("three words"))
     }
 
     /// Makes the bucket `locked`, from which nothing can be removed.

@@ -7,8 +7,8 @@ pub use further::{local_services, secure_services, tool_services, web_services_o
 pub use readers::{Reader, packages, reader};
 
 use crate::servers::{
-    Azurite, BoxAccount, Dav, Dovecot, Dropbox, Ftpd, GoogleDrive, OneDrive, Rsyncd, S3, Sshd,
-    Swift,
+    Azurite, BoxAccount, Dav, Dovecot, Dropbox, Ftpd, GoogleDrive, GoogleStorage, OneDrive, Rsyncd,
+    S3, Sshd, Swift,
 };
 use crate::storage_contract::opened;
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -158,6 +158,16 @@ fn all_web(uses: u64) -> Vec<Service> {
                 ("endpoint", format!("http://127.0.0.1:{port}")),
                 ("part-mb", "8".into()),
             ],
+        )
+    }));
+    let server = GoogleStorage::start(uses);
+    let file = server.key_file(false);
+    let name = "gs with an account";
+    all.push(service(name, server.port, server, move |port| {
+        way(
+            "gs://bucket/".into(),
+            &[("GOOGLE_APPLICATION_CREDENTIALS", &file)],
+            &[("endpoint", format!("http://127.0.0.1:{port}"))],
         )
     }));
     let server = OneDrive::start(uses);

@@ -31,6 +31,22 @@ fn dropbox_keeps_the_contract() {
     contract::run_but(&*storage, &["back\\slash"]);
     contract::exclusive_claims(&*storage);
 
+    // The service's own hash of what it has is another one: once more.
+    for (name, bytes) in [("torn small", 10), ("torn large", 20 << 20)] {
+        for claims in [false, true] {
+            let name = format!("{name} {claims}");
+            let from = source(bytes);
+            match claims {
+                true => storage.claim(&name, from.path()).expect(&name),
+                false => storage.put(&name, from.path()).expect(&name),
+            }
+            let mut got = Vec::new();
+            storage.get(&name, &mut got).expect(&name);
+            assert!(got == vec![0x5a; bytes], "{name}");
+            storage.delete(&name).expect(&name);
+        }
+    }
+
     for (variable, says) in [
         ("DPBX_APP_SECRET", "DPBX_APP_SECRET"),
         ("DPBX_REFRESH_TOKEN", "DPBX_REFRESH_TOKEN"),
@@ -351,9 +367,52 @@ fn pca_waits_for_what_is_sealed() {
     storage.put("a", source(10).path()).expect("put");
     storage.put("b", source(10).path()).expect("put");
     storage.get("a", &mut Vec::new()).expect("the second time");
+    assert_eq!(storage.notices(), Vec::<String>::new());
     options.attempts = 1;
     let storage = opened("pca://archive/x", &options);
     let error = storage.get("b", &mut Vec::new()).expect_err("sealed");
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert!(error.hint().is_some_and(|h| h.contains("1 minutes")));
+}
+
+/// OVH has the third version alone, and duplicity's default is the second.
+#[test]
+fn pca_logs_in_by_the_third_version_where_there_is_no_second() {
+    let server = Keystone::of_today();
+    for path in ["", "/v2.0", "/v2.0/"] {
+        let asked = (server.asked("POST /v2.0"), server.asked("POST /v3"));
+        let options = quick(&[
+            ("PCA_USERNAME", "ada"),
+            ("PCA_PASSWORD", "p@ss:w"),
+            ("PCA_TENANTNAME", "backups"),
+            ("PCA_REGIONNAME", "One"),
+            ("PCA_AUTHURL", &server.at(path)),
+        ]);
+        let storage = opened("pca://archive/x", &options);
+        storage.put("a", source(10).path()).expect("put");
+        let notices = storage.notices();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(notices[0].contains("set PCA_AUTHVERSION to 3"));
+        let asked_now = (server.asked("POST /v2.0"), server.asked("POST /v3"));
+        assert_eq!(asked_now, (asked.0 + 1, asked.1 + 1), "once each");
+    }
+    // Whoever is refused there is told so, and another OpenStack is asked for nothing but what the variables say.
+    for (prefix, url, kind) in [
+        ("PCA", "pca://archive/x", ErrorKind::Denied),
+        ("SWIFT", "swift://container/x", ErrorKind::Usage),
+    ] {
+        let mut options = quick(&[]);
+        for (name, value) in [
+            ("USERNAME", "ada"),
+            ("PASSWORD", "canary"),
+            ("TENANTNAME", "backups"),
+            ("AUTHVERSION", "2"),
+            ("AUTHURL", &server.at("")),
+        ] {
+            options.environment.set(format!("{prefix}_{name}"), value);
+        }
+        let error = opened(url, &options).list().expect_err("refused");
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
 }

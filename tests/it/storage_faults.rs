@@ -7,8 +7,10 @@ use crate::storage_contract::source;
 use crate::storage_troubles::{impatient, must_time_out, survives_cuts};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -229,6 +231,110 @@ fn every_service_notices_what_a_server_loses() {
             let names: Vec<&str> = listed.iter().map(|o| o.name.as_str()).collect();
             assert_eq!(names, ["kept"], "{what}");
         }
+    });
+}
+
+/// Where a service tells a hash of what it was sent, that is compared; WebDAV has none, nor azurite for parts.
+#[test]
+fn every_service_with_hashes_notices_a_changed_byte() {
+    let mut services = web_services();
+    services.retain(|service| !["webdav", "rclone"].contains(&service.name));
+    each(&services, |service| {
+        let proxy = Proxy::to(service.port);
+        let storage = service.open(proxy.port, "changed", patient());
+        for (n, (name, bytes)) in [("small", 1000), ("large", 9 << 20)].iter().enumerate() {
+            let (content, name) = (source(*bytes), format!("{name}-changed"));
+            if service.name == "azure" && n == 1 {
+                break;
+            }
+            proxy.harm_first(Harm::Change);
+            match n {
+                0 => storage.put(&name, content.path()).expect(service.name),
+                _ => storage.claim(&name, content.path()).expect(service.name),
+            }
+            assert_eq!(proxy.shortened(), n as u64 + 1, "{}", service.name);
+            let mut got = Vec::new();
+            storage.get(&name, &mut got).expect(service.name);
+            assert!(got == vec![0x5a; *bytes], "{} {name}", service.name);
+            storage.delete(&name).expect(service.name);
+        }
+    });
+}
+
+/// Six files of half a MiB, at half a MiB in a second: the bytes that pass are counted over time, generously.
+#[test]
+fn every_service_keeps_the_limit_of_uploads() {
+    const FILE: u64 = 512 << 10;
+    const FILES: u64 = 6;
+    each(&services(), |service| {
+        let proxy = Proxy::to(service.port);
+        let mut options = patient();
+        options.upload_rate = NonZeroU64::new(FILE);
+        let storage = service.open(proxy.port, "limit", options);
+        // Whatever a login takes is done before.
+        storage.list().expect(service.name);
+        let (begun, before) = (Instant::now(), proxy.passed());
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    let seconds = begun.elapsed().as_secs_f64();
+                    let passed = (proxy.passed() - before) as f64;
+                    // A mail is longer by a third, and what is read ahead is one file at most.
+                    let most = 1.6 * FILE as f64 * (seconds + 2.0);
+                    assert!(passed < most, "{} {passed} in {seconds}", service.name);
+                    thread::sleep(Duration::from_millis(50));
+                }
+            });
+            for n in 0..FILES {
+                let name = format!("limit-{n}");
+                let put = storage.put(&name, source(FILE as usize).path());
+                if put.is_err() {
+                    done.store(true, Ordering::SeqCst);
+                }
+                put.expect(service.name);
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        let least = Duration::from_millis(900 * (FILES - 1));
+        assert!(
+            begun.elapsed() >= least,
+            "{} {:?}",
+            service.name,
+            begun.elapsed()
+        );
+        // Files go to ftp by lines of their own, which are not counted.
+        let is_counted = proxy.passed() - before >= FILE * FILES;
+        assert!(is_counted || service.name == "ftp", "{}", service.name);
+    });
+}
+
+/// The same downwards. What a program fetches by itself it may fetch faster, but for rsync's own limit.
+#[test]
+fn every_service_keeps_the_limit_of_downloads() {
+    const FILE: u64 = 512 << 10;
+    const TIMES: u32 = 5;
+    each(&services(), |service| {
+        let proxy = Proxy::to(service.port);
+        let mut options = patient();
+        options.download_rate = NonZeroU64::new(FILE);
+        let storage = service.open(proxy.port, "down", options);
+        storage
+            .put("down", source(FILE as usize).path())
+            .expect(service.name);
+        let begun = Instant::now();
+        for _ in 0..TIMES {
+            let mut got = Vec::new();
+            storage.get("down", &mut got).expect(service.name);
+            assert_eq!(got.len() as u64, FILE, "{}", service.name);
+        }
+        let least = Duration::from_millis(900) * (TIMES - 1);
+        assert!(
+            begun.elapsed() >= least,
+            "{} {:?}",
+            service.name,
+            begun.elapsed()
+        );
     });
 }
 

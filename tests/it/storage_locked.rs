@@ -82,6 +82,89 @@ fn ftp_takes_backups_and_gives_nothing_back() {
     keeps_all(&server.files().join("x"), &url, &once(&variables));
 }
 
+/// A profile whose target gives nothing back, from the first set to the restore: purging says that it is not permitted, and the
+/// run is a success.
+fn lives(home: &Home, variables: &[(&str, &str)]) {
+    let dupr = |code: i32, words: &[&str]| {
+        let mut command = home.command(words);
+        command.envs(variables.iter().copied());
+        let done = called(command.output().expect("dupr"));
+        let (out, err) = (&done.stdout, &done.stderr);
+        assert_eq!(done.code, code, "{words:?}\n{out}{err}");
+        done
+    };
+    dupr(0, &["home", "full"]);
+    home.write("one", "changed\n");
+    dupr(0, &["home", "incr"]);
+    dupr(0, &["home", "full"]);
+    // Without --force it is only looked at, as anywhere.
+    let listed = dupr(0, &["home", "purgeFull", "1"]);
+    assert!(listed.stdout.contains("--force"), "{}", listed.stdout);
+    for words in [
+        &["home", "purgeFull", "1", "--force"][..],
+        &["home", "backup_purgeFull", "1", "--force"],
+    ] {
+        let told = dupr(0, words);
+        let all = format!("{}{}", told.stdout, told.stderr);
+        assert!(all.contains("nothing was removed"), "{all}");
+        assert!(all.contains("does not permit it"), "{all}");
+    }
+    let json = dupr(0, &["home", "purgeFull", "1", "--force", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let step = &json["runs"][0]["outcome"]["steps"][0];
+    assert_eq!(step["removed"].as_array().map(Vec::len), Some(0), "{json}");
+    assert_eq!(json["runs"][0]["outcome"]["verdict"], "success", "{json}");
+    let status = dupr(0, &["home", "status"]).stdout;
+    assert!(!status.contains("orphan"), "{status}");
+    dupr(0, &["home", "cleanup", "--force"]);
+    dupr(0, &["home", "verify"]);
+    let out = home.path().join("out").display().to_string();
+    dupr(0, &["home", "restore", &out]);
+    let one = fs::read_to_string(home.path().join("out/one"));
+    assert_eq!(one.expect("restored"), "changed\n");
+}
+
+#[test]
+fn a_profile_lives_in_a_locked_bucket() {
+    let server = S3::moto();
+    server.lock();
+    let home = Home::new("locked-profile");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n\
+             [target]\nurl = \"s3://locked/x\"\n\
+             options = {{ endpoint = {:?}, region = \"us-east-1\", checksum = \"crc32c\" }}\n",
+            home.source(),
+            home.path().join("pass"),
+            server.endpoint(),
+        ),
+    );
+    lives(
+        &home,
+        &[
+            ("AWS_ACCESS_KEY_ID", &server.key_id),
+            ("AWS_SECRET_ACCESS_KEY", &server.secret),
+        ],
+    );
+}
+
+#[test]
+fn a_profile_lives_at_an_ftp_server_that_gives_nothing_back() {
+    let server = Ftpd::that_says(&recipe("`ftp` with proftpd"));
+    let home = Home::new("locked-ftp-profile");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\ntarget = \"ftp://ada@127.0.0.1:{}/x\"\n",
+            home.source(),
+            home.path().join("pass"),
+            server.port,
+        ),
+    );
+    lives(&home, &[("FTP_PASSWORD", "p@ss:w")]);
+}
+
 /// Who may only write can put another content on top: the first one stays below it.
 #[test]
 fn a_locked_bucket_keeps_the_first_content_of_everything() {

@@ -180,6 +180,53 @@ fn azure_keeps_the_contract() {
     assert!(!format!("{error:?}").contains("Y2FuYXJ5"), "{error:?}");
 }
 
+/// The variables of Microsoft's own tool: account and key, or account and an access signature, which may be written with its `?`.
+#[test]
+fn azure_knows_accounts_with_keys_and_with_access_signatures() {
+    let server = Azurite::start();
+    let (account, key) = Azurite::KEY;
+    let token = server.token("racwdl");
+    let asked = format!("?{token}");
+    let opened_with = |folder: &str, variable: &str, value: &str| {
+        let mut options = quick(&[("AZURE_STORAGE_ACCOUNT", account), (variable, value)]);
+        options.settings = settings(&[("endpoint", &server.endpoint())]);
+        opened(&format!("azure://container/{folder}"), &options)
+    };
+    for (folder, variable, value) in [
+        ("key", "AZURE_STORAGE_KEY", key),
+        ("token", "AZURE_STORAGE_SAS_TOKEN", &token),
+        ("asked", "AZURE_STORAGE_SAS_TOKEN", &asked),
+    ] {
+        let storage = opened_with(folder, variable, value);
+        for (name, bytes) in [("small", 10), ("large", 9 << 20)] {
+            storage.claim(name, source(bytes).path()).expect(folder);
+            let mut got = Vec::new();
+            storage.get(name, &mut got).expect(folder);
+            assert!(got == vec![0x5a; bytes], "{folder} {name}");
+        }
+        let taken = storage.claim("small", source(10).path());
+        assert_eq!(taken.expect_err("taken").kind(), ErrorKind::Locked);
+        assert_eq!(storage.list().expect("list").len(), 2, "{folder}");
+        storage.delete("small").expect("delete");
+    }
+    // A signature that lets nobody write, one of somebody else, another key.
+    let reads = server.token("rl");
+    let foreign = token.replace("sp=racwdl", "sp=racwdli");
+    for (variable, value) in [
+        ("AZURE_STORAGE_SAS_TOKEN", reads.as_str()),
+        ("AZURE_STORAGE_SAS_TOKEN", &foreign),
+        ("AZURE_STORAGE_KEY", "Y2FuYXJ5"),
+    ] {
+        let storage = opened_with("token", variable, value);
+        let error = storage.put("a", source(10).path()).expect_err(value);
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        let (_, sign) = value.rsplit_once("sig=").unwrap_or(("", value));
+        assert!(!format!("{error:?}").contains(sign), "{error:?}");
+    }
+    let reader = opened_with("token", "AZURE_STORAGE_SAS_TOKEN", &reads);
+    assert_eq!(reader.list().expect("list").len(), 1);
+}
+
 /// As duplicity makes them: by whatever is put first, in one piece, in parts or to another tier.
 #[test]
 fn containers_of_azure_are_made() {

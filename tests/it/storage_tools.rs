@@ -76,6 +76,22 @@ fn megatools_keeps_the_contract_and_sees_no_password() {
             .contains(r#"["megatools", "get", "--no-progress", "--path", "-""#)
     );
 
+    let mut limited = options.clone();
+    limited.upload_rate = std::num::NonZeroU64::new(2 << 20);
+    limited.download_rate = std::num::NonZeroU64::new(5000);
+    let storage = opened(url, &limited);
+    storage.put("slow", source(10).path()).expect("put");
+    storage.get("slow", &mut Vec::new()).expect("get");
+    storage.delete("slow").expect("delete");
+    let calls = tools.calls();
+    let told = |command: &str, limit: &str| {
+        let mut calls = calls.lines().filter(|line| line.contains(limit));
+        calls.any(|line| line.contains(&format!("\"{command}\"")))
+    };
+    assert!(told("put", "--limit-speed=2048"), "{calls}");
+    assert!(told("get", "--limit-speed=5"), "{calls}");
+    assert_eq!(storage.notices(), Vec::<String>::new());
+
     for (words, kind) in [
         (
             "ERROR: Upload failed: Server returned error EOVERQUOTA",
@@ -135,6 +151,30 @@ fn the_real_megatools_takes_every_call() {
         let error = error.expect_err("no server");
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         assert!(!format!("{error:?}").contains("ary"), "{error:?}");
+    }
+}
+
+/// Programs without a limit of their own get one file after the other at the pace that is asked for, and it is told.
+#[test]
+fn programs_without_a_limit_keep_a_pace_between_files() {
+    let tools = StandIns::new();
+    fs::create_dir_all(tools.path("store/home/ada")).expect("folder");
+    for (url, who) in [
+        ("megav2://ada%40example.org@mega.nz/x", "mega-put"),
+        ("hsi://hpss/home/ada", "hsi"),
+    ] {
+        let mut options = with(&tools.variables());
+        options.upload_rate = std::num::NonZeroU64::new(1_000_000);
+        let storage = opened(url, &options);
+        let begun = std::time::Instant::now();
+        for name in ["a", "b", "c"] {
+            storage.put(name, source(500_000).path()).expect(name);
+        }
+        // The third may go when the first two have had their time.
+        assert!(begun.elapsed() >= Duration::from_millis(950), "{url}");
+        let notices = storage.notices();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(notices[0].contains(who) && notices[0].contains("upload-limit"));
     }
 }
 

@@ -1,8 +1,10 @@
 """A strict imitation of Dropbox's files, in memory, written from the public description of its HTTP interface.
 
 argv: port, uses of an access token before it expires, entries of a listing's page, longest part in bytes, file for a log.
+`torn` in a name: what is stored the first time has another byte at its end.
 The refresh token is `refresh`, the app `app` with the secret `secret`. What is not in the description is refused with 400.
 """
+import hashlib
 import http.server
 import json
 import sys
@@ -12,7 +14,7 @@ import urllib.parse as url
 port, uses, rows, longest = map(int, sys.argv[1:5])
 log = open(sys.argv[5], "a", buffering=1)
 lock = threading.RLock()
-tokens, files, sessions, cursors = {}, {}, {}, {}
+tokens, files, sessions, cursors, torn = {}, {}, {}, {}, set()
 COMMIT = {"path", "mode", "autorename", "mute", "strict_conflict"}
 
 
@@ -30,9 +32,15 @@ def checked(argument, allowed, wanted=()):
     return argument
 
 
+def content_hash(body):
+    blocks = (body[at:at + (4 << 20)] for at in range(0, len(body), 4 << 20))
+    return hashlib.sha256(b"".join(hashlib.sha256(block).digest() for block in blocks)).hexdigest()
+
+
 def entry(path, body):
     name = path.rsplit("/", 1)[1]
-    return {".tag": "file", "name": name, "path_display": path, "path_lower": path.lower(), "id": "id:x", "rev": "1", "size": len(body)}
+    return {".tag": "file", "name": name, "path_display": path, "path_lower": path.lower(), "id": "id:x", "rev": "1", "size": len(body),
+            "content_hash": content_hash(body)}
 
 
 def commit(argument, body):
@@ -41,6 +49,9 @@ def commit(argument, body):
     if mode not in ("add", "overwrite") or argument.get("autorename"):
         raise Refused(400)
     with lock:
+        if "torn" in path and body and path not in torn:
+            torn.add(path)
+            body = body[:-1] + bytes([body[-1] ^ 1])
         there = files.get(path.lower())
         if there and mode == "add" and (argument.get("strict_conflict") or there[1] != body):
             raise Refused(409, "path/conflict/file/..")

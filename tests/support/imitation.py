@@ -149,7 +149,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
-        self.wfile.write(body[:len(body) // 2] if cut else body)
+        if self.command != "HEAD":
+            self.wfile.write(body[:len(body) // 2] if cut else body)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = any
 

@@ -1,7 +1,7 @@
 """A strict imitation of what OpenStack's own storage cannot show on one machine, in memory, written from OpenStack's public
 API: Keystone's logins of the versions 2 and 3, clocks that differ, and OVH's archive. Storage itself is as small as it can be.
 
-argv: port, file for a log. User `ada` with password `p@ss:w`, project `backups` (id `p1`), domain `default` (name `Default`),
+argv: port, whether there is a login of version 2, file for a log. User `ada` with password `p@ss:w`, project `backups` (id `p1`), domain `default` (name `Default`),
 regions `One` and `Two`. What the API does not have is refused with 400. A line of the log is a method, a path and a status.
 An upload named `newer` comes too late. Objects of containers with the policy PCA are sealed: the first download is refused
 for a second.
@@ -14,7 +14,8 @@ import threading
 import urllib.parse as url
 
 port = int(sys.argv[1])
-log = open(sys.argv[2], "a", buffering=1)
+has_second = sys.argv[2] == "second"
+log = open(sys.argv[3], "a", buffering=1)
 ACCOUNT = "/v1/AUTH_p1"
 lock = threading.RLock()
 tokens = set()
@@ -83,6 +84,8 @@ class Swift(http.server.BaseHTTPRequestHandler):
             if self.headers.get("Content-Type") != "application/json":
                 raise Refused(400)
             auth = json.loads(self.body())["auth"]
+            if path.startswith("/v2.0") and not has_second:
+                raise Refused(404, "The resource could not be found.")
             return self.second(auth) if path.startswith("/v2.0") else self.third(auth)
         if not path.startswith(ACCOUNT + "/"):
             raise Refused(404)

@@ -83,6 +83,9 @@ def megatools():
         if word == "--":
             paths += rest
             break
+        if word.startswith("--limit-speed=") and command in ("get", "put"):
+            assert int(word.removeprefix("--limit-speed=")) > 0
+            continue
         if word not in known:
             fail(1, "ERROR: Unknown option %s" % word)
         given[word] = rest.pop(0) if known[word] else True

@@ -47,6 +47,7 @@ pub fn urls() -> String {
 file:///absolute/path    file://relative/path
 sftp://[user[:password]@]host[:port]/[/absolute/]path    also scp://, paramiko+sftp://, pexpect+sftp://
 s3://bucket[/prefix]    boto3+s3://bucket[/prefix]    with --s3-endpoint-url for other services than Amazon's
+s3://host[:port]/bucket[/prefix]    boto+s3://host[:port]/bucket[/prefix]    as 0.8 had them
 gs://bucket[/prefix]    b2://[id[:key]@]bucket[/prefix]    azure://container[/prefix]
 swift://container[/prefix]    pca://container[/prefix]    dpbx:///folder
 gdrive://account/folder[?driveID=id]    also pydrive://, pydrive+gdocs://, gdocs://

@@ -155,9 +155,10 @@ pub fn storage_options(
         set("headers", &tls::headers(text)?);
     }
     boto::credentials(place, world, &mut options);
-    let is_amazon = matches!(place, Place::S3 { .. });
-    if is_amazon && args.has("s3-unencrypted-connection") {
-        in_the_clear(world, log, &mut options.settings);
+    if let Place::S3 { server, .. } = place
+        && args.has("s3-unencrypted-connection")
+    {
+        in_the_clear(server.as_ref(), world, log, &mut options.settings);
     }
     tls::trust(args, place, world, log, &mut options)?;
     Ok(options)
@@ -201,10 +202,28 @@ const CLASSES: &[(&str, &str)] = &[
     ("s3-use-deep-archive", "DEEP_ARCHIVE"),
 ];
 
-/// Amazon without TLS. A server of one's own has the scheme of its endpoint.
-fn in_the_clear(world: &World, log: &Log, settings: &mut BTreeMap<String, String>) {
+/// Amazon without TLS, or the server of the URL. One of an option has the scheme of its address.
+fn in_the_clear(
+    server: Option<&Server>,
+    world: &World,
+    log: &Log,
+    settings: &mut BTreeMap<String, String>,
+) {
+    if settings.contains_key("endpoint") {
+        return;
+    }
+    if let Some(server) = server {
+        let port = server.port.map(|port| format!(":{port}"));
+        let host = server.host_of_url();
+        log.warn(&format!(
+            "--s3-unencrypted-connection: everybody on the way to {host} can read and change what is sent"
+        ));
+        let endpoint = format!("http://{host}{}", port.unwrap_or_default());
+        settings.insert("endpoint".into(), endpoint);
+        return;
+    }
     let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    if settings.contains_key("endpoint") || variables.iter().any(|n| world.var(n).is_some()) {
+    if variables.iter().any(|n| world.var(n).is_some()) {
         return;
     }
     log.warn("--s3-unencrypted-connection: everybody on the way to Amazon can read and change what is sent");

@@ -106,7 +106,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
         ],
         Sftp,
     ),
-    (&["s3", "boto3+s3"], S3),
+    (&["s3", "boto3+s3", "boto+s3", "s3+http"], S3),
     (&["gs"], Gs),
     (&["b2"], B2),
     (&["azure"], Azure),
@@ -166,14 +166,14 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (
         &["cf+hubic"],
         Dead {
-            fate: "hubiC has ended",
+            fate: "hubiC has ended, and ~/.hubic_credentials opens nothing any more",
             instead: ANY,
         },
     ),
     (
         &["cf+http"],
         Dead {
-            fate: "its client libraries are gone",
+            fate: "its client libraries are gone, and CLOUDFILES_USERNAME, CLOUDFILES_APIKEY and CLOUDFILES_AUTHURL mean nothing any more",
             instead: "use swift://CONTAINER/PREFIX, or set Rackspace up in rclone and use rclone://REMOTE:PATH",
         },
     ),
@@ -196,13 +196,6 @@ const TABLE: &[(&[&str], Scheme)] = &[
         Dead {
             fate: "the service no longer exists",
             instead: ANY,
-        },
-    ),
-    (
-        &["s3+http"],
-        Dead {
-            fate: "duplicity dropped it in 2.0",
-            instead: "write s3://BUCKET/PREFIX and give the server as option `endpoint`",
         },
     ),
 ];
@@ -395,18 +388,37 @@ mod tests {
 
     #[test]
     fn refusals_name_a_way_out() {
-        for scheme in [
-            "ad",
-            "cf+hubic",
-            "jottacloud",
-            "xorriso",
-            "nonsense",
-            "s3+http",
+        for (scheme, why, instead) in [
+            ("ad", "31 December 2023", "s3://"),
+            ("acd+acdcli", "31 December 2023", "s3://"),
+            ("cf+hubic", ".hubic_credentials", "s3://"),
+            ("cf+http", "CLOUDFILES_APIKEY", "swift://"),
+            ("cloudfiles", "no longer exists", "s3://"),
+            ("gdata+gdocs", "2015", "gdrive://"),
+            ("mf", "library is gone", "rclone://"),
+            ("sx", "no longer exists", "s3://"),
+            ("u1", "no longer exists", "s3://"),
+            ("u1+http", "no longer exists", "s3://"),
+            ("fish", "not built", "sftp://"),
+            ("lftp+fish", "not built", "sftp://"),
+            ("ssh", "not built", "sftp://"),
+            ("jottacloud", "not built", "rclone://"),
+            ("xorriso", "not built", "file://"),
+            ("nonsense", "unknown", "this build knows"),
         ] {
             let error = Scheme::of(scheme).refusal(scheme).expect(scheme);
             assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert!(error.to_string().contains(scheme), "{error}");
-            assert!(error.hint().is_some_and(|h| !h.is_empty()));
+            let text = error.to_string();
+            assert!(text.contains(scheme) && text.contains(why), "{text}");
+            assert!(!text.contains('\n'), "{text}");
+            let hint = error.hint().unwrap_or_default();
+            assert!(hint.contains(instead), "{scheme}: {hint}");
+            // The same behind a prefix.
+            if scheme != "nonsense" {
+                let url = format!("par2+{scheme}://user@host/folder");
+                let error = crate::engine::storage::TargetUrl::parse(&url).expect_err("refused");
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
+            }
         }
     }
 }

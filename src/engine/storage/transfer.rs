@@ -134,6 +134,20 @@ impl Transfer {
         })
     }
 
+    /// Waits until so many bytes may go that nobody here sees go: then a pace is kept between files, not within them.
+    ///
+    /// # Errors
+    /// `Interrupted`.
+    pub(super) fn spaced(&self, bytes: u64) -> Result<()> {
+        match &self.upload {
+            None => Ok(()),
+            Some(pacer) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                self.pause(pacer.reserve(bytes, Instant::now()))
+            }
+        }
+    }
+
     /// Whether uploads have a pace to keep.
     pub(super) fn paces_uploads(&self) -> bool {
         self.upload.is_some()

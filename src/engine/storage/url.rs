@@ -4,6 +4,7 @@
 //! drops (a query, a fragment, `;parameters` of sftp) is dropped here too, so that both find the same files.
 //! Invariant: the password exists only as a [`Secret`], never in `masked`. See docs/format.md, "URLs".
 
+mod containers;
 mod drives;
 mod gio;
 mod parts;
@@ -37,6 +38,8 @@ pub enum Place {
     },
     /// A bucket of an S3 service.
     S3 {
+        /// The server, if the URL names one.
+        server: Option<Server>,
         /// Name of the bucket.
         bucket: String,
         /// Start of every key: empty, or ends in `/`.
@@ -444,7 +447,11 @@ mod tests {
 
     fn s3(text: &str) -> (String, String) {
         match TargetUrl::parse(text).expect(text).place().clone() {
-            Place::S3 { bucket, prefix } => (bucket, prefix),
+            Place::S3 {
+                server: None,
+                bucket,
+                prefix,
+            } => (bucket, prefix),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -519,7 +526,10 @@ mod tests {
     fn webdav_urls_are_absolute_paths() {
         for (url, expected) in [
             ("webdav://h/a/b", "false  h None /a/b"),
-            ("webdavs://u:p@H:8443//a%20b/", "true u h Some(8443) /a b"),
+            (
+                "webdavs://u:p@H:8443//a%20b//c/",
+                "true u h Some(8443) /a b/c",
+            ),
             ("http://h", "false  h None /"),
             ("lftp+webdavs://[::1]/x", "true  ::1 None /x"),
         ] {
@@ -725,7 +735,8 @@ mod tests {
     #[test]
     fn rclone_urls_name_a_remote() {
         for (url, expected) in [
-            ("rclone://remote:/dir", "remote:/dir"),
+            ("rclone://remote:/dir", "remote:dir"),
+            ("rclone://remote://dir", "remote:/dir"),
             ("rclone://remote:dir/a%20b/", "remote:dir/a b"),
             ("rclone://my remote:", "my remote:"),
         ] {
@@ -799,12 +810,64 @@ mod tests {
         }
         assert_eq!(kind("s3://"), ErrorKind::Usage);
         assert_eq!(kind("s3:///"), ErrorKind::Usage);
-        assert_eq!(kind("s3://localhost:9000/bucket"), ErrorKind::Usage);
-        assert_eq!(
-            kind("s3://s3.eu-central-1.amazonaws.com/bucket"),
-            ErrorKind::Usage
-        );
         assert_eq!(kind("s3://key:secret@bucket/x"), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn servers_of_buckets_are_known_by_their_shape() {
+        for (url, expected) in [
+            (
+                "s3://localhost:9000/bucket/a//b",
+                "localhost Some(9000) bucket a/b/",
+            ),
+            ("s3://H.example:9000/bucket", "h.example Some(9000) bucket "),
+            ("s3://localhost/bucket", "localhost None bucket "),
+            ("s3://10.0.0.7/bucket/x", "10.0.0.7 None bucket x/"),
+            ("s3://[::1]:9000/bucket", "::1 Some(9000) bucket "),
+            (
+                "s3://s3.eu-central-1.amazonaws.com/bucket/a%20b",
+                "s3.eu-central-1.amazonaws.com None bucket a b/",
+            ),
+            (
+                "s3://s3-eu-west-1.amazonaws.com/b",
+                "s3-eu-west-1.amazonaws.com None b ",
+            ),
+            (
+                "s3://s3.fr-par.scw.cloud/b/x",
+                "s3.fr-par.scw.cloud None b x/",
+            ),
+            ("boto3+s3://h:1/bucket", "h Some(1) bucket "),
+            ("boto+s3://h/bucket/x", "h None bucket x/"),
+            ("s3+http://h:9000/bucket", "h Some(9000) bucket "),
+            ("s3+http://bucket/x", "- bucket x/"),
+            ("s3://backups.example.org/x", "- backups.example.org x/"),
+            ("s3://s3.bucket/x", "- s3.bucket x/"),
+        ] {
+            let found = match TargetUrl::parse(url).expect(url).place().clone() {
+                Place::S3 {
+                    server,
+                    bucket,
+                    prefix,
+                } => {
+                    let who = server.map(|s| format!("{} {:?}", s.host, s.port));
+                    format!("{} {bucket} {prefix}", who.unwrap_or("-".into()))
+                }
+                other => panic!("{url}: {other:?}"),
+            };
+            assert_eq!(found, expected, "{url}");
+        }
+        for wrong in [
+            "s3://localhost:9000",
+            "s3://localhost:9000/",
+            "s3://s3.amazonaws.com",
+            "s3:///s3.eu-central-1.amazonaws.com/b",
+            "boto+s3:///bucket",
+            "boto+s3://h",
+            "s3://-h:1/bucket",
+            "s3://k:s@localhost:9000/bucket",
+        ] {
+            assert_eq!(kind(wrong), ErrorKind::Usage, "{wrong}");
+        }
     }
 
     #[test]

@@ -222,14 +222,23 @@ fn keys_of_object_stores_come_from_the_files_of_their_tools() {
     let server = S3::moto();
     let (id, secret) = (&server.key_id, &server.secret);
     let endpoint = server.endpoint();
-    for (file, text) in [
+    let of =
+        |kind: &str| format!("{kind}_access_key_id = {id}\n{kind}_secret_access_key = {secret}\n");
+    for (file, url, text) in [
         (
             ".aws/credentials",
-            format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+            "s3://bucket/aws",
+            format!("[default]\n{}", of("aws")),
         ),
         (
             ".boto",
-            format!("[Credentials]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+            "s3://bucket/aws",
+            format!("[Credentials]\n{}", of("aws")),
+        ),
+        (
+            ".boto",
+            "gs://bucket/aws",
+            format!("[Boto]\nnum_retries = 1\n[Credentials]\n{}", of("gs")),
         ),
     ] {
         let bench = Bench::new("aws");
@@ -237,7 +246,7 @@ fn keys_of_object_stores_come_from_the_files_of_their_tools() {
         fs::create_dir_all(home.join(".aws")).expect("home");
         let at_home = home.display().to_string();
         let status = || {
-            let words = ["st", "s3://bucket/aws", "--s3-endpoint-url", &endpoint];
+            let words = ["st", url, "--s3-endpoint-url", &endpoint];
             dupr(&bench, &words, &[("HOME", at_home.as_str())])
         };
         assert_ne!(status().code, 0);

@@ -51,6 +51,40 @@ impl Backblaze {
     }
 }
 
+/// A region of Amazon's in front of another server: `tests/support/s3_region.py`.
+pub struct Region {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Region {
+    /// A region of this name whose buckets are at this server.
+    pub fn before(server: &S3, region: &str) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        let words = [server.port.to_string(), region.to_string()];
+        let (process, port) = imitation("s3_region.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The regions that requests were signed for.
+    pub fn asked(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let word = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_string();
+        log.lines().map(word).collect()
+    }
+}
+
 /// Dropbox's files: `tests/support/dropbox_fake.py`.
 pub struct Dropbox {
     _process: Process,
@@ -81,7 +115,7 @@ impl Dropbox {
 /// The logins of Keystone, and OVH's archive behind them: `tests/support/swift_fake.py`.
 pub struct Keystone {
     _process: Process,
-    _dir: TempDir,
+    dir: TempDir,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
@@ -89,13 +123,28 @@ pub struct Keystone {
 impl Keystone {
     /// Starts it.
     pub fn start() -> Self {
+        Self::with("second")
+    }
+
+    /// Starts it without the login of version 2, as it is today.
+    pub fn of_today() -> Self {
+        Self::with("third")
+    }
+
+    fn with(oldest: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
-        let (process, port) = imitation("swift_fake.py", &[], &dir);
+        let (process, port) = imitation("swift_fake.py", &[oldest.to_string()], &dir);
         Self {
             _process: process,
-            _dir: dir,
+            dir,
             port,
         }
+    }
+
+    /// How often a request began so.
+    pub fn asked(&self, start: &str) -> usize {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with(start)).count()
     }
 
     /// An address of it.

@@ -109,6 +109,88 @@ impl GoogleDrive {
     }
 }
 
+/// Google Cloud Storage for whoever shows a token: `tests/support/gcs_fake.py`.
+pub struct GoogleStorage {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl GoogleStorage {
+    /// A page has 7 entries, and an access token holds for so many requests.
+    pub fn start(uses: u64) -> Self {
+        let dir = TempDir::new().expect("temp dir");
+        openssl(dir.path(), "genrsa -out key.pem 2048");
+        openssl(dir.path(), "rsa -in key.pem -pubout -out public.pem");
+        let public = dir.path().join("public.pem").display().to_string();
+        let words = [uses.to_string(), "7".to_string(), public];
+        let (process, port) = imitation("gcs_fake.py", &words, &dir);
+        Self {
+            _process: process,
+            dir,
+            port,
+        }
+    }
+
+    /// For the option `endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The key of its service account, for `GOOGLE_APPLICATION_CREDENTIALS`; another key than its own if `is_wrong`.
+    pub fn key_file(&self, is_wrong: bool) -> String {
+        let name = if is_wrong { "wrong" } else { "key" };
+        if is_wrong {
+            openssl(self.dir.path(), "genrsa -out wrong.pem 2048");
+        }
+        let pem = self.dir.path().join(format!("{name}.pem"));
+        let key = serde_json::json!({
+            "type": "service_account",
+            "client_email": GoogleDrive::ACCOUNT,
+            "private_key_id": "key-1",
+            "private_key": fs::read_to_string(pem).expect("key"),
+            "token_uri": format!("{}/token", self.endpoint()),
+        });
+        self.write(name, &key)
+    }
+
+    /// What Google's own program leaves of a user's login.
+    pub fn user_file(&self) -> String {
+        let user = serde_json::json!({
+            "type": "authorized_user",
+            "client_id": "id.apps.googleusercontent.com",
+            "client_secret": "secret",
+            "refresh_token": "1//refresh",
+            "token_uri": format!("{}/token", self.endpoint()),
+        });
+        self.write("user", &user)
+    }
+
+    fn write(&self, name: &str, value: &serde_json::Value) -> String {
+        let path = self.dir.path().join(format!("{name}.json"));
+        fs::write(&path, value.to_string()).expect("file");
+        path.display().to_string()
+    }
+
+    /// How often a request began so.
+    pub fn asked(&self, start: &str) -> usize {
+        let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with(start)).count()
+    }
+
+    /// Keys of all objects, and the class of each.
+    pub fn objects(&self) -> Vec<(String, String)> {
+        let mut line = TcpStream::connect(("127.0.0.1", self.port)).expect("the imitation");
+        let head = "GET /control HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        line.write_all(head.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        line.read_to_string(&mut answer).expect("answered");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        serde_json::from_str(body).expect("JSON")
+    }
+}
+
 /// OneDrive: `tests/support/onedrive_fake.py`.
 pub struct OneDrive {
     _process: Process,

@@ -15,6 +15,7 @@ use super::super::{Location, StorageOptions};
 use super::cloud::{CloudStorage, Cold, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
+use super::sums::{self, Compared};
 use crate::engine::error::{Error, ErrorKind, Result};
 use ::http::Method;
 use container::Making;
@@ -51,6 +52,9 @@ pub(super) fn open(
         move |error| explain(error, &container)
     };
     let through = |transport: Option<HttpTransporter>| {
+        let inner = transport.unwrap_or_default();
+        let compared = Compared::new(inner, sums::Told::ContentMd5);
+        let transport = Some(HttpTransporter::new(compared));
         let making = Making::new(container, transport.clone(), options)?;
         let transport = making.map(HttpTransporter::new).or(transport);
         operator(service()?, transport, &explain)

@@ -8,14 +8,16 @@ use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions, names};
 use super::claim;
-use super::web::Web;
+use super::web::{Web, hex};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -228,8 +230,8 @@ impl DropboxStorage {
             "strict_conflict": claims,
         });
         if bytes <= self.part {
-            self.store("upload", &commit, from, (0, bytes)).await?;
-            return Ok(());
+            let stored = self.store("upload", &commit, from, (0, bytes)).await?;
+            return self.compared(name, from, &stored).await;
         }
         let open = json!({ "close": false });
         let begun = self
@@ -249,14 +251,25 @@ impl DropboxStorage {
             start += self.part;
         }
         let argument = json!({ "cursor": cursor(start), "commit": commit });
-        self.store(
-            "upload_session/finish",
-            &argument,
-            from,
-            (start, bytes - start),
-        )
-        .await?;
-        Ok(())
+        let what = "upload_session/finish";
+        let left = (start, bytes - start);
+        let stored = self.store(what, &argument, from, left).await?;
+        self.compared(name, from, &stored).await
+    }
+
+    /// # Errors
+    /// `Unreachable` if the service has another hash than the file; what has it is removed.
+    async fn compared(&self, name: &str, from: &Path, stored: &Value) -> Result<()> {
+        let Some(told) = stored["content_hash"].as_str() else {
+            return Ok(());
+        };
+        if told.eq_ignore_ascii_case(&content_hash(from)?) {
+            return Ok(());
+        }
+        let argument = json!({ "path": self.path_of(name)? });
+        let _ = self.ask("delete_v2", &argument).await;
+        let text = format!("dpbx: {name} has another hash than what was sent");
+        Err(Error::new(ErrorKind::Unreachable, text))
     }
 
     /// # Errors
@@ -315,6 +328,24 @@ fn bearer(token: &str) -> Result<HeaderValue> {
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// What the service calls the hash of a file: that of the hashes of its blocks.
+// Source: "Content hash" of the service's documentation: SHA-256, blocks of 4 MiB.
+fn content_hash(path: &Path) -> Result<String> {
+    const BLOCK: u64 = 4 << 20;
+    let wrong = |e| Error::io("read", path, e);
+    let mut file = File::open(path).map_err(wrong)?;
+    let mut all = Sha256::new();
+    let mut block = Vec::new();
+    loop {
+        block.clear();
+        let read = (&mut file).take(BLOCK).read_to_end(&mut block);
+        if read.map_err(wrong)? == 0 {
+            return Ok(hex(&all.finalize()));
+        }
+        all.update(Sha256::digest(&block));
+    }
 }
 
 /// Pairs as a form.
@@ -431,6 +462,20 @@ mod tests {
         let text = in_header(&json!({ "path": "/\u{e4} \u{1f600}\u{7f}" }));
         assert_eq!(text, r#"{"path":"/\u00e4 \ud83d\ude00\u007f"}"#);
         assert_eq!(encoded(&[("a", "b c&"), ("d", "")]), "a=b%20c%26&d=");
+    }
+
+    #[test]
+    fn files_have_a_hash_of_hashes() {
+        let file = tempfile::NamedTempFile::new().expect("temp file");
+        let hash = || content_hash(file.path()).expect("hash");
+        let of = |text: &[u8]| hex(&Sha256::digest(text));
+        assert_eq!(hash(), of(b""));
+        std::fs::write(file.path(), "canary").expect("file");
+        assert_eq!(hash(), of(&Sha256::digest("canary")));
+        std::fs::write(file.path(), vec![7; (4 << 20) + 1]).expect("file");
+        let mut blocks = Sha256::digest(vec![7; 4 << 20]).to_vec();
+        blocks.extend(Sha256::digest([7]));
+        assert_eq!(hash(), of(&blocks));
     }
 
     #[test]

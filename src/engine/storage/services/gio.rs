@@ -214,6 +214,7 @@ impl Storage for GioStorage {
         }
         let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
         self.make()?;
+        self.program.spaced(&from)?;
         let temp = names::temp();
         let copied = self.run(&["copy".into(), "-T".into(), from.into(), self.place(&temp)])?;
         let outcome = match copied.code {
@@ -246,6 +247,10 @@ impl Storage for GioStorage {
     fn delete(&self, name: &str) -> Result<()> {
         names::check(name)?;
         self.remove(name)
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.program.notices()
     }
 }
 

@@ -151,6 +151,7 @@ impl Storage for HsiStorage {
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         names::check(name)?;
+        self.program.spaced(from)?;
         let said = self.run(&format!("put {} : {}", here(from)?, self.place(name)?))?;
         match said.is_good() {
             true => Ok(()),
@@ -167,6 +168,10 @@ impl Storage for HsiStorage {
             true => Ok(()),
             false => Err(explain(&said)),
         }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.program.notices()
     }
 }
 

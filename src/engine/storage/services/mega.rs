@@ -14,6 +14,7 @@ use super::program::{Ended, Program};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ pub(super) struct MegaStorage {
     program: Program,
     /// Options of every call.
     options: Vec<OsString>,
+    /// Limits of speed as the program reads them, for uploads and for downloads.
+    limits: [Option<String>; 2],
     /// The folder as the program writes it, without a slash at its end.
     folder: String,
     /// Whether the folder is known to be there.
@@ -70,10 +73,16 @@ impl MegaStorage {
         let own = || Path::new(home).join(".megarc").into_os_string();
         words.push("--config".into());
         words.push(login.as_ref().map_or_else(own, |file| file.path().into()));
+        let limit = |rate: Option<NonZeroU64>| {
+            let word = |rate: NonZeroU64| format!("--limit-speed={}", rate.get().div_ceil(1024));
+            rate.map(word)
+        };
+        let limits = [limit(options.upload_rate), limit(options.download_rate)];
         let program = Program::new("megatools", "MEGA_", options, Arc::clone(&transfer));
         Ok(Self {
             program,
             options: words,
+            limits,
             folder: format!("/Root{folder}"),
             made: AtomicBool::new(false),
             _login: login,
@@ -160,10 +169,9 @@ impl Storage for MegaStorage {
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
         names::check(name)?;
         let mut download = self.transfer.download(to);
-        let words = self.words(
-            &["get", "--no-progress", "--path", "-"],
-            &[self.place(name).into()],
-        );
+        let mut command = vec!["get", "--no-progress", "--path", "-"];
+        command.extend(self.limits[1].as_deref());
+        let words = self.words(&command, &[self.place(name).into()]);
         let ended = self.program.run(&words, Vec::new(), Some(&mut download))?;
         match ended.code {
             Some(0) => Ok(download.bytes()),
@@ -177,13 +185,14 @@ impl Storage for MegaStorage {
         self.make()?;
         self.delete(name)?;
         let place = self.place(name);
-        let command = [
+        let mut command = vec![
             "put",
             "--no-progress",
             "--disable-previews",
             "--path",
             &place,
         ];
+        command.extend(self.limits[0].as_deref());
         let ended = self.run(&command, &[from.into()])?;
         match ended.code {
             Some(0) => Ok(()),

@@ -182,6 +182,7 @@ impl Storage for MegaCmdStorage {
         self.made.store(true, Ordering::Relaxed);
         // COMPAT(dup all): the old one goes first, since it would stay as a version and count.
         self.delete(name)?;
+        self.put.spaced(&from)?;
         let ended = self.run(&self.put, &[from.into(), place])?;
         match ended.code {
             Some(0) => Ok(()),
@@ -200,6 +201,10 @@ impl Storage for MegaCmdStorage {
             Some(0) | NOT_FOUND => Ok(()),
             _ => Err(explain(&ended)),
         }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.put.notices()
     }
 }
 

@@ -19,6 +19,8 @@ mod ftp;
 #[cfg(feature = "cloud")]
 mod gdrive;
 mod gio;
+#[cfg(feature = "cloud")]
+mod gs;
 mod hsi;
 #[cfg(feature = "cloud")]
 mod http;
@@ -43,6 +45,8 @@ mod s3;
 mod sftp;
 #[cfg(feature = "cloud")]
 mod signed;
+#[cfg(feature = "cloud")]
+mod sums;
 #[cfg(feature = "cloud")]
 mod swift;
 mod tahoe;
@@ -77,14 +81,19 @@ pub(super) fn open(
             ))
         }
         #[cfg(feature = "cloud")]
-        Place::S3 { bucket, prefix } => {
-            let place = s3::Place::amazon(bucket, prefix);
-            Box::new(s3::open(&place, url.location(), options, transfer)?)
+        Place::S3 {
+            server,
+            bucket,
+            prefix,
+        } => {
+            let place = s3::Place::amazon(bucket, prefix).at(server.as_ref());
+            let location = url.location();
+            Box::new(s3::Regional::open(&place, location, options, transfer)?)
         }
         #[cfg(feature = "cloud")]
         Place::Gs { bucket, prefix } => {
-            let place = s3::Place::google(bucket, prefix);
-            Box::new(s3::open(&place, url.location(), options, transfer)?)
+            let location = url.location();
+            Box::new(gs::open(bucket, prefix, location, options, transfer)?)
         }
         #[cfg(feature = "cloud")]
         Place::B2 {

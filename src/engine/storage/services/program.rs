@@ -4,6 +4,7 @@
 //! to stop, with all it has started, and is out of the terminal's process group, so that a first signal lets it finish.
 
 use super::super::StorageOptions;
+use super::super::notices::Notices;
 use super::super::transfer::{Download, Transfer};
 use super::watch::{Group, Progress, Watch};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -44,6 +45,7 @@ pub(super) struct Program {
     install: String,
     environment: Vec<(OsString, OsString)>,
     transfer: Arc<Transfer>,
+    notices: Notices,
 }
 
 /// How a program ended.
@@ -77,6 +79,7 @@ impl Program {
             install: format!("install {name}; on Debian: apt-get install {name}"),
             environment,
             transfer,
+            notices: options.notices.clone(),
         }
     }
 
@@ -84,6 +87,27 @@ impl Program {
     pub(super) fn installed_by(mut self, hint: &str) -> Self {
         self.install = hint.to_string();
         self
+    }
+
+    /// Waits until the pace of uploads lets a file go that the program sends as fast as it can. This is told.
+    ///
+    /// # Errors
+    /// It cannot be looked at; `Interrupted`.
+    pub(super) fn spaced(&self, from: &Path) -> Result<()> {
+        if !self.transfer.paces_uploads() {
+            return Ok(());
+        }
+        self.notices.tell(format!(
+            "{} has no limit of its own: upload-limit holds between files, not within one",
+            self.name
+        ));
+        let bytes = std::fs::metadata(from).map_err(|e| Error::io("read", from, e))?;
+        self.transfer.spaced(bytes.len())
+    }
+
+    /// What there is to tell.
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.notices.take()
     }
 
     /// Sets or replaces a variable.

@@ -15,6 +15,7 @@ use super::program::{Ended, Program, deliver};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -36,6 +37,8 @@ pub(super) struct RsyncStorage {
     program: Program,
     /// Options of every call.
     options: Vec<String>,
+    /// The limit of downloads, where that is another than the one of every call.
+    download_limit: Option<String>,
     /// The directory as rsync writes it, with a slash at its end.
     root: String,
     location: Location,
@@ -92,9 +95,8 @@ impl RsyncStorage {
             let ssh: Vec<String> = ssh.iter().map(|word| quoted(word)).collect();
             arguments.push(format!("--rsh={}", ssh.join(" ")));
         }
-        if let Some(rate) = options.upload_rate {
-            arguments.push(format!("--bwlimit={}", rate.get().div_ceil(1024)));
-        }
+        let limit = |rate: NonZeroU64| format!("--bwlimit={}", rate.get().div_ceil(1024));
+        arguments.extend(options.upload_rate.map(limit));
         arguments.extend(split_words(options.setting("rsync-options").unwrap_or(""))?);
         let host = place.server.host_of_url();
         let user = user.as_ref().map(|user| format!("{user}@"));
@@ -103,6 +105,12 @@ impl RsyncStorage {
         Ok(Self {
             program,
             options: arguments,
+            // Of two limits the last counts; 0 is none.
+            download_limit: match (options.download_rate, options.upload_rate) {
+                (None, None) => None,
+                (None, Some(_)) => Some("--bwlimit=0".to_string()),
+                (Some(rate), _) => Some(limit(rate)),
+            },
             root: format!(
                 "{}{host}{colons}{}{slash}",
                 user.unwrap_or_default(),
@@ -197,8 +205,10 @@ impl Storage for RsyncStorage {
         let staging = self.staging()?;
         // rsync 3.5 does not find what `--files-from` names below a module's subdirectory.
         let only = format!("--include={}", pattern(name));
+        let mut words = vec!["--dirs", "--whole-file", &only, "--exclude=*"];
+        words.extend(self.download_limit.as_deref());
         let ended = self.run(
-            &["--dirs", "--whole-file", &only, "--exclude=*"],
+            &words,
             None,
             (self.root.as_str(), contents(staging.path())),
             Some(staging.path()),
@@ -342,6 +352,11 @@ fn is_absent(ended: &Ended) -> bool {
 fn explain(ended: &Ended) -> Error {
     let words = ended.complaints.to_lowercase();
     let has = |word: &str| words.contains(word);
+    if has("failed to exec ssh") {
+        let error = Error::new(ErrorKind::Unsupported, "the program ssh is not installed");
+        return error
+            .with_hint("install the OpenSSH client; on Debian: apt-get install openssh-client");
+    }
     let kind = match ended.code {
         _ if has("no space left") || has("quota exceeded") => ErrorKind::Full,
         _ if has("auth failed")

@@ -6,20 +6,25 @@
 
 mod archive;
 mod keys;
+mod region;
 
 pub(super) use archive::Archive;
+pub(super) use region::Regional;
 
 use super::super::settings;
 use super::super::transfer::Transfer;
+use super::super::url::Server;
 use super::super::{Location, StorageOptions};
 use super::cloud::{CloudStorage, Cold, answer_of, kind_of, operator};
 use super::http;
 use super::signed::Further;
+use super::sums::{self, Compared, DIFFERS};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use ::http::Method;
 use opendal::HttpTransporter;
 use opendal::services::S3;
+use region::{Listening, Told};
 use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use std::sync::Arc;
 
@@ -28,6 +33,8 @@ pub(super) struct Place<'a> {
     bucket: &'a str,
     prefix: &'a str,
     service: &'static str,
+    /// A server that came with the URL.
+    server: Option<String>,
     /// Used unless an option names another.
     endpoint: Option<&'static str>,
     /// Variables with an endpoint, the most important first.
@@ -36,6 +43,8 @@ pub(super) struct Place<'a> {
     credentials: [&'static str; 2],
     /// A key that came with the URL.
     key: (Option<&'a str>, Option<Secret>),
+    /// Sends requests, and proves by itself who asks.
+    proves: Option<HttpTransporter>,
 }
 
 impl<'a> Place<'a> {
@@ -45,10 +54,20 @@ impl<'a> Place<'a> {
             bucket,
             prefix,
             service: "s3",
+            server: None,
             endpoint: None,
             endpoints: &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
             credentials: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
             key: (None, None),
+            proves: None,
+        }
+    }
+
+    /// The same with a transport that proves who asks: nothing is signed.
+    pub(super) fn with_token(self, proves: HttpTransporter) -> Self {
+        Self {
+            proves: Some(proves),
+            ..self
         }
     }
 
@@ -80,11 +99,28 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The same at a server that the URL names.
+    pub(super) fn at(self, server: Option<&Server>) -> Self {
+        let address = |server: &Server| {
+            let port = server.port.map(|port| format!(":{port}"));
+            format!(
+                "https://{}{}",
+                server.host_of_url(),
+                port.unwrap_or_default()
+            )
+        };
+        Self {
+            server: server.map(address),
+            ..self
+        }
+    }
+
     /// The server, unless it is Amazon's, or only Backblaze knows it.
-    pub(super) fn endpoint<'b>(&self, options: &'b StorageOptions) -> Option<&'b str> {
+    pub(super) fn endpoint<'b>(&'b self, options: &'b StorageOptions) -> Option<&'b str> {
         let mut variables = self.endpoints.iter();
         options
             .setting("endpoint")
+            .or(self.server.as_deref())
             .or_else(|| variables.find_map(|name| options.environment.get(name)))
             .or(self.endpoint)
     }
@@ -104,12 +140,11 @@ impl<'a> Place<'a> {
     }
 
     /// The region that goes into signatures.
-    fn region<'b>(&self, options: &'b StorageOptions, endpoint: Option<&'b str>) -> &'b str {
+    fn region<'b>(&'b self, options: &'b StorageOptions, endpoint: Option<&'b str>) -> &'b str {
         let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        let variable = || variables.iter().find_map(|n| options.environment.get(n));
         let by_itself = || match self.service {
-            "s3" => variables
-                .iter()
-                .find_map(|name| options.environment.get(name)),
+            "s3" => endpoint.and_then(of_amazon).or_else(variable),
             // The second label of `s3.eu-central-003.backblazeb2.com`.
             "b2" => endpoint.and_then(|url| url.split('.').nth(1)),
             _ => Some("auto"),
@@ -117,6 +152,18 @@ impl<'a> Place<'a> {
         let region = options.setting("region").or_else(by_itself);
         region.unwrap_or("us-east-1")
     }
+}
+
+/// The region in the name of a server of Amazon's: `s3.eu-central-1.amazonaws.com`, `s3-eu-west-1.amazonaws.com`.
+fn of_amazon(endpoint: &str) -> Option<&str> {
+    let host = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, host)| host);
+    let host = host.trim_end_matches('/').trim_end_matches(".cn");
+    let name = host.strip_suffix(".amazonaws.com")?.strip_prefix("s3")?;
+    let region = name.rsplit('.').next()?.trim_start_matches('-');
+    // `s3-external-1` is another name of the first region.
+    (region.matches('-').count() > 1).then_some(region)
 }
 
 /// Objects of one bucket below one prefix.
@@ -129,15 +176,43 @@ pub(super) fn open(
     options: &StorageOptions,
     transfer: Arc<Transfer>,
 ) -> Result<CloudStorage> {
+    open_listening(place, None, location, options, transfer)
+}
+
+/// The same, and whoever wants to know is told the region that a server names.
+fn open_listening(
+    place: &Place<'_>,
+    told: Option<Told>,
+    location: Location,
+    options: &StorageOptions,
+    transfer: Arc<Transfer>,
+) -> Result<CloudStorage> {
     options.allow_only(place.service, settings::S3)?;
     let (service, credentials) = (place.service, place.credentials);
     let explain = {
         let bucket = place.bucket.to_string();
         move |error| explain(error, service, &bucket, credentials)
     };
-    let transport = match options.setting("kms-grant") {
-        Some(grant) => Some(with_grant(grant, place, options)?),
-        None => http::transport(options)?,
+    let transport = match (&place.proves, options.setting("kms-grant")) {
+        (Some(proves), _) => Some(proves.clone()),
+        (None, Some(grant)) => Some(with_grant(grant, place, options)?),
+        (None, None) => http::transport(options)?,
+    };
+    // One that is none on purpose, and buckets of the kind whose tags are no hashes.
+    let has_sums = options.setting("checksum") != Some("none") && !place.bucket.ends_with("--x-s3");
+    let transport = match has_sums {
+        true => {
+            let inner = transport.unwrap_or_default();
+            Some(HttpTransporter::new(Compared::new(inner, sums::Told::Etag)))
+        }
+        false => transport,
+    };
+    let transport = match told {
+        Some(told) => {
+            let inner = transport.unwrap_or_default();
+            Some(HttpTransporter::new(Listening::new(inner, told)))
+        }
+        None => transport,
     };
     let build = |class: Option<&str>| {
         let mut service = configure(place, options)?;
@@ -248,13 +323,13 @@ fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
             ));
         }
     };
+    if place.proves.is_some() {
+        return Ok(unsigned(service));
+    }
     let source = options.setting("credentials").unwrap_or("environment");
     match source {
         "anonymous" => {
-            return Ok(service
-                .skip_signature()
-                .disable_config_load()
-                .disable_ec2_metadata());
+            return Ok(unsigned(service));
         }
         "instance" => {}
         "chain" => service = service.disable_ec2_metadata(),
@@ -281,14 +356,22 @@ fn configure(place: &Place<'_>, options: &StorageOptions) -> Result<S3> {
             let text = format!("no credentials for {}", place.service);
             let [id_name, key_name] = place.credentials;
             let mut hint = format!("set {id_name} and {key_name}");
-            if place.service == "s3" {
-                hint += ", or the option `credentials = \"chain\"` to use ~/.aws";
-            }
+            hint += match place.service {
+                "s3" => ", or the option `credentials = \"chain\"` to use ~/.aws",
+                "gs" => ", or GOOGLE_APPLICATION_CREDENTIALS to the key of a service account",
+                _ => "",
+            };
             return Err(Error::new(ErrorKind::Denied, text).with_hint(hint));
         }
         _ => {}
     }
     Ok(service)
+}
+
+/// The service for requests that nobody signs here.
+fn unsigned(service: S3) -> S3 {
+    let service = service.skip_signature();
+    service.disable_config_load().disable_ec2_metadata()
 }
 
 fn bad_setting(service: &str, name: &str, value: &str, known: &str) -> Error {
@@ -306,6 +389,14 @@ fn explain(
     bucket: &str,
     [id_name, key_name]: [&str; 2],
 ) -> Error {
+    let cause = std::error::Error::source(&error);
+    if let Some(own) = cause.and_then(|cause| cause.downcast_ref::<Error>()) {
+        let text = own.to_string();
+        return match own.hint() {
+            Some(hint) => Error::new(own.kind(), text).with_hint(hint),
+            None => Error::new(own.kind(), text),
+        };
+    }
     let answer = answer_of(&error);
     let has = |word: &str| answer.contains(word);
     let kind = match error.kind() {
@@ -313,6 +404,8 @@ fn explain(
         _ if has("QuotaExceeded") || has("StorageFull") || has("InsufficientStorage") => {
             ErrorKind::Full
         }
+        // What Google says to a token it does not know, and to nobody.
+        _ if has("AuthenticationRequired") => ErrorKind::Denied,
         // Two who put the same name, each only if it is absent.
         _ if has("ConditionalRequestConflict") => ErrorKind::Locked,
         _ if has("NotImplemented") || has("InvalidArgument") || has("InvalidRequest") => {
@@ -329,6 +422,11 @@ fn explain(
         Some("set the option `region` to the bucket's region".to_string())
     } else if has("SignatureDoesNotMatch") || has("InvalidAccessKeyId") {
         Some(format!("check {id_name} and {key_name}"))
+    } else if has(DIFFERS) {
+        let hint = "if the tags of this store are no hashes, set the option `checksum` to none";
+        Some(hint.to_string())
+    } else if service == "gs" && kind == ErrorKind::Denied {
+        Some("may this account list, read and write the objects of the bucket?".to_string())
     } else if has("RequestTimeTooSkewed") {
         Some("set the clock of this machine".to_string())
     } else if has("InvalidObjectState") {
@@ -349,7 +447,7 @@ fn explain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::storage::{TargetUrl, open};
+    use crate::engine::storage::{Place, TargetUrl, open};
 
     fn options(settings: &[(&str, &str)], environment: &[(&str, &str)]) -> StorageOptions {
         StorageOptions {
@@ -399,6 +497,36 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_amazon_name_their_region() {
+        for (endpoint, region) in [
+            (
+                "https://s3.eu-central-1.amazonaws.com",
+                Some("eu-central-1"),
+            ),
+            ("http://s3-eu-west-1.amazonaws.com/", Some("eu-west-1")),
+            (
+                "https://s3.dualstack.us-gov-west-1.amazonaws.com",
+                Some("us-gov-west-1"),
+            ),
+            ("https://s3.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+            ("https://s3.amazonaws.com", None),
+            ("https://s3-external-1.amazonaws.com", None),
+            ("https://s3.eu-central-1.example.com", None),
+        ] {
+            assert_eq!(of_amazon(endpoint), region, "{endpoint}");
+        }
+        let url = TargetUrl::parse("s3://s3-eu-west-1.amazonaws.com/b/p").expect("URL");
+        let Place::S3 { server, .. } = url.place() else {
+            panic!("{url:?}");
+        };
+        let options = options(&[], &[("AWS_REGION", "us-east-2")]);
+        let place = super::Place::amazon("b", "p/").at(server.as_ref());
+        let endpoint = place.endpoint(&options);
+        assert_eq!(endpoint, Some("https://s3-eu-west-1.amazonaws.com"));
+        assert_eq!(place.region(&options, endpoint), "eu-west-1");
+    }
+
+    #[test]
     fn google_and_backblaze_have_their_own_keys_and_servers() {
         let at = |url: &str, options: &StorageOptions| {
             open(&TargetUrl::parse(url).expect("URL"), options).map(|_| ())
@@ -418,7 +546,7 @@ mod tests {
         let server = "https://s3.eu-central-003.backblazeb2.com";
         at("b2://id:key@bucket", &options(&[("endpoint", server)], &[])).expect("opens");
         let of_server = &options(&[("endpoint", server)], &[]);
-        let place = Place::backblaze("b", "", None, None);
+        let place = super::Place::backblaze("b", "", None, None);
         let endpoint = place.endpoint(of_server);
         assert_eq!(place.region(of_server, endpoint), "eu-central-003");
         let error = at("b2://bucket", of_server).expect_err("no key");

@@ -109,6 +109,7 @@ impl Storage for TahoeStorage {
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
+        self.program.spaced(&from)?;
         let ended = self.run(&["put".into(), "--".into(), from.into(), self.place(name)?])?;
         match ended.code {
             Some(0) => Ok(()),
@@ -123,6 +124,10 @@ impl Storage for TahoeStorage {
             _ if ended.said("no such child") => Ok(()),
             _ => Err(explain(&ended)),
         }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.program.notices()
     }
 }
 

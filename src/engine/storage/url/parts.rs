@@ -3,6 +3,7 @@
 //! Errors repeat no piece that could be a password.
 
 use super::super::scheme::{Scheme, has_host};
+use super::containers::{azure, is_server, swift};
 use super::programs::tahoe;
 use super::{OnFail, Place, Server, Spread, drives, usage};
 use crate::engine::error::Result;
@@ -143,11 +144,7 @@ impl<'a> Parts<'a> {
             return Err(usage(format!("the {scheme}:// URL names no place")));
         };
         match Scheme::of(scheme) {
-            Scheme::S3 => {
-                return self
-                    .bucket(scheme, after_slashes)
-                    .map(|(bucket, prefix)| Place::S3 { bucket, prefix });
-            }
+            Scheme::S3 => return self.s3(scheme, after_slashes),
             Scheme::Gs => {
                 return self
                     .bucket(scheme, after_slashes)
@@ -190,6 +187,37 @@ impl<'a> Parts<'a> {
         Ok(Place::Local { dir })
     }
 
+    /// A bucket, perhaps behind the server where it lies.
+    // COMPAT(dup 0.8): a host before the bucket, always with `boto+s3`; with `s3+http`, which has TLS all the same, the bucket
+    // comes first. From 2.0 on the first component is the bucket, so it is one here too, unless it cannot be meant.
+    fn s3(&self, scheme: &str, path: Vec<u8>) -> Result<Place> {
+        let host = self.host_and_port().0;
+        let is_server = scheme == "boto+s3" || self.port.is_some() || is_server(host);
+        if self.user_info().is_some() || !is_server {
+            let (bucket, prefix) = self.bucket(scheme, path)?;
+            return Ok(Place::S3 {
+                server: None,
+                bucket,
+                prefix,
+            });
+        }
+        let server = Server {
+            user: None,
+            host: plain_host(scheme, host)?,
+            port: self.port.filter(|port| *port != 0),
+        };
+        let (bucket, prefix) = components(scheme, decoded(self.path)?)?;
+        let bucket = bucket.ok_or_else(|| {
+            let text = format!("the {scheme}:// URL names a server and no bucket");
+            usage(text).with_hint(format!("write {scheme}://HOST/BUCKET/PREFIX"))
+        })?;
+        Ok(Place::S3 {
+            server: Some(server),
+            bucket,
+            prefix,
+        })
+    }
+
     /// Bucket and key prefix; empty components do not count.
     fn bucket(&self, scheme: &str, path: Vec<u8>) -> Result<(String, String)> {
         let hint = match scheme {
@@ -214,10 +242,7 @@ impl<'a> Parts<'a> {
         let bucket = bucket
             .ok_or_else(|| usage(format!("the {scheme}:// URL names no bucket")).with_hint(hint))?;
         // COMPAT(dup 0.8): its boto2 form had the server first.
-        let is_server = [".amazonaws.com", ".googleapis.com", ".windows.net"]
-            .iter()
-            .any(|end| bucket.ends_with(end));
-        if self.port.is_some() || is_server {
+        if self.port.is_some() || is_server(&bucket) {
             let text = format!("the {scheme}:// URL names a server instead of a bucket");
             return Err(usage(text).with_hint(hint));
         }
@@ -295,20 +320,7 @@ impl<'a> Parts<'a> {
     }
 
     fn with_host(&self, scheme: &str) -> Result<Place> {
-        let host = self.host_and_port().0;
-        if host.is_empty() {
-            return Err(usage(format!("the {scheme}:// URL names no host"))
-                .with_hint(format!("write {scheme}://HOST/…")));
-        }
-        // A host or user that looks like an option would be one to ssh.
-        let plain = |c: char| {
-            c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%') || !c.is_ascii()
-        };
-        if host.starts_with('-') || !host.chars().all(plain) {
-            return Err(usage(format!(
-                "the {scheme}:// URL has a host name with odd characters"
-            )));
-        }
+        let host = plain_host(scheme, self.host_and_port().0)?;
         let user = self
             .user_info()
             .map(|info| info.split_once(':').map_or(info, |(user, _)| user));
@@ -326,17 +338,19 @@ impl<'a> Parts<'a> {
         }
         let server = Server {
             user,
-            host: lower(host),
+            host,
             port: self.port.filter(|port| *port != 0),
         };
         let path = decoded(self.path)?;
         match Scheme::of(scheme) {
             Scheme::WebDav { secure } => {
                 let path = utf8(scheme, path)?;
+                // COMPAT(dup all): empty components do not count.
+                let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
                 Ok(Place::WebDav {
                     secure,
                     server,
-                    path: format!("/{}", path.trim_matches('/')),
+                    path: format!("/{}", parts.join("/")),
                 })
             }
             Scheme::Ftp(security) => {
@@ -414,25 +428,6 @@ pub(super) fn components(scheme: &str, path: Vec<u8>) -> Result<(Option<String>,
     Ok((first, parts.map(|part| format!("{part}/")).collect()))
 }
 
-/// A container, whose name Azure would refuse if it broke these rules.
-// Source: "Naming and referencing containers, blobs, and metadata" of the service's REST interface.
-fn azure(container: String, prefix: String) -> Result<Place> {
-    let name = container.as_bytes();
-    let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let good = (3..=63).contains(&name.len())
-        && name.iter().all(|b| plain(b) || *b == b'-')
-        && name.first().is_some_and(plain)
-        && name.last().is_some_and(plain)
-        && !container.contains("--");
-    if good || container == "$root" {
-        return Ok(Place::Azure { container, prefix });
-    }
-    let text = format!("{container:?} cannot be the name of a container");
-    Err(usage(text).with_hint(
-        "it has 3 to 63 lower-case letters, digits and single dashes, and no dash at an end",
-    ))
-}
-
 /// What stands in `From` of mails.
 // COMPAT(dup all): without a folder it finds nothing, nor with most signs: they mean something in its search.
 fn mail_folder(scheme: &str, path: &[u8]) -> Result<String> {
@@ -445,27 +440,30 @@ fn mail_folder(scheme: &str, path: &[u8]) -> Result<String> {
     utf8(scheme, folder.to_vec())
 }
 
-/// A container whose name can stand in an address.
-fn swift(archive: bool, container: String, prefix: String) -> Result<Place> {
-    let is_odd = |part: &str| part == "." || part == "..";
-    if is_odd(&container) || prefix.split('/').any(is_odd) {
-        return Err(usage(
-            "a container or folder of object storage cannot be . or ..",
-        ));
-    }
-    Ok(Place::Swift {
-        archive,
-        container,
-        prefix,
-    })
-}
-
 pub(super) fn utf8(scheme: &str, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| {
         usage(format!(
             "the {scheme}:// URL is not UTF-8 after percent decoding"
         ))
     })
+}
+
+/// A host whose name can be one.
+fn plain_host(scheme: &str, host: &str) -> Result<String> {
+    if host.is_empty() {
+        return Err(usage(format!("the {scheme}:// URL names no host"))
+            .with_hint(format!("write {scheme}://HOST/…")));
+    }
+    // A host or user that looks like an option would be one to ssh.
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%') || !c.is_ascii()
+    };
+    if host.starts_with('-') || !host.chars().all(plain) {
+        return Err(usage(format!(
+            "the {scheme}:// URL has a host name with odd characters"
+        )));
+    }
+    Ok(lower(host))
 }
 
 /// Host names have no case; the zone of an address, after `%`, has one.

@@ -72,10 +72,12 @@ fn meaning(_: StatusCode, answer: &Value) -> Meaning {
         "file_size_limit_exceeded" | "item_name_invalid" | "item_name_too_long" => {
             Some(ErrorKind::Unsupported)
         }
-        // What passes by itself.
-        "name_temporarily_reserved" | "operation_blocked_temporary" | "unavailable" => {
-            Some(ErrorKind::Unreachable)
-        }
+        // What passes by itself; and what arrived has another hash than what was sent.
+        "name_temporarily_reserved"
+        | "operation_blocked_temporary"
+        | "unavailable"
+        | "precondition_failed"
+        | "bad_digest" => Some(ErrorKind::Unreachable),
         _ => None,
     };
     let message = answer["message"].as_str().unwrap_or_default();

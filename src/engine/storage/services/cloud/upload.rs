@@ -4,6 +4,7 @@
 use super::super::super::growing::Growing;
 use super::super::super::names;
 use super::super::super::transfer::Upload;
+use super::super::sums::DIFFERS;
 use super::super::webdav::Sender;
 use super::{CloudStorage, Presence};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -30,7 +31,14 @@ impl CloudStorage {
         let write = operator
             .write_with(name, whole)
             .if_not_exists(presence == Presence::Refused);
-        self.sent(bytes, async { write.await }).await.map(|_| ())
+        let sent = self.sent(bytes, async { write.await }).await;
+        if let Err(error) = &sent
+            && error.to_string().contains(DIFFERS)
+        {
+            // It has a good name already.
+            let _ = self.answer(self.standard.delete(name)).await;
+        }
+        sent.map(|_| ())
     }
 
     pub(super) async fn put_renamed(&self, sender: &Sender, name: &str, from: &Path) -> Result<()> {

@@ -2,70 +2,22 @@
 //!
 //! Variables and files are duplicity's. Those of `gdrive` come first for `gdrive://`, those of `pydrive` for its other names.
 
+use super::super::oauth::Login;
 use super::super::oauth::assertion::Signer;
-use super::super::oauth::{Form, Grant, Login};
+use super::super::oauth::google::{self, AccountKey, object, read, text};
 use super::pickle;
 use super::{Account, Place};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::StorageOptions;
-use serde_json::{Value, json};
-use std::path::Path;
-use zeroize::Zeroizing;
+use serde_json::Value;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/drive";
-const TOKENS: &str = "https://oauth2.googleapis.com/token";
-/// Longest life of an assertion.
-const HOUR: i64 = 3600;
 
 const HINT_ACCOUNT: &str = "check the key of the service account, and whether its project may use the Drive API and its \
      account the folder";
 const HINT_USER: &str = "check the client and its refresh token; a refresh token is withdrawn when the password changes, or \
      after a week while the client is in its test phase";
-
-/// A service account.
-struct Robot {
-    email: String,
-    signer: Signer,
-    /// Whom an assertion is for.
-    audience: String,
-}
-
-impl Grant for Robot {
-    fn form(&self, now: i64) -> Result<Form> {
-        let claims = json!({
-            "iss": self.email, "scope": SCOPE, "aud": self.audience, "iat": now, "exp": now + HOUR,
-        });
-        let kind = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-        Ok(vec![
-            ("grant_type", Secret::new(kind)),
-            ("assertion", Secret::new(self.signer.signed(&claims)?)),
-        ])
-    }
-
-    fn is_timed(&self) -> bool {
-        true
-    }
-}
-
-/// A user who let a client in.
-struct User {
-    client: String,
-    secret: Option<Secret>,
-    refresh: Secret,
-}
-
-impl Grant for User {
-    fn form(&self, _: i64) -> Result<Form> {
-        let mut form = vec![
-            ("grant_type", Secret::new("refresh_token")),
-            ("refresh_token", self.refresh.clone()),
-            ("client_id", Secret::new(self.client.as_str())),
-        ];
-        form.extend(self.secret.clone().map(|secret| ("client_secret", secret)));
-        Ok(form)
-    }
-}
 
 /// What the variables say; `None` if they say nothing.
 type Found = Result<Option<Login>>;
@@ -99,7 +51,7 @@ pub(super) fn of(place: &Place<'_>, options: &StorageOptions) -> Result<Login> {
 fn tokens(options: &StorageOptions) -> String {
     match options.setting("endpoint") {
         Some(server) => format!("{}/token", server.trim_end_matches('/')),
-        None => TOKENS.to_string(),
+        None => google::TOKENS.to_string(),
     }
 }
 
@@ -109,27 +61,9 @@ fn service_file(place: &Place<'_>, options: &StorageOptions) -> Found {
     let Some(path) = options.environment.get("GOOGLE_SERVICE_JSON_FILE") else {
         return Ok(None);
     };
-    let file = object(path)?;
-    let (Some(email), Some(key)) = (text(&file, "client_email"), text(&file, "private_key")) else {
-        return Err(usage(format!("{path} is no key of a service account")));
-    };
-    fits(place.account, email, path)?;
-    let signer = Signer::of_pem(key.as_bytes(), text(&file, "private_key_id"));
-    let signer = signer.map_err(|e| e.within(format!("cannot use {path}")))?;
-    let url = text(&file, "token_uri").map_or_else(|| tokens(options), str::to_string);
-    Ok(Some(robot(email.to_string(), signer, url)))
-}
-
-fn robot(email: String, signer: Signer, url: String) -> Login {
-    Login {
-        grant: Box::new(Robot {
-            email,
-            signer,
-            audience: url.clone(),
-        }),
-        url,
-        hint: HINT_ACCOUNT,
-    }
+    let key = AccountKey::of(path, &object(path)?)?;
+    fits(place.account, &key.email, path)?;
+    Ok(Some(key.login(|| tokens(options), SCOPE, HINT_ACCOUNT)))
 }
 
 /// A client, and what duplicity keeps of the user who let it in.
@@ -173,7 +107,8 @@ fn account_key(place: &Place<'_>, options: &StorageOptions) -> Found {
     let signer = Signer::of_pem(key.as_bytes(), None);
     let signer = signer.map_err(|e| e.within("cannot use GOOGLE_DRIVE_ACCOUNT_KEY"))?;
     let email = place.account.id.to_string();
-    Ok(Some(robot(email, signer, tokens(options))))
+    let url = tokens(options);
+    Ok(Some(google::robot(email, signer, url, SCOPE, HINT_ACCOUNT)))
 }
 
 /// The settings of PyDrive: a client, and where the user's credentials are kept.
@@ -242,15 +177,9 @@ impl Kept {
         let Some(client) = self.client else {
             return Err(usage(format!("{} names no client", self.path)));
         };
-        Ok(Login {
-            url: self.tokens.unwrap_or_else(|| tokens(options)),
-            grant: Box::new(User {
-                client,
-                secret: self.secret,
-                refresh: self.refresh,
-            }),
-            hint: HINT_USER,
-        })
+        let url = self.tokens.unwrap_or_else(|| tokens(options));
+        let client = (client, self.secret);
+        Ok(google::user(client, self.refresh, url, HINT_USER))
     }
 }
 
@@ -266,17 +195,4 @@ fn fits(account: &Account, id: &str, path: &str) -> Result<()> {
 
 fn usage(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Usage, text)
-}
-
-fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    object[name].as_str().filter(|text| !text.is_empty())
-}
-
-fn read(path: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", Path::new(path), e))?;
-    Ok(Zeroizing::new(bytes))
-}
-
-fn object(path: &str) -> Result<Value> {
-    serde_json::from_slice(&read(path)?).map_err(|_| usage(format!("{path} is not JSON")))
 }

@@ -4,6 +4,7 @@
 //! when it was refused. What proves that it may be had is the service's own affair.
 
 pub(super) mod assertion;
+pub(super) mod google;
 pub(super) mod sealed_key;
 
 use super::super::StorageOptions;
@@ -104,8 +105,11 @@ impl Authorized {
         &self.web
     }
 
-    /// The token that holds, or a new one.
-    async fn access(&self) -> Result<HeaderValue> {
+    /// The token that holds, or a new one, as it stands in a header.
+    ///
+    /// # Errors
+    /// `Denied` if none is given.
+    pub(super) async fn access(&self) -> Result<HeaderValue> {
         let mut held = self.held.lock().await;
         if let Some(held) = &*held
             && held.until.is_none_or(|until| Instant::now() < until)
@@ -186,7 +190,7 @@ impl Authorized {
     }
 
     /// Forgets a token that was refused, unless there is a newer one.
-    async fn forget(&self, refused: &HeaderValue) {
+    pub(super) async fn forget(&self, refused: &HeaderValue) {
         let mut held = self.held.lock().await;
         if held.as_ref().is_some_and(|held| held.access == refused) {
             *held = None;

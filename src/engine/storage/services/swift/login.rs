@@ -7,6 +7,7 @@ use super::super::web::{Web, header};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::StorageOptions;
+use crate::engine::storage::notices::Notices;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ pub(super) struct Login {
     user: User,
     password: Secret,
     kind: Kind,
+    /// The login to try where there is no such one, and whom to tell.
+    next: Option<(Box<Login>, Notices)>,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,7 @@ pub(super) enum Given {
     /// Address and token were got elsewhere.
     Session(Session),
     /// Name and password.
-    Login(Login),
+    Login(Box<Login>),
 }
 
 impl Given {
@@ -100,6 +103,25 @@ impl Given {
         if let (Some(storage), Some(token)) = (variable("PREAUTHURL"), variable("PREAUTHTOKEN")) {
             return Ok(Self::Session(session(storage, token)?));
         }
+        let version = variable("AUTHVERSION").unwrap_or(default);
+        let mut login = Login::of(prefix, version, options)?;
+        // COMPAT(dup all): the version of OVH's archive is 2 by default, and OVH has had only the third for years.
+        if prefix == "PCA" && matches!(login.kind, Kind::Two { .. }) {
+            let mut next = Login::of(prefix, "3", options)?;
+            let (base, version) = next.url.rsplit_once('/').unwrap_or_default();
+            if version.starts_with("v2") {
+                next.url = format!("{base}/v3");
+            }
+            login.next = Some((Box::new(next), options.notices.clone()));
+        }
+        Ok(Self::Login(Box::new(login)))
+    }
+}
+
+impl Login {
+    /// The login of this version that the variables describe.
+    fn of(prefix: &'static str, version: &str, options: &StorageOptions) -> Result<Self> {
+        let variable = |name: &str| options.environment.get(&format!("{prefix}_{name}"));
         let password = variable("PASSWORD").map(Secret::new);
         let (Some(user), Some(password), Some(url)) = (
             variable("USERNAME"),
@@ -111,7 +133,6 @@ impl Given {
                 "set {prefix}_USERNAME, {prefix}_PASSWORD and {prefix}_AUTHURL"
             )));
         };
-        let version = variable("AUTHVERSION").unwrap_or(default);
         let mut user = User {
             name: user.to_string(),
             id: None,
@@ -175,13 +196,14 @@ impl Given {
             Kind::Two { .. } => versioned(url, "v2.0"),
             Kind::Three { .. } => versioned(url, "v3"),
         };
-        Ok(Self::Login(Login {
+        Ok(Self {
             prefix,
             url,
             user,
             password,
             kind,
-        }))
+            next: None,
+        })
     }
 }
 
@@ -221,7 +243,19 @@ impl Login {
         match &self.kind {
             Kind::One => self.by_headers(web).await,
             Kind::Two { tenant, wanted } => {
-                let answer = self.by_json(web, "tokens", self.second(tenant)).await?;
+                let answer = self.by_json(web, "tokens", self.second(tenant)).await;
+                if let (Err(error), Some((next, notices))) = (&answer, &self.next)
+                    && error.kind() == ErrorKind::Usage
+                {
+                    let session = Box::pin(next.session(web)).await?;
+                    let prefix = self.prefix;
+                    notices.tell(format!(
+                        "there is no login of version 2 at {}, and that of version 3 was used: set {prefix}_AUTHVERSION to 3",
+                        self.url
+                    ));
+                    return Ok(session);
+                }
+                let answer = answer?;
                 let access = &answer.1["access"];
                 let storage = self.of_second(&access["serviceCatalog"], wanted)?;
                 session(storage, access["token"]["id"].as_str().unwrap_or_default())
@@ -391,7 +425,7 @@ mod tests {
             options.environment.set(format!("SWIFT_{name}"), *value);
         }
         match Given::of("SWIFT", "1", &options)? {
-            Given::Login(login) => Ok(login),
+            Given::Login(login) => Ok(*login),
             Given::Session(_) => panic!("a login was given"),
         }
     }
@@ -440,6 +474,35 @@ mod tests {
             };
             assert_eq!(login.second(tenant)["auth"], expected);
             assert!(!format!("{login:?}").contains("canary"));
+        }
+    }
+
+    #[test]
+    fn ovh_is_asked_for_the_third_version_behind_the_second() {
+        for (url, next) in [
+            ("https://auth.example/v2.0/", "https://auth.example/v3"),
+            ("https://auth.example:5000", "https://auth.example:5000/v3"),
+        ] {
+            let mut options = StorageOptions::default();
+            for (name, value) in [
+                ("PCA_USERNAME", "ada"),
+                ("PCA_PASSWORD", "canary"),
+                ("PCA_TENANTNAME", "t"),
+                ("PCA_AUTHURL", url),
+            ] {
+                options.environment.set(name, value);
+            }
+            let Given::Login(login) = Given::of("PCA", "2", &options).expect("login") else {
+                panic!("a login was given");
+            };
+            let (third, _) = login.next.as_ref().expect("another one");
+            assert_eq!(third.url, next);
+            assert!(matches!(third.kind, Kind::Three { .. }), "{third:?}");
+            options.environment.set("PCA_AUTHVERSION", "3");
+            let Given::Login(login) = Given::of("PCA", "2", &options).expect("login") else {
+                panic!("a login was given");
+            };
+            assert!(login.next.is_none());
         }
     }
 

@@ -7,6 +7,7 @@
 mod login;
 mod segments;
 
+use super::super::notices::Notices;
 use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions, names};
@@ -57,6 +58,7 @@ pub(super) struct SwiftStorage {
     policy: Option<String>,
     segment: u64,
     location: Location,
+    notices: Notices,
 }
 
 impl SwiftStorage {
@@ -87,7 +89,7 @@ impl SwiftStorage {
             },
         };
         let (login, session) = match Given::of(prefix, version, options)? {
-            Given::Login(login) => (Some(login), None),
+            Given::Login(login) => (Some(*login), None),
             Given::Session(session) => (None, Some(Arc::new(session))),
         };
         Ok(Self {
@@ -103,6 +105,7 @@ impl SwiftStorage {
                 .map(str::to_string),
             segment: segment << 20,
             location,
+            notices: options.notices.clone(),
         })
     }
 
@@ -448,6 +451,10 @@ impl Storage for SwiftStorage {
             }
             self.remove(&segments).await
         })
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.notices.take()
     }
 }
 
