@@ -8,6 +8,7 @@ mod support;
 mod adopted;
 mod aging;
 mod architecture;
+mod checks;
 mod cli;
 mod counts;
 mod crash;
