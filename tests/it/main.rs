@@ -44,6 +44,7 @@ mod restore_by_hand;
 mod schedule;
 mod schema;
 mod snapshots;
+mod starting;
 mod storage_clouds;
 mod storage_cold;
 mod storage_combined;
