@@ -10,6 +10,7 @@ mod aging;
 mod architecture;
 mod checks;
 mod cli;
+mod completions;
 mod conditions;
 mod counts;
 mod crash;
