@@ -25,6 +25,7 @@ mod duply;
 mod examples;
 mod golden;
 mod groups;
+mod growth;
 mod hooks;
 mod hostile;
 mod import;
