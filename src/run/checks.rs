@@ -67,7 +67,26 @@ fn quick(engine: &Engine, cx: &Context<'_>) -> Result<()> {
             format!("{} holds no backup", engine.location()),
         ));
     }
-    let mut damage = Vec::new();
+    let mut damage = engine.losses(&collection)?;
+    let leftovers = [
+        (
+            &collection.incomplete,
+            "has no manifest: a run that was interrupted left it, or the manifest is lost",
+        ),
+        (
+            &collection.orphans,
+            "builds on a set that is not there; cleanup removes it",
+        ),
+    ];
+    for (sets, what) in leftovers {
+        for set in sets
+            .iter()
+            .filter(|set| !damage.iter().any(|d| d.set == set.id))
+        {
+            cx.monitor
+                .note(Level::Notice, &format!("{} {what}", set.id));
+        }
+    }
     for chain in &collection.chains {
         damage.extend(engine.damage_of(chain, cx)?);
     }

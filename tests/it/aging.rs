@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -54,6 +54,10 @@ enum Fate {
     PutOff,
     /// The clock says it is five days ago.
     ClockBack,
+    /// The clock says it is two days later.
+    ClockAhead,
+    /// The clock is right again, and behind a set that was made while it was not.
+    Behind,
     /// The machine is off.
     Off,
 }
@@ -68,6 +72,7 @@ impl Fate {
             15..17 => Fate::PutOff,
             17..19 => Fate::ClockBack,
             19..21 => Fate::Off,
+            21..22 => Fate::ClockAhead,
             _ => Fate::Nothing,
         }
     }
@@ -75,9 +80,9 @@ impl Fate {
     /// Exit code, and the verdict in the history.
     fn expected(self) -> (i32, &'static str) {
         match self {
-            Fate::Nothing | Fate::Killed(_) | Fate::Off => (0, "success"),
+            Fate::Nothing | Fate::Killed(_) | Fate::ClockAhead | Fate::Off => (0, "success"),
             Fate::TargetDown => (13, "failed"),
-            Fate::SourceGone | Fate::ClockBack => (1, "failed"),
+            Fate::SourceGone | Fate::ClockBack | Fate::Behind => (1, "failed"),
             Fate::HookFails => (4, "failed"),
             Fate::PutOff => (7, "deferred"),
         }
@@ -244,7 +249,8 @@ impl World {
             Fate::HookFails => fs::write(&hook, "1").expect("hook"),
             Fate::PutOff => fs::write(&hook, "75").expect("hook"),
             Fate::ClockBack => clock = now - SignedDuration::from_hours(5 * 24),
-            Fate::Nothing | Fate::Killed(_) => {}
+            Fate::ClockAhead => clock = now + SignedDuration::from_hours(2 * 24 + 1),
+            Fate::Nothing | Fate::Killed(_) | Fate::Behind => {}
         }
         let mut killed = false;
         let said = match fate {
@@ -419,21 +425,32 @@ fn two_years_of_nights() {
     let first: Timestamp = "2031-01-01T02:17:00Z".parse().expect("time");
     let mut now = first;
     let mut half_done = false;
+    let mut jumps = BTreeSet::new();
     let nights = effort::of(ALL_NIGHTS, ALL_NIGHTS / 7);
     for number in 0..nights {
         now = first + SignedDuration::from_hours(24 * i64::from(number));
         if !half_done {
             world.edit(now);
         }
-        // After a power cut there is a good night, so that what it left comes to its end.
-        let fate = match half_done {
-            true => Fate::Nothing,
-            false => Fate::random(&mut world.random),
+        let newest = world.sets.last().map(|s| s.time);
+        let fate = match number {
+            // Until its time has come, nothing can follow a set of the future.
+            _ if newest.is_some_and(|newest| newest >= now) => Fate::Behind,
+            // After a power cut there is a good night, so that what it left comes to its end.
+            _ if half_done => Fate::Nothing,
+            // Whatever the seed, both happen.
+            20.. if !jumps.contains("ClockAhead") => Fate::ClockAhead,
+            30.. if !jumps.contains("ClockBack") => Fate::ClockBack,
+            _ => Fate::random(&mut world.random),
         };
+        jumps.insert(format!("{fate:?}"));
         half_done = world.night(number, now, fate);
     }
-    // What the last night left half-done.
-    now += SignedDuration::from_hours(24);
+    for jump in ["ClockAhead", "ClockBack", "Behind"] {
+        assert!(jumps.contains(jump), "{jumps:?}");
+    }
+    // What the last night left half-done, or made in the future.
+    now += SignedDuration::from_hours(3 * 24);
     world.night(nights, now, Fate::Nothing);
     assert!(
         world.promised.len() > nights as usize * 2 / 3 && world.sets.len() > effort::of(15, 5),

@@ -140,6 +140,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "async stays in storage",
     ),
     (
+        r"\bcron_parser\b|\bchrono\b",
+        &["src/profile/schedule.rs"],
+        "cron's library, and its kind of time, stay behind one module",
+    ),
+    (
         r"\b(todo|unimplemented|dbg)!",
         &[],
         "nothing unfinished ships",

@@ -1,5 +1,7 @@
 //! Profiles made and filled in as people do it with the real duply, imported, and used by both on one chain.
 
+mod batches;
+
 use crate::support::home::{Called, Home, called};
 use crate::support::keyring::{Keyring, PASSPHRASE};
 use crate::support::programs;
@@ -421,15 +423,10 @@ impl Site {
             .filter(|l| day.iter().any(|d| l.starts_with(d)));
         lines.map(str::to_owned).collect()
     }
-}
 
-/// The same batch, by duply and after the import by dupr, makes the same set.
-fn same_sets(known: &[Known]) {
-    for case in known {
-        let name = case.name;
-        let Some(site) = Site::new(&format!("duply-{name}")) else {
-            return;
-        };
+    /// A profile as people have it, with a source that has what it leaves out; `more` settings come on top.
+    fn of(case: &Known, more: &[(&'static str, &str)]) -> Option<Self> {
+        let site = Site::new(&format!("duply-{}", case.name))?;
         let (home, keyring) = (&site.home, &site.keyring);
         let source = home.source().display().to_string();
         let filled = |text: &str| {
@@ -463,9 +460,21 @@ fn same_sets(known: &[Known]) {
             .iter()
             .map(|(key, value)| (*key, filled(value)));
         settings.extend(own);
+        settings.extend(more.iter().map(|(key, value)| (*key, (*value).to_owned())));
         let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (*k, v.as_str())).collect();
         site.edit(&settings, &filled(case.more));
         fs::write(site.file("exclude"), filled(case.exclude)).expect("exclude");
+        Some(site)
+    }
+}
+
+/// The same batch, by duply and after the import by dupr, makes the same set.
+fn same_sets(known: &[Known]) {
+    for case in known {
+        let name = case.name;
+        let Some(site) = Site::of(case, &[]) else {
+            return;
+        };
         site.duply_does(&["night", "full"]);
         let by_duply = site.listed();
         for (paths, wanted) in [(case.there, true), (case.gone, false)] {

@@ -1,5 +1,8 @@
 //! The example profiles as files: only places, names and secrets are those of the servers of the tests.
 
+mod everything;
+mod small;
+
 use crate::servers::{DATABASE_PASSWORD, Database, S3, Sshd};
 use crate::support::home::{CANARY, Called, Home, called};
 use crate::support::keyring::{Keyring, PASSPHRASE};
@@ -128,6 +131,27 @@ fn the_example_for_sftp_runs() {
     for left_out in ["ada/.cache", "bob/tmp", "bob/d/node_modules"] {
         assert!(!place.join(left_out).exists(), "{left_out}");
     }
+}
+
+/// The target of an example, as a table that leads to an sshd of the tests.
+fn at_sshd(server: &Sshd, below: &str) -> String {
+    format!(
+        "{{ url = {:?}, options = {{ ssh-options = {:?} }} }}",
+        server.url(below),
+        server.ssh_options("userkey")
+    )
+}
+
+/// A program that stands in for one the machine may not have, first in the `PATH` of [`path`].
+fn stand_in(home: &Home, name: &str, text: &str) {
+    fs::create_dir_all(home.path().join("bin")).expect("bin");
+    home.script(&format!("bin/{name}"), text);
+}
+
+/// A `PATH` with the programs that stand in.
+fn path(home: &Home) -> String {
+    let usual = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{usual}", home.path().join("bin").display())
 }
 
 /// Variables for the keys of an S3 server.

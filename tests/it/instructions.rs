@@ -108,26 +108,38 @@ fn a_processor() -> String {
 fn count(valgrind: &Path, scratch: &Scratch, time: u64, call: &str) -> u64 {
     let folder = scratch.path().display().to_string();
     let call = call.replace("{}", &folder);
+    let archive = format!("--archive-dir={folder}/archive");
+    let time = format!("--current-time={}", T0 + time);
+    let mut words = vec![
+        "duplicity",
+        "--no-encryption",
+        "--name=counts",
+        &archive,
+        &time,
+    ];
+    words.extend(call.split(' '));
+    instructions_of(valgrind, scratch.path(), &words)
+}
+
+/// Instructions that dupr takes for these words, in this home, on one processor. The call must succeed.
+pub fn instructions_of(valgrind: &Path, home: &Path, words: &[&str]) -> u64 {
     let output = Command::new("taskset")
         .args(["-c", &a_processor()])
         .arg(valgrind)
         .args(["--tool=cachegrind", "--cache-sim=no", "-v"])
         .arg("--cachegrind-out-file=/dev/null")
         .arg(env!("CARGO_BIN_EXE_dupr"))
-        .args(["duplicity", "--no-encryption", "--name=counts"])
-        .arg(format!("--archive-dir={folder}/archive"))
-        .arg(format!("--current-time={}", T0 + time))
-        .args(call.split(' '))
+        .args(words)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", scratch.path())
-        .env("TMPDIR", scratch.path())
+        .env("HOME", home)
+        .env("TMPDIR", home)
         .output()
         .unwrap_or_else(|e| panic!("cannot start valgrind: {e}"));
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{call}:\n{told}");
+    assert!(output.status.success(), "{words:?}:\n{told}");
     let refs = told.lines().find_map(|line| line.split_once("I   refs:"));
-    let (_, refs) = refs.unwrap_or_else(|| panic!("no count for {call}:\n{told}"));
+    let (_, refs) = refs.unwrap_or_else(|| panic!("no count for {words:?}:\n{told}"));
     let digits: String = refs.chars().filter(char::is_ascii_digit).collect();
     digits.parse().expect("a count")
 }

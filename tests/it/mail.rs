@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Password of the mail user; it must be seen nowhere.
-const PASSWORD: &str = "smtp-canary-0815";
+pub const PASSWORD: &str = "smtp-canary-0815";
 
 /// argv: smtps | starttls | plain, certificate, key, file for mail, password. Prints the port.
 const SERVER: &str = r#"
@@ -43,9 +43,10 @@ asyncio.run(main())
 "#;
 
 /// A mail server. Ended when dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    port: String,
+    /// Where it listens, on 127.0.0.1.
+    pub port: String,
 }
 
 impl Drop for Server {
@@ -137,8 +138,9 @@ impl Authority {
         self.dir.join(name)
     }
 
-    /// A server that shows the certificate of `name`; `None` if aiosmtpd may be missing and is.
-    fn serve(&self, home: &Home, mode: &str, name: &str) -> Option<Server> {
+    /// A server that shows the certificate of `name`, knows the user `me` and keeps what it gets in the file `mail` of the home;
+    /// `None` if aiosmtpd may be missing and is.
+    pub fn serve(&self, home: &Home, mode: &str, name: &str) -> Option<Server> {
         let aiosmtpd = programs::find("aiosmtpd")?;
         let real = fs::canonicalize(&aiosmtpd).expect("aiosmtpd");
         let python = real.with_file_name("python3");

@@ -434,7 +434,7 @@ fn https_believes_whom_the_system_believes() {
 }
 
 /// Moves all runs of a history into the past.
-fn age(home: &Home, profile: &str, seconds: i64) {
+pub fn age(home: &Home, profile: &str, seconds: i64) {
     let path = home
         .path()
         .join(".local/state/dupr")

@@ -65,7 +65,7 @@ fn a_source_that_is_empty_missing_or_a_link_is_refused() {
 }
 
 /// The program as a user without privileges calls it, and the folder it may work in.
-fn as_nobody(home: &Home) -> Option<Command> {
+pub fn as_nobody(home: &Home) -> Option<Command> {
     if !is_root() {
         return Some(home.command(&[]));
     }

@@ -275,3 +275,171 @@ fn lvm_is_mounted_and_removed_also_when_mounting_fails() {
     );
     assert!(!Path::new("/run/dupr-dupr-test-lvm").exists());
 }
+
+/// Starts a backup whose dump waits, ends it by a signal when it has begun, and tells how it ended.
+fn signalled(home: &Home, path: &str) -> (i32, String) {
+    let begun = home.path().join("begun");
+    let child = home
+        .command(&["home", "backup"])
+        .env("PATH", path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dupr");
+    let since = std::time::Instant::now();
+    while !begun.exists() {
+        assert!(
+            since.elapsed() < Duration::from_secs(120),
+            "the dump does not begin"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("id")).expect("id");
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("signal");
+    let ended = called(child.wait_with_output().expect("wait"));
+    (ended.code, ended.stderr)
+}
+
+/// A profile with a snapshot of this kind, and a dump that waits for ever.
+fn waiting(home: &Home, source: &Path, snapshot: &str, more: &str) {
+    let begun = home.path().join("begun");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\ntarget = \"file://{}\"\npassphrase = {{ file = {:?} }}\n{more}[source]\npath = {source:?}\nsnapshot = {snapshot:?}\n\
+             [[source.dump]]\nname = \"a\"\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"touch {}; sleep 300\"]\n",
+            home.target().display(),
+            home.path().join("pass"),
+            begun.display()
+        ),
+    );
+}
+
+#[test]
+fn zfs_keeps_no_snapshot_when_something_fails_or_a_signal_comes() {
+    let home = Home::new("snapshots-zfs-ends");
+    let mounted = home.path().join("src");
+    let source = mounted.join("me");
+    let frozen = mounted.join(".zfs/snapshot/dupr-home/me");
+    fs::create_dir_all(&source).expect("source");
+    fs::create_dir_all(&frozen).expect("frozen");
+    fs::write(frozen.join("one"), "as it was").expect("write");
+    let answers = format!(
+        "findmnt*) echo '{{\"filesystems\": [{{\"target\": {mounted:?}, \"source\": \"tank/home\", \"fstype\": \"zfs\"}}]}}' ;;\n\
+         'zfs list'*) [ -e {home}/made ] ;;\n\
+         'zfs snapshot'*) [ ! -e {home}/full ] || {{ echo 'out of space' >&2; exit 1; }}; touch {home}/made ;;\n\
+         'zfs destroy'*) [ ! -e {home}/held ] || {{ echo 'dataset is busy' >&2; exit 1; }}; rm {home}/made ;;",
+        home = home.path().display()
+    );
+    let path = tools(&home, &answers);
+    let at = |name: &str| home.path().join(name);
+    let (list, make, destroy) = (
+        "zfs list -t snapshot tank/home@dupr-home",
+        "zfs snapshot tank/home@dupr-home",
+        "zfs destroy tank/home@dupr-home",
+    );
+    // It cannot be taken: nothing is backed up as it is, and there is nothing to remove.
+    profile(&home, &source, "zfs", "");
+    fs::write(at("full"), "").expect("write");
+    let (code, text) = backup(&home, &path);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("cannot take a snapshot") && text.contains("out of space"),
+        "{text}"
+    );
+    assert_eq!(said(&home), [list, make, list]);
+    assert!(home.stored().is_empty());
+    fs::remove_file(at("full")).expect("remove");
+    // The backup fails.
+    let failed = called(
+        home.command(&["home", "full", "--set", "target=file:///sys/no-such"])
+            .env("PATH", &path)
+            .output()
+            .expect("dupr"),
+    );
+    assert_eq!(failed.code, 13, "{}", failed.stderr);
+    assert_eq!(said(&home), [list, make, list, destroy]);
+    // A signal in its middle.
+    waiting(&home, &source, "zfs", "");
+    let (code, text) = signalled(&home, &path);
+    assert_eq!(code, 130, "{text}");
+    assert_eq!(said(&home), [list, make, list, destroy]);
+    assert!(!at("made").exists());
+    // It cannot be removed: told, and made up for by the next run.
+    profile(&home, &source, "zfs", "");
+    fs::write(at("held"), "").expect("write");
+    let (_, text) = backup(&home, &path);
+    assert!(
+        text.contains("could not be removed; the next run tries again"),
+        "{text}"
+    );
+    assert_eq!(said(&home), [list, make, list, destroy]);
+    fs::remove_file(at("held")).expect("remove");
+    let (code, text) = backup(&home, &path);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("which an earlier run left behind"), "{text}");
+    assert_eq!(said(&home), [list, destroy, make, list, destroy]);
+}
+
+#[test]
+fn lvm_is_read_where_it_is_mounted_and_removed_at_the_end_or_by_a_signal() {
+    if !is_root() {
+        return;
+    }
+    let home = Home::new("snapshots-lvm-ends");
+    let source = home.source();
+    // What the volume held when it was frozen, seen below the place where its snapshot is mounted.
+    let frozen = home.path().join("frozen");
+    let below = frozen.join(source.strip_prefix("/").expect("absolute"));
+    fs::create_dir_all(&below).expect("frozen");
+    fs::write(below.join("one"), "as it was").expect("write");
+    let name = format!("dupr-test-lvm-{}", std::process::id());
+    let mounted = format!("/run/dupr-{name}");
+    let answers = format!(
+        "findmnt*) echo '{{\"filesystems\": [{{\"target\": \"/\", \"source\": \"/dev/mapper/vg-root\", \"fstype\": \"ext4\"}}]}}' ;;\n\
+         'lvs --noheadings'*) echo \" vg/root/$(cat {home}/pool)\" ;;\n\
+         'lvs vg/dupr'*) [ -e {home}/made ] ;;\n\
+         'lvcreate'*) touch {home}/made ;;\n\
+         'lvremove'*) rm {home}/made ;;\n\
+         'mount'*) cp -a {home}/frozen/. \"$4\" ;;\n\
+         'umount'*) rm -r \"$1\"/* ;;",
+        home = home.path().display()
+    );
+    let path = tools(&home, &answers);
+    let settings = format!("backup.name = {name:?}\n");
+    let looked =
+        "lvs --noheadings --separator / --options vg_name,lv_name,pool_lv /dev/mapper/vg-root";
+    let calls = |how: &str| {
+        [
+            looked.to_owned(),
+            format!("lvs vg/dupr-{name}"),
+            format!("lvcreate --snapshot --name dupr-{name} {how} vg/root"),
+            format!("mount -o ro /dev/vg/dupr-{name} {mounted}"),
+            format!("lvs vg/dupr-{name}"),
+            format!("umount {mounted}"),
+            format!("lvremove --yes vg/dupr-{name}"),
+        ]
+    };
+    // A thin volume needs no room of its own, and a snapshot of it is not switched on by itself.
+    for (pool, how) in [
+        ("", "--extents 10%ORIGIN"),
+        ("thin", "--setactivationskip n"),
+    ] {
+        fs::write(home.path().join("pool"), pool).expect("pool");
+        profile(&home, &source, "lvm", &settings);
+        let (code, text) = backup(&home, &path);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(said(&home), calls(how), "{pool}");
+        let back = home.path().join(format!("back-{pool}"));
+        home.expect(0, &["home", "restore", back.to_str().expect("name")]);
+        let one = fs::read_to_string(back.join("one")).expect("one");
+        assert_eq!(one, "as it was");
+        // What came later is not in it.
+        assert!(!back.join("two").exists());
+    }
+    waiting(&home, &source, "lvm", &settings);
+    let (code, text) = signalled(&home, &path);
+    assert_eq!(code, 130, "{text}");
+    assert_eq!(said(&home), calls("--setactivationskip n"));
+    assert!(!home.path().join("made").exists() && !Path::new(&mounted).exists());
+}

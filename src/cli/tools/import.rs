@@ -76,9 +76,12 @@ pub fn run(from: &ImportFrom, session: &Session) -> u8 {
 /// Where a duply profile lies: a path as it is, a name where duply looks for it.
 fn place(profile: &Path, session: &Session) -> PathBuf {
     let is_name = profile.components().count() == 1 && !profile.is_dir();
+    // duply was called ftplicity, and goes on where it finds its old folder alone.
     let usual = [
         session.world.home.join(".duply"),
+        session.world.home.join(".ftplicity"),
         PathBuf::from("/etc/duply"),
+        PathBuf::from("/etc/ftplicity"),
     ];
     let found = usual
         .iter()

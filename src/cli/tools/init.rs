@@ -8,6 +8,7 @@ use crate::cli::ui::out;
 use crate::cli::{ask, exit, run};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::profile::schedule::Cron;
+use crate::profile::{Loaded, Surroundings};
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -53,6 +54,9 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
     let asking = session.world.terminal.input && session.world.terminal.error && !args.yes;
     let answers = gather(args, session, asking)?;
     let text = profile_text(&answers);
+    if let Err(code) = is_one(&answers, &text, session) {
+        return Ok(code);
+    }
     if session.common.plan {
         out::line(&format!("# would be written to {}", answers.file.display()));
         out::text(&text);
@@ -64,14 +68,17 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
     }
     write_private(&answers.file, text.as_bytes())?;
     out::line(&format!("wrote  {}", answers.file.display()));
+    let to_correct = || {
+        out::complaint(&format!(
+            "correct {} with an editor, then: dupr doctor {}",
+            answers.file.display(),
+            answers.name
+        ));
+    };
     let profile = match run::load(&answers.file.to_string_lossy(), session) {
         Ok(profile) => profile,
         Err(code) => {
-            out::complaint(&format!(
-                "correct {} with an editor, then: dupr doctor {}",
-                answers.file.display(),
-                answers.name
-            ));
+            to_correct();
             return Ok(code);
         }
     };
@@ -79,7 +86,10 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
     if !args.no_test {
         match doctor::try_target(&profile, session) {
             Ok(text) => out::line(&format!("tested {text}")),
-            Err(e) => code = run::failed(&e),
+            Err(e) => {
+                code = run::failed(&e);
+                to_correct();
+            }
         }
     }
     if answers.schedule.is_some() {
@@ -90,6 +100,22 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
     }
     recovery_sheet(&answers).iter().for_each(|l| out::line(l));
     Ok(code)
+}
+
+/// Whether the text is a profile; if not, that is told before anything is written.
+fn is_one(answers: &Answers, text: &str, session: &Session) -> std::result::Result<(), u8> {
+    let around = Surroundings {
+        // The passphrase is not there yet.
+        look_at_files: false,
+        ..session.surroundings()
+    };
+    let checked = Loaded::from_text(&answers.file, text, &around, &session.common.set)
+        .and_then(|loaded| loaded.check(&around));
+    checked.map(|_| ()).map_err(|errors| {
+        let code = run::usage(&run::Complaint::Profile(errors), session);
+        out::complaint("nothing was written; run dupr init again");
+        code
+    })
 }
 
 /// Takes what flags say, and asks for the rest if somebody is there.
@@ -203,7 +229,10 @@ fn keys(
         return Ok(Sealing::Variable(variable.clone()));
     }
     if !args.encrypt_to.is_empty() {
-        return Ok(Sealing::Recipients(args.encrypt_to.clone()));
+        let here = |key: &String| recipient(key, &session.world.current_dir);
+        return Ok(Sealing::Recipients(
+            args.encrypt_to.iter().map(here).collect(),
+        ));
     }
     if !asking {
         return Ok(Sealing::NewPassphrase(usual));
@@ -213,15 +242,28 @@ fn keys(
     );
     match ask::line("Which", "1")?.as_str() {
         "1" => Ok(Sealing::NewPassphrase(usual)),
-        "2" => Ok(Sealing::Recipients(vec![ask::line(
-            "Fingerprint or mail address of the key",
-            "",
-        )?])),
+        "2" => {
+            let key = ask::line("Fingerprint or mail address of the key", "")?;
+            Ok(Sealing::Recipients(vec![recipient(
+                &key,
+                &session.world.current_dir,
+            )]))
+        }
         "3" => Ok(Sealing::None),
         other => Err(
             Error::new(ErrorKind::Usage, format!("{other:?} is none of 1, 2, 3"))
                 .with_hint("nothing was written; run dupr init again"),
         ),
+    }
+}
+
+/// A recipient as the profile names it: a file with a certificate is looked for beside the profile, and was named from here.
+fn recipient(key: &str, current_dir: &Path) -> String {
+    let file = current_dir.join(key);
+    if file.is_file() {
+        file.display().to_string()
+    } else {
+        key.to_owned()
     }
 }
 
@@ -415,7 +457,6 @@ fn recovery_sheet(answers: &Answers) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{Loaded, Surroundings};
 
     fn answers(keys: Sealing) -> Answers {
         Answers {

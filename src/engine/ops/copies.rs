@@ -5,7 +5,7 @@
 //! the file at the target cannot be used, a copy that is what was stored still can.
 
 use crate::engine::archive::hash_of;
-use crate::engine::collection::{BackupSet, Collection, StoredFile};
+use crate::engine::collection::{BackupSet, StoredFile};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::Manifest;
@@ -13,7 +13,6 @@ use crate::engine::format::{FileKind, SetId};
 use crate::engine::monitor::Level;
 use crate::engine::seal::Form;
 use crate::engine::target::Engine;
-use crate::engine::time::Timestamp;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
@@ -220,26 +219,6 @@ impl Engine {
             self.fetch(f, None, cx)
                 .is_ok_and(|mut r| r.read(&mut [0]).is_ok())
         })
-    }
-
-    /// The newest set that was complete once, by its manifest here, and is newer than all that the target still
-    /// shows of `time`.
-    pub(super) fn vanished(
-        &self,
-        collection: &Collection,
-        time: Timestamp,
-    ) -> Result<Option<SetId>> {
-        let newest = collection
-            .every_set()
-            .map(|s| s.id.time())
-            .filter(|t| *t <= time)
-            .max();
-        // Without a trace of it at the target it was removed, or is another target's.
-        let newer = self.known_sets()?.into_iter();
-        Ok(newer
-            .filter(|set| Some(set.time()) > newest && set.time() <= time)
-            .filter(|set| collection.incomplete.iter().any(|s| s.id == *set))
-            .max_by_key(|set| set.time()))
     }
 
     /// The sets whose manifests lie in the archive dir.

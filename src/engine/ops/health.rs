@@ -46,13 +46,7 @@ impl Engine {
             });
         };
         let mut damage = self.damage_of(chain, cx)?;
-        if let Some(set) = self.vanished(collection, Timestamp(i64::MAX))? {
-            damage.push(Damage {
-                set,
-                reason: "its manifest is not at the target any more".into(),
-                data_lost: true,
-            });
-        }
+        damage.extend(self.lost_since(collection, Timestamp(i64::MAX))?);
         let mut why_not = damage.first().map(|d| format!("{}: {}", d.set, d.reason));
         if why_not.is_none() {
             let missing = chain.sets().find(|s| {
@@ -70,6 +64,47 @@ impl Engine {
             can_extend: why_not.is_none(),
             why_not,
         })
+    }
+
+    /// Sets that belong to no chain although they were whole once: without their manifest, or without what they build on. Left
+    /// out, a state would look like the newest one and be an older.
+    ///
+    /// # Errors
+    /// The archive dir cannot be read.
+    pub fn losses(&self, collection: &Collection) -> Result<Vec<Damage>> {
+        let lost = |set, reason: &str| Damage {
+            set,
+            reason: reason.into(),
+            data_lost: true,
+        };
+        let unfinished = |set: &SetId| collection.incomplete.iter().any(|s| s.id == *set);
+        // Without a trace of it at the target it was removed, or is another target's.
+        let known = self.known_sets()?.into_iter().filter(unfinished);
+        let without_manifest =
+            known.map(|set| lost(set, "its manifest is not at the target any more"));
+        // What has no full set before it is left of a removal.
+        let is_gap = |s: &&BackupSet| {
+            let mut chains = collection.chains.iter();
+            chains.any(|chain| chain.start() < s.id.time())
+        };
+        let without_basis = collection.orphans.iter().filter(is_gap);
+        let without_basis =
+            without_basis.map(|s| lost(s.id, "a set it builds on is not at the target any more"));
+        Ok(without_manifest.chain(without_basis).collect())
+    }
+
+    /// The newest of the losses between the state that the target shows of `time` and that time.
+    pub(super) fn lost_since(
+        &self,
+        collection: &Collection,
+        time: Timestamp,
+    ) -> Result<Option<Damage>> {
+        let by_then = |t: &Timestamp| *t <= time;
+        let newest = collection.sets().map(|s| s.id.time()).filter(by_then).max();
+        let losses = self.losses(collection)?.into_iter();
+        Ok(losses
+            .filter(|lost| Some(lost.set.time()) > newest && by_then(&lost.set.time()))
+            .max_by_key(|lost| lost.set.time()))
     }
 
     /// What is wrong with the sets of a chain.

@@ -24,7 +24,9 @@ impl Engine {
     ) -> Result<u64> {
         let collection = self.scan(cx)?;
         let mut layers = Vec::new();
-        for set in self.sets_at(&collection, time)? {
+        let sets = self.sets_at(&collection, time)?;
+        self.tell_lost(&collection, time, cx)?;
+        for set in sets {
             let sigtar = SigtarReader::new(self.sigtar(set, cx)?).skip_signatures();
             layers.push(sigtar.map(|e| e.map_err(Error::from)));
         }

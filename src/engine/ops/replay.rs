@@ -63,7 +63,7 @@ impl Engine {
         cx: &Context,
     ) -> Result<Replayed> {
         let sets = self.sets_at(collection, time)?;
-        let losses = self.tell_vanished(collection, time, cx)?;
+        let losses = self.tell_lost(collection, time, cx)?;
         let care = if strict { Care::Strict } else { Care::Usual };
         let mut replayed = self.replay_sets(&sets, wanted, care, visitor, cx)?;
         replayed.losses += losses;
@@ -172,17 +172,18 @@ impl Engine {
     }
 
     /// Says so if the newest set of the state is gone, which would otherwise look like an older state; 1 if it is.
-    fn tell_vanished(
+    pub(super) fn tell_lost(
         &self,
         collection: &Collection,
         time: Option<Timestamp>,
         cx: &Context,
     ) -> Result<u64> {
-        let Some(set) = self.vanished(collection, time.unwrap_or(Timestamp(i64::MAX)))? else {
+        let Some(lost) = self.lost_since(collection, time.unwrap_or(Timestamp(i64::MAX)))? else {
             return Ok(0);
         };
         let text = format!(
-            "the {set} is lost: its manifest is not at the target any more; this is the state before it"
+            "the {} is lost: {}; this is an older state",
+            lost.set, lost.reason
         );
         cx.monitor.note(Level::Warning, &text);
         Ok(1)

@@ -202,6 +202,11 @@ impl Database {
         }
     }
 
+    /// The socket of MariaDB.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("own/socket")
+    }
+
     /// What the server answers.
     pub fn ask(&self, database: &str, question: &str) -> String {
         self.call(database, question).expect(question)

@@ -88,7 +88,8 @@ impl Import<'_> {
         let user = self
             .get("TARGET_USER")
             .filter(|u| u != "_backend_username_");
-        let password = self.get("TARGET_PASS").or_else(|| self.get("TARGET_PW"));
+        // The older name wins, as with duply.
+        let password = self.get("TARGET_PW").or_else(|| self.get("TARGET_PASS"));
         let password = password.filter(|p| p != "_backend_password_").or(in_url);
         if let (Some(user), Some((scheme, rest))) = (user, url.clone().split_once("://"))
             && scheme != "file"
