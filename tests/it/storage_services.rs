@@ -1,8 +1,9 @@
 //! WebDAV, rsync and rclone against real servers: the contract, and what is special about each.
 
+use crate::door::{Bench, listing};
 use crate::servers::{Dav, Rclone, Rsyncd, Sshd};
 use crate::storage_contract::{names, opened, settings, source};
-use crate::support::programs;
+use crate::support::programs::{self, Program};
 use dupr::engine::ErrorKind;
 use dupr::engine::secret::Secret;
 use dupr::engine::storage::{StorageOptions, TargetUrl, open};
@@ -231,6 +232,32 @@ fn rclone_keeps_the_contract() {
     contract::run(&*opened(&url, &options));
     assert_eq!(names(&plain), Vec::<String>::new(), "no temp file is left");
     contract::run(&*opened("rclone://veiled:/deep/er", &options));
+}
+
+/// One slash behind the colon is nothing, two are the root: to duplicity as well.
+#[test]
+fn rclone_archives_lie_where_duplicity_looks() {
+    let rclone = Rclone::configured();
+    let config = rclone.config().display().to_string();
+    let env = [("RCLONE_CONFIG", config.as_str())];
+    let both = [Program::Dupr, Program::Duplicity3];
+    for (from, to) in [(both[0], both[1]), (both[1], both[0])] {
+        let bench = Bench::new("rclone");
+        let root = format!("rclone://disk:/{}", bench.path("root").display());
+        for (url, place) in [("rclone://disk:/there", "there"), (&root, "root")] {
+            let back = format!("back-{place}");
+            for (program, words) in [(from, ["full", "src", url]), (to, ["restore", url, &back])] {
+                let words = [&words[..], &["--no-encryption"]].concat();
+                let cache = format!("cache-{place}-{}", program.name());
+                let Some(called) = bench.call(program, &cache, &words, "", &env) else {
+                    return;
+                };
+                assert_eq!(called.code, 0, "{words:?}: {}{}", called.out, called.err);
+            }
+            assert_eq!(listing(&bench.path(&back)), listing(&bench.path("src")));
+            assert_eq!(bench.names(place).len(), 3, "{url}");
+        }
+    }
 }
 
 #[test]
