@@ -335,7 +335,10 @@ fn later_than(newest: Timestamp, cx: &JobContext<'_>) -> Result<Timestamp> {
 }
 
 /// Why a folder that may be absent is: a disk that is not plugged in has none, and none is made in its place.
-fn absent_folder(profile: &Profile) -> Result<Option<String>> {
+///
+/// # Errors
+/// The URL is none.
+pub fn absent_folder(profile: &Profile) -> Result<Option<String>> {
     if !profile.target.optional {
         return Ok(None);
     }
@@ -373,7 +376,7 @@ fn emptied(profile: &Profile, batch: &Batch, past: &PastRuns, state: &State) -> 
 }
 
 /// Whether a target that may be absent is.
-fn is_absent(kind: ErrorKind) -> bool {
+pub fn is_absent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::Unreachable)
 }
 
