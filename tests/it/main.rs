@@ -25,6 +25,7 @@ mod groups;
 mod hooks;
 mod hostile;
 mod import;
+mod inherit;
 mod instructions;
 mod interop;
 mod keys;

@@ -11,6 +11,20 @@ impl Checker<'_> {
     pub(super) fn hooks(&mut self, file: &ProfileFile) -> Vec<Hook> {
         let mut hooks = Vec::new();
         for (i, entry) in file.hook.0.iter().enumerate() {
+            let name = entry.name.as_deref().unwrap_or_default();
+            let twice = |other: &HookFile| other.name == entry.name;
+            if entry.name.is_some() && file.hook.0.iter().take(i).any(twice) {
+                self.problem(
+                    &format!("hook.{i}.name"),
+                    format!("two hooks are called {name}"),
+                    Some("give each hook a name of its own, or none".to_owned()),
+                );
+            }
+            if entry.disabled {
+                let there = entry.on.is_some() || !entry.exec.is_empty();
+                self.taken_away(&format!("hook.{i}"), "hook", name, there);
+                continue;
+            }
             hooks.extend(self.hook(i, entry));
         }
         for moment in [HookMoment::Pre, HookMoment::Post] {
@@ -19,6 +33,20 @@ impl Checker<'_> {
             }
         }
         hooks
+    }
+
+    /// Complains of an entry that takes away what is not there: all that is said of it is its name.
+    pub(super) fn taken_away(&mut self, key: &str, what: &str, name: &str, is_there: bool) {
+        if is_there || self.known_bad(key) {
+            return;
+        }
+        self.problem(
+            &format!("{key}.disabled"),
+            format!("no inherited {what} is called {name:?}: nothing is taken away"),
+            Some(format!(
+                "name one that is inherited, or leave this {what} out"
+            )),
+        );
     }
 
     fn hook(&mut self, i: usize, file: &HookFile) -> Option<Hook> {

@@ -165,6 +165,12 @@ pub enum ZoneEntry {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct HookFile {
+    /// Short name, by which a profile that inherits it can change it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Leave it out, although it is inherited.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// When it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<HookMoment>,
