@@ -44,6 +44,7 @@ mod reports;
 mod restore_by_hand;
 mod schedule;
 mod schema;
+mod scopes;
 mod snapshots;
 mod status;
 mod storage_clouds;

@@ -71,7 +71,7 @@ fn an_editor_understands_profiles_and_groups() {
     let right = home.path().join("right.toml");
     let text = "version = 1\ninherit = \"base\"\n[source]\nselect = { prepend = [\"+ **/a\"], append = [\"- **/b\"], remove = [\"- **/c\"] }\n\
                 [[source.dump]]\nname = \"pg\"\nkind = \"postgresql\"\n[[source.dump]]\nname = \"old\"\ndisabled = true\n\
-                [[hook]]\nname = \"stop\"\ntimeout = \"1m\"\n[[target]]\nname = \"usb\"\ndisabled = true\n";
+                [[hook]]\nname = \"stop\"\nscope = \"source\"\n[[target]]\nname = \"usb\"\ndisabled = true\n";
     fs::write(&right, text).expect("write");
     assert_eq!(findings(&taplo, &profile, &right), "");
     let wrong = home.path().join("wrong.toml");
@@ -85,6 +85,11 @@ fn an_editor_understands_profiles_and_groups() {
         (
             &profile,
             "version = 1\n[source]\nselect = { prepand = [] }\n",
+            "wrong.toml:3:",
+        ),
+        (
+            &profile,
+            "version = 1\n[[hook]]\nscope = \"every\"\n",
             "wrong.toml:3:",
         ),
         (

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::profile::Age;
 use crate::profile::error::nearest;
 use crate::profile::file::{HookFile, ProfileFile};
-use crate::profile::settings::{HOOKED_WORDS, Hook, HookMoment, OnFailure};
+use crate::profile::settings::{HOOKED_WORDS, Hook, HookMoment, HookScope, OnFailure};
 use std::path::Path;
 
 impl Checker<'_> {
@@ -97,9 +97,18 @@ impl Checker<'_> {
                 "leave undo out, or write on = \"before\"".to_owned(),
             );
         }
+        if matches!(on, HookMoment::Pre | HookMoment::Post) && file.scope != HookScope::Target {
+            let help = format!("the batch word {} runs it; leave scope out", on.word());
+            self.problem(
+                &format!("{key}.scope"),
+                format!("{} belongs to the batch of each target", on.word()),
+                Some(help),
+            );
+        }
         Some(Hook {
             on,
             commands,
+            scope: file.scope,
             exec: file.exec.0.clone(),
             undo: file.undo.clone(),
             timeout: file.timeout.as_ref().map(Age::duration),
@@ -126,6 +135,7 @@ impl Checker<'_> {
         path.is_file().then(|| Hook {
             on: moment,
             commands: Vec::new(),
+            scope: HookScope::Target,
             exec: vec![path.display().to_string()],
             undo: None,
             timeout: None,

@@ -3,7 +3,7 @@
 use super::entry::List;
 use crate::profile::age::{Age, Percent, Size};
 use crate::profile::schedule::Cron;
-use crate::profile::settings::{HookMoment, IoClass, Network, OnFailure, Power};
+use crate::profile::settings::{HookMoment, HookScope, IoClass, Network, OnFailure, Power};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +176,8 @@ pub struct HookFile {
     pub on: Option<HookMoment>,
     /// Commands it belongs to; the whole run if absent.
     pub commands: List<String>,
+    /// Around what it stands once, where a profile has several targets.
+    pub scope: HookScope,
     /// Program and arguments, no shell.
     pub exec: List<String>,
     /// Runs whenever `exec` was started.
