@@ -25,6 +25,7 @@ const WHOLE: &[&str] = &[
     "keys.passphrase",
     "keys.sign-passphrase",
     "target.password",
+    "source.dump.password",
     "report.email.password",
     "report.ping.url",
     "report.ntfy.url",

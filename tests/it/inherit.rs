@@ -341,3 +341,34 @@ fn every_value_says_where_it_came_from() {
     }
     assert!(!home.target().exists());
 }
+
+#[test]
+fn the_password_of_a_dump_is_never_shown_and_is_replaced_whole() {
+    let home = Home::new("inherit-secret");
+    let dump = "[[source.dump]]\nname = \"shop\"\nkind = \"mariadb\"\ndatabases = \"all\"\npassword = \"never shown\"\n";
+    let write = |head: &str, tables: &str| {
+        let (source, target) = (home.source(), home.target());
+        let text = format!(
+            "version = 1\n{head}target = \"file://{}\"\n[keys]\nencryption = \"none\"\n[source]\npath = {source:?}\n{tables}",
+            target.display()
+        );
+        home.raw_profile("home", &text);
+    };
+    write("allow-inline-secrets = true\n", dump);
+    let all = shown(&home, &[], &[]);
+    let starred = line(&all, "source.dump.0.password").map(|l| l.0);
+    assert_eq!(starred, Some("\"***\""));
+    // Nor in the line that a problem quotes.
+    write("", dump);
+    let told = home.expect(2, &["home", "backup"]).stderr;
+    assert!(told.contains("allow-inline-secrets"), "{told}");
+    assert!(!told.contains("never shown"), "{told}");
+    // Another profile names a command instead: nothing of it is left.
+    home.raw_profile("base", &format!("allow-inline-secrets = true\n{dump}"));
+    let command = "[[source.dump]]\nname = \"shop\"\npassword = { command = [\"echo\", \"x\"] }\n";
+    write("inherit = \"base\"\n", command);
+    let all = shown(&home, &[], &[]);
+    assert!(line(&all, "source.dump.0.password.command").is_some());
+    assert!(line(&all, "source.dump.0.password").is_none());
+    assert!(line(&all, "source.dump.0.databases").is_some());
+}
