@@ -67,10 +67,10 @@ fn an_editor_understands_profiles_and_groups() {
             file.display()
         );
     }
-    // Edits of inherited lists, and entries by name.
+    // Edits of inherited lists, entries by name, and another name for a kind.
     let right = home.path().join("right.toml");
     let text = "version = 1\ninherit = \"base\"\n[source]\nselect = { prepend = [\"+ **/a\"], append = [\"- **/b\"], remove = [\"- **/c\"] }\n\
-                [[source.dump]]\nname = \"pg\"\nkind = \"postgresql\"\n[[source.dump]]\nname = \"old\"\ndisabled = true\n\
+                [[source.dump]]\nname = \"pg\"\nkind = \"postgres\"\n[[source.dump]]\nname = \"old\"\ndisabled = true\n\
                 [[hook]]\nname = \"stop\"\nscope = \"source\"\n[[target]]\nname = \"usb\"\ndisabled = true\n";
     fs::write(&right, text).expect("write");
     assert_eq!(findings(&taplo, &profile, &right), "");

@@ -60,6 +60,8 @@ pub struct DumpFile {
 /// What is dumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+// The schema would leave other names out.
+#[schemars(extend("enum" = ["postgresql", "postgres", "mariadb", "mysql", "sqlite", "command"]))]
 #[allow(missing_docs)]
 pub enum DumpWord {
     #[serde(alias = "postgres")]
