@@ -1,8 +1,10 @@
 //! One execution of a batch for a profile: lock, observe, plan, run, record, report. The whole program on one page.
 
+pub mod around;
 pub mod group;
 mod record;
 
+use around::Arounds;
 use record::{keep, note, read};
 
 use crate::engine::context::Context;
@@ -65,6 +67,7 @@ pub fn execute(
     profile: &Profile,
     batch: &Batch,
     products: &mut (dyn Products + Send),
+    mut around: Option<&mut Arounds<'_>>,
     cx: &JobContext<'_>,
 ) -> Ended {
     let started = (cx.clock)();
@@ -79,12 +82,18 @@ pub fn execute(
         store: &store,
     };
     let mut announced = Vec::new();
-    let mut outcome = match begin(profile, batch, &past, &desk, &mut announced, products, cx) {
+    let told = (&desk, &mut announced);
+    let hooks = around.as_deref_mut();
+    let mut outcome = match begin(profile, batch, &past, told, products, hooks, cx) {
         Ok(outcome) => outcome,
         Err(end) => not_begun(profile, batch, started, end, cx),
     };
+    if let Some(around) = around {
+        around.end((profile, batch), &mut outcome, cx);
+    }
     // Every hour on battery is not a run of its own.
     let still_put_off = cx.scheduled
+        && outcome.steps.len() == 1
         && due::was_put_off(&outcome)
         && past.runs.last().is_some_and(due::was_put_off);
     if !batch.commands().iter().all(|c| c.only_looks()) && !still_put_off {
@@ -187,6 +196,8 @@ enum NotBegun {
     Deferred(String),
     /// Its target may be absent, and is.
     Absent(String),
+    /// Hooks around all targets keep it from beginning.
+    Hindered(Vec<StepOutcome>),
 }
 
 impl From<Error> for NotBegun {
@@ -199,9 +210,9 @@ fn begin(
     profile: &Profile,
     batch: &Batch,
     past: &PastRuns,
-    desk: &Desk<'_>,
-    announced: &mut Vec<Delivery>,
+    (desk, announced): (&Desk<'_>, &mut Vec<Delivery>),
     products: &mut (dyn Products + Send),
+    around: Option<&mut Arounds<'_>>,
     cx: &JobContext<'_>,
 ) -> std::result::Result<Outcome, NotBegun> {
     let looks = batch.commands().iter().all(|c| c.only_looks());
@@ -264,6 +275,9 @@ fn begin(
         state.now = later_than(newest, cx)?;
     }
     let plan = planned(profile, batch, &state, cx)?;
+    if let Some(steps) = around.and_then(|a| a.begin((profile, batch), cx)) {
+        return Err(NotBegun::Hindered(steps));
+    }
     let actions = EngineActions {
         engine: &engine,
         origin: origin.as_ref(),
@@ -335,7 +349,10 @@ fn later_than(newest: Timestamp, cx: &JobContext<'_>) -> Result<Timestamp> {
 }
 
 /// Why a folder that may be absent is: a disk that is not plugged in has none, and none is made in its place.
-fn absent_folder(profile: &Profile) -> Result<Option<String>> {
+///
+/// # Errors
+/// The URL is none.
+pub fn absent_folder(profile: &Profile) -> Result<Option<String>> {
     if !profile.target.optional {
         return Ok(None);
     }
@@ -373,7 +390,7 @@ fn emptied(profile: &Profile, batch: &Batch, past: &PastRuns, state: &State) -> 
 }
 
 /// Whether a target that may be absent is.
-fn is_absent(kind: ErrorKind) -> bool {
+pub fn is_absent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::Unreachable)
 }
 
@@ -437,6 +454,7 @@ fn not_begun(
             step.notes.push(reason);
             outcome.steps.push(step);
         }
+        NotBegun::Hindered(steps) => outcome.steps = steps,
         NotBegun::Absent(reason) => {
             cx.log.add(Level::Notice, &format!("skipped: {reason}"));
             let title = "target that may be absent";

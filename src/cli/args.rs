@@ -18,6 +18,7 @@ pub const RESERVED: &[&str] = &[
     "profiles",
     "status",
     "history",
+    "log",
     "plan",
     "recover",
     "keys",
@@ -155,6 +156,8 @@ pub enum What {
     Status(StatusArgs),
     /// Past runs of a profile
     History(HistoryArgs),
+    /// One past run as a whole: its report and its log
+    Log(LogArgs),
     /// What a batch would do, and why; same as --plan
     Plan(PlanArgs),
     /// Let profiles run by themselves, as their [schedule] says

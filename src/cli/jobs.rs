@@ -7,6 +7,7 @@ use super::ui::products::{Collected, Lines};
 use super::ui::{out, summary};
 use super::{ask, exit};
 use crate::engine::error::Result;
+use crate::job::around::{Arounds, Part};
 use crate::job::group::GroupJob;
 use crate::job::{self, Ended, JobContext};
 use crate::plan::batch::Command;
@@ -70,6 +71,16 @@ pub fn plans(units: &[Unit], session: &Session) -> u8 {
                 groups.push(json!(plan));
             } else {
                 out::text(&render::text(&plan, false));
+            }
+        }
+        for member in &unit.members {
+            let parts: Vec<Part<'_>> = member.jobs().map(|j| (&j.profile, &j.batch)).collect();
+            for (_, plan) in job::around::plans(&parts, CLOCK()) {
+                if session.common.json {
+                    groups.push(json!(plan));
+                } else {
+                    out::text(&render::text(&plan, false));
+                }
             }
         }
         for job in unit.members.iter().flat_map(Member::jobs) {
@@ -235,13 +246,16 @@ fn run_member(
         None => session.monitor(),
     };
     let ask = beside.is_none();
-    let (first, others) = (&member.first, &member.others);
+    let jobs: Vec<&Job> = member.jobs().collect();
+    let parts: Vec<Part<'_>> = jobs.iter().map(|j| (&j.profile, &j.batch)).collect();
+    let first = &member.first;
     let looks = first.batch.commands().iter().all(|c| c.only_looks());
-    let pings = !others.is_empty() && !looks && first.profile.reports.ping.is_some();
-    if !pings {
-        let run = |job: &Job| run_job(job, number, &*monitor(), ask, session, ran);
+    let pings = jobs.len() > 1 && !looks && first.profile.reports.ping.is_some();
+    let hooked = !looks && !job::around::plans(&parts, CLOCK()).is_empty();
+    if !pings && !hooked {
+        let run = |job: &Job| run_job(job, number, &*monitor(), ask, None, session, ran);
         let worst = run(first);
-        return others.iter().fold(worst, |worst, job| {
+        return member.others.iter().fold(worst, |worst, job| {
             if session.cancel.is_requested() {
                 return worst;
             }
@@ -249,19 +263,38 @@ fn run_member(
         });
     }
     within(session, &*monitor(), |cx| {
-        let whole = job::Whole::begin(&first.profile, &first.profile.reports, cx);
-        let silent = |job: &Job| {
-            let mut job = job.clone();
-            job.profile.reports.ping = None;
-            run_job(&job, number, &*monitor(), ask, session, ran)
-        };
-        let worst = others.iter().fold(silent(first), |worst, job| {
-            if session.cancel.is_requested() {
-                return worst;
+        let reports = &first.profile.reports;
+        let whole = pings.then(|| job::Whole::begin(&first.profile, reports, cx));
+        let worst = job::around::within(&parts, cx, |mut around| {
+            let mut worst: Option<Outcome> = None;
+            for (i, job) in jobs.iter().enumerate() {
+                if worst.is_some() && session.cancel.is_requested() {
+                    break;
+                }
+                let mut job = (*job).clone();
+                if pings {
+                    job.profile.reports.ping = None;
+                }
+                if let Some(around) = around.as_deref_mut() {
+                    around.before_job(parts.get(i + 1..).unwrap_or_default());
+                }
+                let hooks = around.as_deref_mut();
+                let outcome = run_job(&job, number, &*monitor(), ask, hooks, session, ran);
+                worst = Some(match worst {
+                    Some(worst) => worse(worst, outcome),
+                    None => outcome,
+                });
             }
-            worse(worst, silent(job))
+            let mut worst = worst?;
+            if let Some(around) = around {
+                around.close(&mut worst);
+            }
+            Some(worst)
         });
-        let troubles = whole.end(&worst, cx);
+        // There is a first job, so there is an outcome.
+        let worst =
+            worst.unwrap_or_else(|| run_job(first, number, &*monitor(), ask, None, session, ran));
+        let troubles = whole.map(|w| w.end(&worst, cx)).unwrap_or_default();
         locked(ran).untold |= !troubles.is_empty();
         troubles.iter().for_each(|t| out::complaint(t));
         worst
@@ -284,6 +317,7 @@ fn run_job(
     number: usize,
     monitor: &dyn RunMonitor,
     ask: bool,
+    around: Option<&mut Arounds<'_>>,
     session: &Session,
     ran: &Mutex<Ran>,
 ) -> Outcome {
@@ -291,12 +325,12 @@ fn run_job(
     within(session, monitor, |cx| {
         let mut collected = Collected::default();
         let ended = if session.common.json {
-            job::execute(&job.profile, &job.batch, &mut collected, cx)
+            job::execute(&job.profile, &job.batch, &mut collected, around, cx)
         } else {
             if ask && let Err(e) = confirm(&mut job, session, cx) {
                 out::complaint(&format!("cannot show what would be removed: {e}"));
             }
-            job::execute(&job.profile, &job.batch, &mut Lines, cx)
+            job::execute(&job.profile, &job.batch, &mut Lines, around, cx)
         };
         let Ended { outcome, troubles } = ended;
         let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);

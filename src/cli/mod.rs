@@ -98,6 +98,7 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Profiles => tools::profiles::run(&Session::new(world, common)),
         What::Status(args) => tools::status::run(&args, &Session::new(world, common)),
         What::History(args) => tools::history::run(&args, &Session::new(world, common)),
+        What::Log(args) => tools::log::run(&args, &Session::new(world, common)),
         What::Show(args) => tools::show::run(&args, &Session::new(world, common)),
         What::Doctor(args) => tools::doctor::run(&args, &Session::new(world, common)),
         What::MailTest(args) => tools::mail_test::run(&args, &Session::new(world, common)),

@@ -1,7 +1,7 @@
 //! `dupr home history` is `dupr history home`: tools that take one profile may stand behind it, where the commands
 //! of a batch stand.
 //!
-//! `status` is both: a command of the batch shows chains and sets, and with `--exit-code` it is the tool.
+//! `status` is both: a command of the batch shows chains and sets, and with `--exit-code` or `--remote` it is the tool.
 
 use super::args::Cli;
 use clap::CommandFactory;
@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 /// Tools that take a profile first.
 const TOOLS: &[&str] = &[
     "history",
+    "log",
     "show",
     "plan",
     "doctor",
@@ -25,7 +26,7 @@ pub fn tool_first(words: &[OsString]) -> Option<Vec<OsString>> {
     let at = second_word(words)?;
     let word = words.get(at)?.to_str()?.to_lowercase();
     let is_tool = TOOLS.contains(&word.as_str())
-        || (word == "status" && words.iter().any(|w| w == "--exit-code"));
+        || (word == "status" && words.iter().any(|w| w == "--exit-code" || w == "--remote"));
     if !is_tool {
         return None;
     }
@@ -86,6 +87,10 @@ mod tests {
         assert_eq!(
             sorted("home status --exit-code").unwrap(),
             "status home --exit-code"
+        );
+        assert_eq!(
+            sorted("home status --remote").unwrap(),
+            "status home --remote"
         );
     }
 

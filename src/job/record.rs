@@ -1,9 +1,10 @@
-//! What is left of a job: who was told, and a line in the history. Nothing in here fails a run; what goes wrong is a trouble.
+//! What is left of a job: who was told, a line in the history, and its log. Nothing in here fails a run; what goes wrong is a trouble.
 
 use super::JobContext;
 use crate::engine::monitor::Level;
 use crate::report::notify::{Delivery, Desk};
 use crate::run::history::{History, PastRuns};
+use crate::run::logs::Logs;
 use crate::run::outcome::{Outcome, StepOutcome, StepStatus};
 use crate::run::runner;
 
@@ -19,7 +20,10 @@ pub(super) fn keep(
     note(outcome, announced, troubles, cx);
     let told = desk.tell(outcome, &past.runs, &cx.log.lines());
     note(outcome, told, troubles, cx);
-    if let Err(e) = history.append(outcome) {
+    let kept = history
+        .append(outcome)
+        .and_then(|()| Logs::beside(history).keep(outcome.started, &cx.log.lines()));
+    if let Err(e) = kept {
         trouble(troubles, e.to_string(), cx);
     }
 }

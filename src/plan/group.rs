@@ -3,7 +3,7 @@
 use super::planner::SCHEMA;
 use super::{Action, HookAction, Item, Node, Plan, Step, When};
 use crate::engine::time::Timestamp;
-use crate::profile::{Group, HookMoment};
+use crate::profile::{Group, Hook, HookMoment};
 
 /// Moments of hooks behind the members, in order; what is undone comes before the last.
 const AFTER: [HookMoment; 4] = [
@@ -15,9 +15,41 @@ const AFTER: [HookMoment; 4] = [
 
 /// What running `batch` for the profiles of a group comes to. Each member has a plan of its own, made when it runs.
 pub fn plan(group: &Group, batch: &str, profiles: &[String], now: Timestamp) -> Plan {
-    let mut list = List(Vec::new());
-    let mut undo: Vec<(u32, &crate::profile::Hook)> = Vec::new();
-    let of = |moment| group.hooks.iter().filter(move |h| h.on == moment);
+    let parallel = u32::try_from(group.parallel).unwrap_or(u32::MAX);
+    let hooks: Vec<&Hook> = group.hooks.iter().collect();
+    Plan {
+        schema: SCHEMA,
+        profile: group.name.clone(),
+        batch: batch.to_owned(),
+        now,
+        target: profiles.join(", "),
+        lock: None,
+        nodes: nodes(&hooks, "group", profiles, parallel),
+        reports: group.reports.lines(),
+        notes: Vec::new(),
+    }
+}
+
+/// What hooks around the jobs of several targets come to. `names` are those of the jobs, each with a plan of its own.
+pub fn around(name: &str, hooks: &[&Hook], batch: &str, names: &[String], now: Timestamp) -> Plan {
+    Plan {
+        schema: SCHEMA,
+        profile: name.to_owned(),
+        batch: batch.to_owned(),
+        now,
+        target: names.join(", "),
+        lock: None,
+        nodes: nodes(hooks, "run", names, 1),
+        reports: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// Hooks around the step that runs the members.
+fn nodes(hooks: &[&Hook], word: &'static str, members: &[String], parallel: u32) -> Vec<Node> {
+    let mut list = List(Vec::new(), word);
+    let mut undo: Vec<(u32, &Hook)> = Vec::new();
+    let of = |moment| hooks.iter().copied().filter(move |h| h.on == moment);
     for hook in of(HookMoment::Before) {
         let id = list.hook(hook, "before", &hook.exec, None);
         if hook.undo.is_some() {
@@ -29,11 +61,11 @@ pub fn plan(group: &Group, batch: &str, profiles: &[String], now: Timestamp) -> 
     } else {
         When::IfReady
     };
-    let members = Action::Members {
-        profiles: profiles.to_vec(),
-        parallel: u32::try_from(group.parallel).unwrap_or(u32::MAX),
+    let action = Action::Members {
+        profiles: members.to_vec(),
+        parallel,
     };
-    list.push("group", members, ready);
+    list.push(action, ready);
     for moment in AFTER {
         for hook in of(moment) {
             list.hook(hook, moment.word(), &hook.exec, None);
@@ -50,29 +82,14 @@ pub fn plan(group: &Group, batch: &str, profiles: &[String], now: Timestamp) -> 
     for hook in of(HookMoment::Finally) {
         list.hook(hook, "finally", &hook.exec, None);
     }
-    Plan {
-        schema: SCHEMA,
-        profile: group.name.clone(),
-        batch: batch.to_owned(),
-        now,
-        target: profiles.join(", "),
-        lock: None,
-        nodes: list.0,
-        reports: group.reports.lines(),
-        notes: Vec::new(),
-    }
+    list.0
 }
 
-struct List(Vec<Node>);
+/// Nodes so far, and the word their steps belong to.
+struct List(Vec<Node>, &'static str);
 
 impl List {
-    fn hook(
-        &mut self,
-        hook: &crate::profile::Hook,
-        moment: &str,
-        exec: &[String],
-        undo_of: Option<u32>,
-    ) -> u32 {
+    fn hook(&mut self, hook: &Hook, moment: &str, exec: &[String], undo_of: Option<u32>) -> u32 {
         let action = HookAction {
             moment: moment.to_owned(),
             exec: exec.to_vec(),
@@ -80,16 +97,16 @@ impl List {
             on_failure: hook.on_failure,
             undo_of,
         };
-        self.push("group", Action::Hook(action), When::Always)
+        self.push(Action::Hook(action), When::Always)
     }
 
-    fn push(&mut self, command: &str, action: Action, when: When) -> u32 {
+    fn push(&mut self, action: Action, when: When) -> u32 {
         let id = u32::try_from(self.0.len() + 1).unwrap_or(u32::MAX);
         self.0.push(Node {
             when,
             item: Item::Step(Step {
                 id,
-                command: command.to_owned(),
+                command: self.1.to_owned(),
                 action,
                 why: String::new(),
             }),

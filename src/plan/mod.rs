@@ -16,7 +16,7 @@ pub mod state;
 pub use arguments::Argument;
 pub use batch::{Batch, BatchError, BatchOptions};
 pub use error::Error;
-pub use planner::{default_batch, plan};
+pub use planner::{batch_has, default_batch, plan};
 pub use state::State;
 
 pub use crate::profile::settings::{OnFailure, SnapshotKind};

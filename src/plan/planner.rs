@@ -11,7 +11,7 @@ use super::error::Error;
 use super::state::{State, TargetState};
 use super::{Action, HookAction, Item, Node, Plan, Step, When};
 use crate::profile::settings::Checks;
-use crate::profile::{Hook, HookMoment, Profile, Retention};
+use crate::profile::{Hook, HookMoment, HookScope, Profile, Retention};
 use jiff::tz::TimeZone;
 
 /// Version of the plan document.
@@ -131,6 +131,26 @@ pub fn default_batch(
     needs(&batch, retention, checks).map_err(|(message, help)| (message, Some(help)))
 }
 
+/// What hooks may call a command: by its own word, or by that of its family.
+fn names(word: Word) -> [&'static str; 2] {
+    let family = match word {
+        Word::Bkp | Word::Full | Word::Incr => "backup",
+        Word::PurgeFull | Word::PurgeIncr | Word::PurgeAuto => "purge",
+        Word::VerifyPath => "verify",
+        other => other.text(),
+    };
+    [word.text(), family]
+}
+
+/// Whether a batch has a command that hooks call by one of `words`.
+pub fn batch_has(batch: &Batch, words: &[String]) -> bool {
+    let called = |word: Word| names(word).iter().any(|n| words.iter().any(|w| w == n));
+    // `backup` makes its set by `bkp`.
+    let commands = batch.commands();
+    let made = commands.iter().any(|c| **c == Command::Backup) && called(Word::Bkp);
+    made || commands.iter().any(|c| called(c.word()))
+}
+
 struct Planner<'a> {
     profile: &'a Profile,
     batch: &'a Batch,
@@ -224,15 +244,7 @@ impl<'a> Planner<'a> {
     /// A command with its hooks around it.
     fn wrapped(&mut self, command: &Command, when: When) -> Result<Vec<Node>, Error> {
         let word = command.word();
-        let family = match word {
-            Word::Bkp | Word::Full | Word::Incr => "backup",
-            Word::PurgeFull | Word::PurgeIncr | Word::PurgeAuto => "purge",
-            Word::VerifyPath => "verify",
-            other => other.text(),
-        };
-        let nodes = self.surround(&[word.text(), family], word.text(), |planner| {
-            planner.steps(command)
-        })?;
+        let nodes = self.surround(&names(word), word.text(), |planner| planner.steps(command))?;
         Ok(with_condition(nodes, when))
     }
 
@@ -278,6 +290,7 @@ impl<'a> Planner<'a> {
     fn hooks(&mut self, moment: HookMoment, words: &[&str], label: &str) -> Vec<Node> {
         let belongs = |hook: &&&'a Hook| {
             hook.on == moment
+                && hook.scope == HookScope::Target
                 && if words.is_empty() {
                     hook.commands.is_empty()
                 } else {

@@ -38,6 +38,7 @@ pub struct ProfileFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// Profiles this one builds on, by name or path; later ones win.
+    #[schemars(with = "TextOr<List<String>>")]
     #[serde(skip_serializing_if = "List::is_empty")]
     pub inherit: List<String>,
     /// Free text for people.
@@ -146,6 +147,9 @@ pub struct TargetFile {
     /// Short name, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Leave it out, although it is inherited.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// The place: `sftp://user@host//path`, `s3://host/bucket/path`, `file:///path` …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<UrlText>,
@@ -182,6 +186,7 @@ impl Default for TargetFile {
     fn default() -> Self {
         Self {
             name: None,
+            disabled: false,
             url: None,
             options: BTreeMap::new(),
             password: None,

@@ -3,6 +3,7 @@
 //! Layers are brought to one spelling here (`source = "x"` becomes `source.path`), and edits of inherited lists
 //! are carried out, so that figment only has to lay tables over each other.
 
+mod named;
 mod stack;
 
 pub(super) use stack::Stack;
@@ -24,6 +25,7 @@ const WHOLE: &[&str] = &[
     "keys.passphrase",
     "keys.sign-passphrase",
     "target.password",
+    "source.dump.password",
     "report.email.password",
     "report.ping.url",
     "report.ntfy.url",

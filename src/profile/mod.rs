@@ -36,9 +36,9 @@ pub use reports::{
 pub use schedule::Schedule;
 pub use secret::SecretRef;
 pub use settings::{
-    Backup, Checks, Compression, Concurrency, Encryption, Hook, HookMoment, IoClass, Keyring, Keys,
-    Network, Once, Power, Requirements, RestoreTest, Retention, Retries, RunSettings, SnapshotKind,
-    SpotCheck,
+    Backup, Checks, Compression, Concurrency, Encryption, Hook, HookMoment, HookScope, IoClass,
+    Keyring, Keys, Network, Once, Power, Requirements, RestoreTest, Retention, Retries,
+    RunSettings, SnapshotKind, SpotCheck,
 };
 pub use url::TargetUrl;
 

@@ -334,6 +334,8 @@ pub struct Hook {
     pub on: HookMoment,
     /// Batch words it belongs to, lower case; empty: the run as a whole.
     pub commands: Vec<String>,
+    /// Around what it stands once.
+    pub scope: HookScope,
     /// Program and arguments; never given to a shell.
     pub exec: Vec<String>,
     /// Runs whenever `exec` was started, on signals too.
@@ -342,6 +344,30 @@ pub struct Hook {
     pub timeout: Option<Duration>,
     /// What its failure means.
     pub on_failure: OnFailure,
+}
+
+/// Around what a hook stands once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookScope {
+    /// The jobs of all targets together.
+    Run,
+    /// Those of them that read the source: all sets of the run that are made.
+    Source,
+    /// The job of each target.
+    #[default]
+    Target,
+}
+
+impl HookScope {
+    /// As profiles write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            HookScope::Run => "run",
+            HookScope::Source => "source",
+            HookScope::Target => "target",
+        }
+    }
 }
 
 /// When a hook runs, relative to the commands it names.

@@ -383,7 +383,7 @@ fn keys_of(
         .flatten()
     {
         // The words that edit a list are no keys.
-        if matches!(key.as_str(), "append" | "remove") {
+        if matches!(key.as_str(), "append" | "prepend" | "remove") {
             continue;
         }
         if into.insert(key.clone()) || key == "source" || key == "passphrase" {

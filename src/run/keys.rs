@@ -86,6 +86,41 @@ fn parse(listing: &str) -> Option<KnownKey> {
     key
 }
 
+/// Whether a passphrase keeps the secret parts of a key; `None` if none is here, or gpg's agent does not tell.
+pub fn is_locked(program: &Path, name: &str) -> Option<bool> {
+    let words = [
+        "--with-colons",
+        "--with-keygrip",
+        "--list-secret-keys",
+        "--",
+        name,
+    ];
+    let listing = gpg(program, &words, None).ok()?;
+    let grips = listing.lines().filter(|line| line.starts_with("grp:"));
+    let grips = grips.filter_map(|line| line.split(':').nth(9));
+    let question: String = grips.map(|grip| format!("KEYINFO {grip}\n")).collect();
+    // It lies beside gpg, whichever that is.
+    let beside = program.with_file_name("gpg-connect-agent");
+    let agent = Program {
+        argv: vec![beside.display().to_string()],
+        input: Some(Secret::new(question.into_bytes())),
+        timeout: Some(PATIENCE),
+        may_be_empty: true,
+        ..Program::default()
+    };
+    protection(&agent.answer(&Cancel::new()).ok()?)
+}
+
+/// What the agent says of keys, as `help KEYINFO` describes it: `P` stands for a passphrase, `C` for none.
+fn protection(said: &str) -> Option<bool> {
+    let lines = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("S KEYINFO "));
+    let words = lines.filter_map(|line| line.split(' ').nth(5));
+    let known: Vec<&str> = words.filter(|word| ["P", "C"].contains(word)).collect();
+    (!known.is_empty()).then(|| known.contains(&"P"))
+}
+
 /// Writes secret keys, as they are protected in the keyring, to a new file that only its owner can read.
 ///
 /// # Errors
@@ -182,6 +217,15 @@ impl Write for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_agent_says_of_protection_is_understood() {
+        let line = |word: &str| format!("S KEYINFO 0A1B D - - - {word} - - -\nOK\n");
+        assert_eq!(protection(&line("P")), Some(true));
+        assert_eq!(protection(&line("C")), Some(false));
+        assert_eq!(protection(&(line("C") + &line("P"))), Some(true));
+        assert_eq!(protection("ERR 67108891 Not found <GPG Agent>\n"), None);
+    }
 
     #[test]
     fn the_primary_key_and_all_names_are_found() {

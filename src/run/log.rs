@@ -35,6 +35,8 @@ pub struct Log<'a> {
 #[derive(Default)]
 struct State {
     lines: VecDeque<String>,
+    /// Lines that are not kept any more.
+    dropped: usize,
     file: Option<File>,
     broken: Option<String>,
 }
@@ -95,15 +97,37 @@ impl<'a> Log<'a> {
             }
         }
         if level >= Level::Info {
-            if state.lines.len() == KEPT_LINES {
-                state.lines.pop_front();
-            }
-            state.lines.push_back(line);
+            state.keep(line);
         }
+    }
+
+    /// Takes over the lines behind the first `told` of another log, which has written them to the file already. Returns how
+    /// many that log has had.
+    pub fn adopt(&self, other: &Log<'_>, told: usize) -> usize {
+        let (lines, count) = {
+            let theirs = other.state();
+            let skipped = told.saturating_sub(theirs.dropped);
+            let lines: Vec<String> = theirs.lines.iter().skip(skipped).cloned().collect();
+            (lines, theirs.dropped + theirs.lines.len())
+        };
+        let mut state = self.state();
+        lines.into_iter().for_each(|line| state.keep(line));
+        count
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds a line, and drops the oldest beyond what is kept.
+    fn keep(&mut self, line: String) {
+        if self.lines.len() == KEPT_LINES {
+            self.lines.pop_front();
+            self.dropped += 1;
+        }
+        self.lines.push_back(line);
     }
 }
 
@@ -227,6 +251,35 @@ mod tests {
         file.rewind().unwrap();
         file.read_to_string(&mut text).unwrap();
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn lines_are_handed_on_once_also_when_the_first_are_not_kept_any_more() {
+        let new = || Log::new(&Silent, &|| Timestamp(0), None, LogFormat::Text);
+        let outer = new();
+        let say = |from: usize, to: usize| {
+            (from..to).for_each(|n| outer.add(Level::Info, &n.to_string()));
+        };
+        let ends = |log: &Log<'_>| -> Vec<String> {
+            let lines = log.lines();
+            let word = |l: &String| l.rsplit(' ').next().unwrap().to_owned();
+            lines.iter().map(word).collect()
+        };
+        say(0, 3);
+        let first = new();
+        let told = first.adopt(&outer, 0);
+        assert_eq!(
+            (told, ends(&first)),
+            (3, ["0", "1", "2"].map(String::from).to_vec())
+        );
+        say(3, KEPT_LINES + 5);
+        let second = new();
+        let told = second.adopt(&outer, told);
+        assert_eq!((told, ends(&second).len()), (KEPT_LINES + 5, KEPT_LINES));
+        say(KEPT_LINES + 5, KEPT_LINES + 7);
+        let third = new();
+        third.adopt(&outer, told);
+        assert_eq!(ends(&third), ["2005", "2006"]);
     }
 
     #[test]

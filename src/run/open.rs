@@ -46,13 +46,7 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
     let storage = storage(profile, around)?;
     let seal = seal(profile, around)?;
     let backup = &profile.backup;
-    let naming = Naming {
-        prefix: backup.file_prefix.clone(),
-        archive: backup.kind_prefixes.volume.clone(),
-        manifest: backup.kind_prefixes.manifest.clone(),
-        signature: backup.kind_prefixes.signature.clone(),
-        ..Naming::default()
-    };
+    let naming = naming(profile);
     let archive = ArchiveDir::at(&backup.archive_dir, naming.clone()).map_err(|e| {
         // Denied here says nothing of the target.
         Error::new(ErrorKind::Io, e.to_string())
@@ -67,6 +61,18 @@ pub fn engine(profile: &Profile, around: &Surroundings<'_>) -> Result<Engine> {
     Ok(Engine::open(target, archive)
         .with_spool_dir(&backup.temp_dir)
         .with_uploads(uploads))
+}
+
+/// How the files of a profile are named.
+pub fn naming(profile: &Profile) -> Naming {
+    let backup = &profile.backup;
+    Naming {
+        prefix: backup.file_prefix.clone(),
+        archive: backup.kind_prefixes.volume.clone(),
+        manifest: backup.kind_prefixes.manifest.clone(),
+        signature: backup.kind_prefixes.signature.clone(),
+        ..Naming::default()
+    }
 }
 
 /// Opens the keys of a profile without its target.

@@ -4,7 +4,10 @@
 //! running; `after`, `error`, `finally`, `post` and `undo` run on failure and on signals too, because they put
 //! right what went before. Nothing here decides what is done: that stands in the plan.
 
+mod around;
 mod hooks;
+
+pub use around::Around;
 
 use super::hook::ProfileFacts;
 use super::monitor::{Recorder, RunMonitor};
@@ -99,32 +102,10 @@ struct Walk<'a> {
 impl Runner<'_> {
     /// Does the whole plan.
     pub fn run(&self, plan: &Plan) -> Outcome {
-        let started = (self.clock)();
-        let mut commands = Vec::new();
-        hooks::flatten(&plan.nodes, None, &mut commands);
-        let mut walk = Walk {
-            runner: self,
-            outcome: Outcome {
-                schema: OUTCOME_SCHEMA,
-                profile: plan.profile.clone(),
-                host: self.host.to_owned(),
-                batch: plan.batch.clone(),
-                target: plan.target.clone(),
-                started,
-                ended: started,
-                verdict: Verdict::Success,
-                steps: Vec::new(),
-                failure: None,
-                next_due: self.next_due,
-            },
-            last: None,
-            started: HashSet::new(),
-            deferred: false,
-            commands,
-        };
+        let mut walk = Walk::new(self, plan);
         self.monitor.planned(plan);
         walk.nodes(&plan.nodes, &mut Group::default());
-        walk.outcome.ended = (self.clock)().max(started);
+        walk.outcome.ended = (self.clock)().max(walk.outcome.started);
         walk.outcome.verdict = verdict(&walk.outcome);
         walk.outcome
     }
@@ -158,6 +139,35 @@ pub fn verdict(outcome: &Outcome) -> Verdict {
 /// Whether a verify or check found differences.
 pub fn has_differences(step: &StepOutcome) -> bool {
     step.restore.as_ref().is_some_and(|s| s.differences > 0)
+}
+
+impl<'a> Walk<'a> {
+    /// At the beginning of a plan.
+    fn new(runner: &'a Runner<'a>, plan: &Plan) -> Self {
+        let started = (runner.clock)();
+        let mut commands = Vec::new();
+        hooks::flatten(&plan.nodes, None, &mut commands);
+        Self {
+            runner,
+            outcome: Outcome {
+                schema: OUTCOME_SCHEMA,
+                profile: plan.profile.clone(),
+                host: runner.host.to_owned(),
+                batch: plan.batch.clone(),
+                target: plan.target.clone(),
+                started,
+                ended: started,
+                verdict: Verdict::Success,
+                steps: Vec::new(),
+                failure: None,
+                next_due: runner.next_due,
+            },
+            last: None,
+            started: HashSet::new(),
+            deferred: false,
+            commands,
+        }
+    }
 }
 
 impl Walk<'_> {

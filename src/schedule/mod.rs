@@ -197,7 +197,7 @@ pub fn obstacles(profile: &Profile, by_systemd: bool) -> Vec<Obstacle> {
 }
 
 /// Every secret a profile refers to.
-fn secrets(profile: &Profile) -> impl Iterator<Item = &SecretRef> {
+pub fn secrets(profile: &Profile) -> impl Iterator<Item = &SecretRef> {
     let mail = profile
         .reports
         .email

@@ -5,6 +5,7 @@ use crate::support::home::{CANARY, Home};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn usage_errors_exit_2_and_do_nothing() {
@@ -125,6 +126,12 @@ fn a_day_of_work() {
     );
     assert!(full.stdout.lines().count() <= 12);
     home.write("one", "changed\n");
+    // Versions are told apart by whole seconds, and all this may take less than one.
+    let later = SystemTime::now() + Duration::from_secs(5);
+    let file = fs::File::options()
+        .write(true)
+        .open(home.source().join("one"));
+    file.and_then(|f| f.set_modified(later)).expect("time");
     fs::remove_file(home.source().join("two")).expect("remove");
     let incremental = home.expect(0, &["home", "backup"]);
     assert!(

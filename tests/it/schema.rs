@@ -67,6 +67,13 @@ fn an_editor_understands_profiles_and_groups() {
             file.display()
         );
     }
+    // Edits of inherited lists, entries by name, and another name for a kind.
+    let right = home.path().join("right.toml");
+    let text = "version = 1\ninherit = \"base\"\n[source]\nselect = { prepend = [\"+ **/a\"], append = [\"- **/b\"], remove = [\"- **/c\"] }\n\
+                [[source.dump]]\nname = \"pg\"\nkind = \"postgres\"\n[[source.dump]]\nname = \"old\"\ndisabled = true\n\
+                [[hook]]\nname = \"stop\"\nscope = \"source\"\n[[target]]\nname = \"usb\"\ndisabled = true\n";
+    fs::write(&right, text).expect("write");
+    assert_eq!(findings(&taplo, &profile, &right), "");
     let wrong = home.path().join("wrong.toml");
     for (schema, text, place) in [
         (
@@ -75,6 +82,16 @@ fn an_editor_understands_profiles_and_groups() {
             "wrong.toml:3:15",
         ),
         (&profile, "version = 1\nsorce = \"/home\"\n", "'sorce'"),
+        (
+            &profile,
+            "version = 1\n[source]\nselect = { prepand = [] }\n",
+            "wrong.toml:3:",
+        ),
+        (
+            &profile,
+            "version = 1\n[[hook]]\nscope = \"every\"\n",
+            "wrong.toml:3:",
+        ),
         (
             &groups,
             "[nightly]\nprofiles = [\"home\"]\nparalel = 2\n",

@@ -326,9 +326,12 @@ pub struct SomeProfiles {
 pub struct StatusArgs {
     /// Names, globs or paths; all if absent
     pub profiles: Vec<String>,
-    /// Exit with 6 if a backup is stale
+    /// Exit with 6 if a backup is stale; with --remote also with 13 if a target cannot be reached, 5 if it holds other than it was given
     #[arg(long)]
     pub exit_code: bool,
+    /// Look at the targets themselves, and hold what lies there against what this machine knows
+    #[arg(long)]
+    pub remote: bool,
 }
 
 /// Options of `dupr history`.
@@ -345,6 +348,18 @@ pub struct HistoryArgs {
     /// That report as HTML
     #[arg(long, requires = "report")]
     pub html: bool,
+}
+
+/// Options of `dupr log`.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Name or path of the profile, or name of a group; the last runs of all profiles if absent
+    pub profile: Option<String>,
+    /// Which run: 1 is the last, 2 the one before; or a time, for the last run that had begun by then
+    pub run: Option<String>,
+    /// Without a profile: so many of the last runs
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
+    pub last: usize,
 }
 
 /// Options of `dupr init`. What is not given is asked at a terminal.

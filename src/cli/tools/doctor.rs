@@ -1,21 +1,26 @@
 //! `dupr doctor`: looks for what could keep a profile from working, and says what to do about it.
 
+mod night;
+mod schedule;
+mod stored;
+mod versions;
+
+pub use stored::try_target;
+
 use super::schemes;
 use crate::cli::args::SomeProfiles;
 use crate::cli::session::Session;
 use crate::cli::ui::{Tone, colored, out};
 use crate::cli::{choose, complain, exit, run};
-use crate::engine::context::Context;
-use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::monitor::Silent;
+use crate::engine::error::{Error, ErrorKind};
 use crate::profile::Profile;
 use crate::report::format;
 use crate::report::overview::Expectation;
 use crate::run::observe::under_way;
 use crate::run::{History, Memory, require};
-use crate::run::{dump, open, snapshot};
+use crate::run::{dump, snapshot};
 use serde_json::json;
-use std::io::Write;
+use std::path::Path;
 
 /// How a look went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +86,7 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
             Ok(profiles) => {
                 let mut lines = vec![Line::ok("profile", path.clone())];
                 if let Some(profile) = profiles.first() {
-                    lines.extend(look_at(profile, &profiles, session));
+                    lines.extend(look_at(profile, &profiles, &found.path, session));
                 }
                 lines
             }
@@ -140,7 +145,7 @@ fn show(name: &str, lines: &[Line], session: &Session) {
     }
 }
 
-fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Line> {
+fn look_at(profile: &Profile, targets: &[Profile], file: &Path, session: &Session) -> Vec<Line> {
     let mut lines = Vec::new();
     let root = &profile.source.root;
     lines.push(match root.symlink_metadata() {
@@ -179,19 +184,12 @@ fn look_at(profile: &Profile, targets: &[Profile], session: &Session) -> Vec<Lin
     }));
     lines.push(spool(profile));
     for target in targets {
-        lines.push(match try_target(target, session) {
-            Ok(text) => Line::ok("target", text),
-            Err(e) => Line::fail(
-                "target",
-                &e,
-                format!(
-                    "`dupr target test {}` tries it step by step",
-                    target.base_name()
-                ),
-            ),
-        });
+        lines.extend(stored::look_at(target, session));
         lines.push(history(target, session));
     }
+    lines.extend(schedule::line(profile, file, session));
+    lines.extend(night::look_at(profile, targets, session));
+    lines.push(versions::line(profile, targets, session));
     let told = profile.reports.lines();
     lines.push(if told.is_empty() {
         Line::warn(
@@ -265,8 +263,10 @@ fn history(profile: &Profile, session: &Session) -> Line {
         Ok(past) => {
             let last = past.runs.last();
             let since = Memory::of(&session.world.state_dir, profile.base_name()).scheduled_since;
-            let missed =
-                Expectation::of(profile, &past.runs, since, under_way(profile), now).missed();
+            let expected = Expectation::of(profile, &past.runs, since, under_way(profile), now);
+            // A schedule that never was in effect is a line of its own.
+            let was_expected = since.is_some() || last.is_some();
+            let missed = expected.missed().filter(|_| was_expected);
             match last {
                 _ if missed.is_some() => {
                     let due = missed.unwrap_or(now);
@@ -282,51 +282,4 @@ fn history(profile: &Profile, session: &Session) -> Line {
             }
         }
     }
-}
-
-/// Opens keys and target, lists it, and stores, reads back and removes a small object.
-///
-/// # Errors
-/// What would keep a backup from working.
-pub fn try_target(profile: &Profile, session: &Session) -> Result<String> {
-    let secret = |reference: &crate::profile::SecretRef| session.secret(reference);
-    let around = session.openers(&secret);
-    let engine = open::engine(profile, &around)?;
-    let cx = Context {
-        monitor: &Silent,
-        cancel: &session.cancel,
-        now: run::now(),
-        threads: session.world.threads,
-    };
-    let collection = engine.scan(&cx)?;
-    let storage = &engine.target().storage;
-    let mut file = tempfile::NamedTempFile::new_in(&profile.backup.temp_dir)
-        .map_err(|e| Error::io("create a file in", &profile.backup.temp_dir, e))?;
-    file.write_all(b"dupr was here\n")
-        .map_err(|e| Error::io("write", file.path(), e))?;
-    // Not a name of the format, so that no backup ever takes it for its own.
-    let name = format!("dupr-test-{}", std::process::id());
-    storage
-        .put(&name, file.path())
-        .map_err(|e| e.within("cannot store at the target"))?;
-    let mut read = Vec::new();
-    let got = storage.get(&name, &mut read);
-    storage
-        .delete(&name)
-        .map_err(|e| e.within("cannot delete at the target"))?;
-    got.map_err(|e| e.within("cannot read back from the target"))?;
-    if read != b"dupr was here\n" {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            format!(
-                "{} gives back other bytes than it was given",
-                engine.location()
-            ),
-        ));
-    }
-    let chains = format::counted(collection.chains.len() as u64, "chain");
-    Ok(format!(
-        "{} stores, reads and deletes; {chains} there",
-        engine.location()
-    ))
 }

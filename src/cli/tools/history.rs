@@ -15,29 +15,30 @@ use std::collections::BTreeMap;
 
 /// Shows the last runs, or one report.
 pub fn run(args: &HistoryArgs, session: &Session) -> u8 {
-    let (dirs, state) = (session.config_dirs(), &session.world.state_dir);
-    let (name, history) = match choose::group(&args.profile, &dirs) {
-        Some(group) => (group.to_owned(), job::group::history(state, group)),
-        None => match choose::profiles(&args.profile, &dirs) {
-            Ok(found) => {
-                let Some(first) = found.first() else {
-                    return exit::DONE;
-                };
-                match run::history_name(first, session) {
-                    Ok(name) => {
-                        let history = History::of(state, &name);
-                        (name, history)
-                    }
-                    Err(errors) => return complain::about(&errors, session),
-                }
-            }
-            Err(errors) => return complain::about(&errors, session),
-        },
+    let (name, history) = match chosen(&args.profile, session) {
+        Ok(found) => found,
+        Err(code) => return code,
     };
     match show(&name, &history, args, session) {
         Ok(()) => exit::DONE,
         Err(e) => complain::error(&e, session),
     }
+}
+
+/// The history that a word means: of a profile, of one of its targets, or of a group.
+///
+/// # Errors
+/// The exit code, when it was told why there is none.
+pub(super) fn chosen(word: &str, session: &Session) -> std::result::Result<(String, History), u8> {
+    let (dirs, state) = (session.config_dirs(), &session.world.state_dir);
+    if let Some(group) = choose::group(word, &dirs) {
+        return Ok((group.to_owned(), job::group::history(state, group)));
+    }
+    let found = choose::profiles(word, &dirs).map_err(|e| complain::about(&e, session))?;
+    let first = found.first().ok_or(exit::DONE)?;
+    let name = run::history_name(first, session).map_err(|e| complain::about(&e, session))?;
+    let history = History::of(state, &name);
+    Ok((name, history))
 }
 
 fn show(name: &str, history: &History, args: &HistoryArgs, session: &Session) -> Result<()> {

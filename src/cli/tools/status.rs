@@ -1,5 +1,6 @@
-//! `dupr status`: how every profile stands, from history alone.
+//! `dupr status`: how every profile stands, from history alone; with `--remote` from the targets as well.
 
+use super::status_remote::{self, Sight};
 use crate::cli::args::StatusArgs;
 use crate::cli::session::Session;
 use crate::cli::ui::table::Table;
@@ -21,31 +22,83 @@ pub fn run(args: &StatusArgs, session: &Session) -> u8 {
         Err(errors) => return complain::about(&errors, session),
     };
     let now = run::now();
-    let views: Vec<Overview> = found
+    let subjects: Vec<Subject> = found
         .iter()
         .flat_map(|found| match run::per_target(found, session) {
-            Ok(profiles) => profiles.iter().map(|p| view(p, session, now)).collect(),
-            Err(errors) => vec![Overview::broken(
-                &found.name,
-                errors.to_string().lines().next().unwrap_or_default(),
-            )],
+            Ok(profiles) => profiles
+                .into_iter()
+                .map(|p| (view(&p, session, now), Some(p)))
+                .collect(),
+            Err(errors) => {
+                let text = errors.to_string();
+                let why = text.lines().next().unwrap_or_default();
+                vec![(Overview::broken(&found.name, why), None)]
+            }
         })
         .collect();
+    if args.remote {
+        return remotely(&subjects, args.exit_code, now, session);
+    }
+    let views: Vec<Overview> = subjects.into_iter().map(|(view, _)| view).collect();
     let code = code(&views, args.exit_code);
     if session.common.json {
         out::json(&json!({"schema": 1, "code": code, "profiles": views}));
     } else {
-        table(&views, now, session.colors(session.world.terminal.output))
-            .iter()
-            .chain(
-                &views
-                    .iter()
-                    .filter_map(Overview::waiting)
-                    .collect::<Vec<_>>(),
-            )
-            .for_each(|l| out::line(l));
+        let colors = session.colors(session.world.terminal.output);
+        table(&views, now, colors).iter().for_each(|l| out::line(l));
+        tell_waiting(&views);
     }
     code
+}
+
+/// How a profile stands, and the profile with one target, unless it is broken.
+type Subject = (Overview, Option<Profile>);
+
+/// Looks at the targets, too.
+fn remotely(subjects: &[Subject], asked: bool, now: Timestamp, session: &Session) -> u8 {
+    let sights = status_remote::look(subjects, now, session);
+    let each = subjects.iter().zip(&sights).map(|((view, _), sight)| {
+        let local = code(std::slice::from_ref(view), true);
+        match sight {
+            Some(sight) => sight.code(view.standing, local),
+            None => local,
+        }
+    });
+    let code = if asked {
+        each.fold(exit::DONE, status_remote::worse)
+    } else {
+        exit::DONE
+    };
+    if session.common.json {
+        let documents: Vec<_> = subjects
+            .iter()
+            .zip(&sights)
+            .map(|((view, _), sight)| {
+                let mut document = json!(view);
+                document["remote"] = json!(sight.as_ref().map(Sight::document));
+                document
+            })
+            .collect();
+        out::json(&json!({"schema": 1, "code": code, "profiles": documents}));
+        return code;
+    }
+    let colors = session.colors(session.world.terminal.output);
+    let mut lines = status_remote::table(subjects, &sights, now).lines();
+    for (line, ((view, _), sight)) in lines.iter_mut().skip(1).zip(subjects.iter().zip(&sights)) {
+        paint(line, view.standing.word(), tone(view.standing), colors);
+        if let Some(sight) = sight {
+            paint(line, sight.word(), sight.tone(), colors);
+        }
+    }
+    lines.iter().for_each(|l| out::line(l));
+    let views: Vec<Overview> = subjects.iter().map(|(view, _)| view.clone()).collect();
+    tell_waiting(&views);
+    code
+}
+
+fn tell_waiting(views: &[Overview]) {
+    let waiting = views.iter().filter_map(Overview::waiting);
+    waiting.for_each(|l| out::line(&l));
 }
 
 /// How a profile with one target stands. What waits for all targets together is shown with the first.
@@ -114,21 +167,24 @@ fn table(views: &[Overview], now: Timestamp, colors: bool) -> Vec<String> {
     }
     let mut lines = table.lines();
     for (line, view) in lines.iter_mut().skip(1).zip(views) {
-        let tone = match view.standing {
-            Standing::Ok => Tone::Good,
-            Standing::Never => Tone::Calm,
-            Standing::Warning => Tone::Warn,
-            Standing::Failed | Standing::Stale | Standing::Broken => Tone::Bad,
-        };
-        // After the table is laid out: colors take no columns.
-        let word = view.standing.word();
-        *line = line.replacen(
-            &format!("  {word}"),
-            &format!("  {}", colored(word, tone, colors)),
-            1,
-        );
+        paint(line, view.standing.word(), tone(view.standing), colors);
     }
     lines
+}
+
+fn tone(standing: Standing) -> Tone {
+    match standing {
+        Standing::Ok => Tone::Good,
+        Standing::Never => Tone::Calm,
+        Standing::Warning => Tone::Warn,
+        Standing::Failed | Standing::Stale | Standing::Broken => Tone::Bad,
+    }
+}
+
+/// Colors the first such word that stands in a column of its own, after the table is laid out: colors take no columns.
+fn paint(line: &mut String, word: &str, tone: Tone, colors: bool) {
+    let painted = format!("  {}", colored(word, tone, colors));
+    *line = line.replacen(&format!("  {word}"), &painted, 1);
 }
 
 #[cfg(test)]

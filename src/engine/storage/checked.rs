@@ -8,6 +8,7 @@ use super::options::StorageOptions;
 use super::transfer::Transfer;
 use super::{LocalObject, Location, Object, Rest, Storage, ThawOrder};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
@@ -128,6 +129,10 @@ impl<S: Storage> Storage for Checked<S> {
 
     fn rest(&self, name: &str) -> Result<Rest> {
         self.inner.rest(name)
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        self.inner.modified(name)
     }
 
     fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {

@@ -33,6 +33,7 @@ pub use url::{Account, DriveRoot, FtpSecurity, OnFail, Place, Server, Spread, Ta
 pub(crate) use words::split_words;
 
 use super::error::{Error, ErrorKind, Result};
+use super::time::Timestamp;
 use checked::Checked;
 use retry::Retry;
 use std::fmt;
@@ -187,6 +188,12 @@ pub trait Storage: Send + Sync {
         Ok(Rest::AtHand)
     }
 
+    /// When an object was last written, by the clock of whoever keeps it; `None` where that is not told.
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        let _ = name;
+        Ok(None)
+    }
+
     /// Has an archived object fetched; it can be read some time later. One that is on its way is a success.
     ///
     /// # Errors
@@ -252,6 +259,9 @@ macro_rules! pass_on {
             }
             fn rest(&self, name: &str) -> Result<Rest> {
                 (**self).rest(name)
+            }
+            fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+                (**self).modified(name)
             }
             fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
                 (**self).thaw(name, order)

@@ -9,6 +9,7 @@ use super::resuming::Resuming;
 use super::transfer::Transfer;
 use super::{LocalObject, Location, Object, Rest, Storage, ThawOrder};
 use crate::engine::error::Result;
+use crate::engine::time::Timestamp;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,6 +122,10 @@ impl<S: Storage> Storage for Retry<S> {
 
     fn rest(&self, name: &str) -> Result<Rest> {
         self.attempts(|| self.inner.rest(name))
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        self.attempts(|| self.inner.modified(name))
     }
 
     fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {

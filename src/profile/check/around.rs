@@ -4,13 +4,27 @@ use super::Checker;
 use crate::profile::Age;
 use crate::profile::error::nearest;
 use crate::profile::file::{HookFile, ProfileFile};
-use crate::profile::settings::{HOOKED_WORDS, Hook, HookMoment, OnFailure};
+use crate::profile::settings::{HOOKED_WORDS, Hook, HookMoment, HookScope, OnFailure};
 use std::path::Path;
 
 impl Checker<'_> {
     pub(super) fn hooks(&mut self, file: &ProfileFile) -> Vec<Hook> {
         let mut hooks = Vec::new();
         for (i, entry) in file.hook.0.iter().enumerate() {
+            let name = entry.name.as_deref().unwrap_or_default();
+            let twice = |other: &HookFile| other.name == entry.name;
+            if entry.name.is_some() && file.hook.0.iter().take(i).any(twice) {
+                self.problem(
+                    &format!("hook.{i}.name"),
+                    format!("two hooks are called {name}"),
+                    Some("give each hook a name of its own, or none".to_owned()),
+                );
+            }
+            if entry.disabled {
+                let there = entry.on.is_some() || !entry.exec.is_empty();
+                self.taken_away(&format!("hook.{i}"), "hook", name, there);
+                continue;
+            }
             hooks.extend(self.hook(i, entry));
         }
         for moment in [HookMoment::Pre, HookMoment::Post] {
@@ -19,6 +33,20 @@ impl Checker<'_> {
             }
         }
         hooks
+    }
+
+    /// Complains of an entry that takes away what is not there: all that is said of it is its name.
+    pub(super) fn taken_away(&mut self, key: &str, what: &str, name: &str, is_there: bool) {
+        if is_there || self.known_bad(key) {
+            return;
+        }
+        self.problem(
+            &format!("{key}.disabled"),
+            format!("no inherited {what} is called {name:?}: nothing is taken away"),
+            Some(format!(
+                "name one that is inherited, or leave this {what} out"
+            )),
+        );
     }
 
     fn hook(&mut self, i: usize, file: &HookFile) -> Option<Hook> {
@@ -69,9 +97,18 @@ impl Checker<'_> {
                 "leave undo out, or write on = \"before\"".to_owned(),
             );
         }
+        if matches!(on, HookMoment::Pre | HookMoment::Post) && file.scope != HookScope::Target {
+            let help = format!("the batch word {} runs it; leave scope out", on.word());
+            self.problem(
+                &format!("{key}.scope"),
+                format!("{} belongs to the batch of each target", on.word()),
+                Some(help),
+            );
+        }
         Some(Hook {
             on,
             commands,
+            scope: file.scope,
             exec: file.exec.0.clone(),
             undo: file.undo.clone(),
             timeout: file.timeout.as_ref().map(Age::duration),
@@ -98,6 +135,7 @@ impl Checker<'_> {
         path.is_file().then(|| Hook {
             on: moment,
             commands: Vec::new(),
+            scope: HookScope::Target,
             exec: vec![path.display().to_string()],
             undo: None,
             timeout: None,

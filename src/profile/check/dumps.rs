@@ -10,6 +10,10 @@ impl Checker<'_> {
         let mut dumps: Vec<Dump> = Vec::new();
         for (i, entry) in file.dump.0.iter().enumerate() {
             let key = format!("source.dump.{i}");
+            if entry.disabled {
+                self.taken_away(&key, "dump", &entry.name, entry.kind.is_some());
+                continue;
+            }
             if let Some(dump) = self.dump(&key, entry, inline) {
                 if dumps.iter().any(|d| d.name == dump.name) {
                     self.problem(

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::profile::error::Errors;
 use crate::profile::load::{Loaded, Surroundings};
 use crate::profile::reports::Reports;
-use crate::profile::settings::{Hook, HookMoment};
+use crate::profile::settings::{Hook, HookMoment, HookScope};
 
 impl Loaded {
     /// Hooks and reports of a group, whose table was read as the part of a profile they are.
@@ -27,6 +27,11 @@ impl Loaded {
                 let help = "leave commands out: hooks of a group stand around all of it".to_owned();
                 let key = format!("hook.{i}.commands");
                 checker.problem(&key, "a group has no commands of its own", Some(help));
+            }
+            if hook.scope != HookScope::Target {
+                let help = "leave scope out: hooks of a group stand around all of it".to_owned();
+                let key = format!("hook.{i}.scope");
+                checker.problem(&key, "a group has no targets of its own", Some(help));
             }
             if matches!(hook.on, Some(HookMoment::Pre | HookMoment::Post)) {
                 let help = Some("write before or after".to_owned());

@@ -136,6 +136,11 @@ impl Checker<'_> {
             } else {
                 "target".to_owned()
             };
+            if entry.disabled {
+                let name = entry.name.as_deref().unwrap_or_default();
+                self.taken_away(&key, "target", name, entry.url.is_some());
+                continue;
+            }
             if let Some(target) = self.target(&key, entry, i, file.allow_inline_secrets) {
                 if targets.iter().any(|t| t.name == target.name) {
                     let help = Some("give each target a name of its own".to_owned());
@@ -150,6 +155,13 @@ impl Checker<'_> {
                 }
                 targets.push(target);
             }
+        }
+        if !file.target.is_empty() && file.target.0.iter().all(|t| t.disabled) {
+            self.problem(
+                "target",
+                "every target is disabled",
+                Some("leave disabled out of one of them".to_owned()),
+            );
         }
         targets
     }

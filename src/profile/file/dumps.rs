@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct DumpFile {
     /// Name of the file in the folder of the dumps; with `databases`, of a folder with a file for each.
     pub name: String,
+    /// Leave it out, although it is inherited.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// What is dumped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<DumpWord>,
@@ -57,6 +60,8 @@ pub struct DumpFile {
 /// What is dumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+// The schema would leave other names out.
+#[schemars(extend("enum" = ["postgresql", "postgres", "mariadb", "mysql", "sqlite", "command"]))]
 #[allow(missing_docs)]
 pub enum DumpWord {
     #[serde(alias = "postgres")]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A list. While layers are put together it may also be `{ append = [..] }` or `{ remove = [..] }`.
+/// A list. While layers are put together it may also be `{ append = [..] }`, `{ prepend = [..] }` or `{ remove = [..] }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct List<T>(pub Vec<T>);
@@ -38,7 +38,9 @@ impl<T: JsonSchema> JsonSchema for List<T> {
         let items = generator.subschema_for::<Vec<T>>();
         json_schema!({ "anyOf": [
             items,
-            { "type": "object", "additionalProperties": false, "properties": { "append": items, "remove": items } },
+            { "type": "object", "additionalProperties": false, "properties": {
+                "append": items, "prepend": items, "remove": items,
+            } },
         ] })
     }
 }

@@ -3,7 +3,7 @@
 use super::entry::List;
 use crate::profile::age::{Age, Percent, Size};
 use crate::profile::schedule::Cron;
-use crate::profile::settings::{HookMoment, IoClass, Network, OnFailure, Power};
+use crate::profile::settings::{HookMoment, HookScope, IoClass, Network, OnFailure, Power};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -165,11 +165,19 @@ pub enum ZoneEntry {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct HookFile {
+    /// Short name, by which a profile that inherits it can change it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Leave it out, although it is inherited.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// When it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<HookMoment>,
     /// Commands it belongs to; the whole run if absent.
     pub commands: List<String>,
+    /// Around what it stands once, where a profile has several targets.
+    pub scope: HookScope,
     /// Program and arguments, no shell.
     pub exec: List<String>,
     /// Runs whenever `exec` was started.

@@ -1,7 +1,7 @@
 //! Layers laid over each other: edits of inherited lists, tables that are replaced whole, and the place of every
 //! value that is left.
 
-use super::{HEADERS, KeyPath, Layer, WHOLE, find, remove};
+use super::{HEADERS, KeyPath, Layer, WHOLE, find, named, remove};
 use crate::profile::error::Place;
 use figment::value::{Dict, Tag, Value};
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ impl Stack {
     /// Lays a layer over the others. Edits of lists are carried out on what is below.
     pub fn push(&mut self, mut layer: Layer) {
         let below = std::mem::take(&mut self.values);
+        named::merge(&mut layer, &below, &self.places);
         edit(
             &mut layer.values,
             Some(&below),
@@ -68,7 +69,7 @@ impl Stack {
 }
 
 /// Carries out `{ append = [..] }`, `{ prepend = [..] }` and `{ remove = [..] }`.
-fn edit(
+pub(super) fn edit(
     upper: &mut Dict,
     lower: Option<&Dict>,
     path: &mut KeyPath,
@@ -166,7 +167,12 @@ fn apply(
 }
 
 /// Lays `upper` over `lower` as figment does, and forgets the places of what is replaced.
-fn lay(lower: &mut Dict, upper: &Dict, path: &mut KeyPath, places: &mut BTreeMap<KeyPath, Place>) {
+pub(super) fn lay(
+    lower: &mut Dict,
+    upper: &Dict,
+    path: &mut KeyPath,
+    places: &mut BTreeMap<KeyPath, Place>,
+) {
     for (key, value) in upper {
         path.push(key.clone());
         match (lower.get_mut(key), value) {

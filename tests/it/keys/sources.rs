@@ -163,3 +163,46 @@ fn dumps_are_called_as_their_tables_say() {
         );
     }
 }
+
+#[test]
+fn postgres_is_another_name_of_postgresql() {
+    let home = Home::new("keys-postgres");
+    let calls = home.path().join("calls");
+    // Stands in for the programs of the database, and writes down which was called.
+    let before = home.script(
+        "before",
+        &format!("echo \"$1\" >> {}; echo shop", calls.display()),
+    );
+    let case = |kind: &str| {
+        Case::new(&home).source(&format!(
+            "[[source.dump]]\nname = \"pg\"\nkind = {kind:?}\ndatabases = [\"shop\"]\nprefix = [{before:?}]\n"
+        ))
+    };
+    for kind in ["postgresql", "postgres"] {
+        let _ = fs::remove_file(&calls);
+        let case = case(kind);
+        let plan = home.expect(0, &[&case.name, "full", "--plan"]).stdout;
+        assert!(
+            plan.contains("dupr-dumps/pg (postgresql, shop)"),
+            "{kind}: {plan}"
+        );
+        home.expect(0, &[&case.name, "full"]);
+        assert!(
+            has(&paths(&home, &case.name), "dupr-dumps/pg/shop.sql"),
+            "{kind}"
+        );
+        let called = fs::read_to_string(&calls).unwrap_or_default();
+        assert!(
+            called.lines().all(|l| l.starts_with("p")),
+            "{kind}: {called}"
+        );
+        assert!(called.contains("pg_dump\n"), "{kind}: {called}");
+    }
+    let told = home.expect(2, &[&case("postgrse").name, "full"]);
+    assert!(
+        told.stderr.contains("\"postgrse\" is not possible here")
+            && told.stderr.contains("did you mean postgre"),
+        "{}",
+        told.stderr
+    );
+}

@@ -1,7 +1,7 @@
 //! `dupr schedule`: lets profiles run by themselves, as their `[schedule]` says.
 
-mod calls;
-mod ways;
+pub(super) mod calls;
+pub(super) mod ways;
 
 use crate::cli::args::{ExportArgs, ExportForm, InstallArgs, ScheduleArgs, ScheduleWhat};
 use crate::cli::session::Session;

@@ -61,6 +61,18 @@ pub fn kind(args: &ScheduleArgs, place: &Place, session: &Session) -> Result<Kin
     }
 }
 
+/// Whether schedules are systemd's on this machine, unless somebody says otherwise.
+pub fn is_by_systemd(session: &Session) -> bool {
+    let args = ScheduleArgs {
+        profiles: Vec::new(),
+        way: None,
+        user: false,
+        system: false,
+    };
+    let kind = kind(&args, &place(session), session);
+    matches!(kind, Ok(Kind::Systemd(_)))
+}
+
 fn has(session: &Session, program: &str) -> bool {
     let path = session.world.variable("PATH").unwrap_or_default();
     path.split(':')

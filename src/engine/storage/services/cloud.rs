@@ -3,6 +3,7 @@
 //! Large objects go in parts, several at a time, read from the file as they are sent, where the service has parts. Where a
 //! service shows an upload before it is whole, the object is stored under a temp name first and renamed.
 
+mod clock;
 mod upload;
 
 use super::super::growing::Growing;
@@ -13,6 +14,7 @@ use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, t
 use super::claim;
 use super::{azure, s3, webdav};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use futures_core::Stream;
 use opendal::raw::BoxedStaticFuture;
 use opendal::{Builder, EntryMode, Execute, Executor, HttpTransporter, Operator};
@@ -331,6 +333,10 @@ impl Storage for CloudStorage {
                 Err(error) => Err(error),
             }
         })
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        self.last_modified(name)
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {

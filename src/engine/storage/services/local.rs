@@ -8,6 +8,7 @@ use super::super::names;
 use super::super::transfer::Transfer;
 use super::super::{LocalObject, Location, Object, Storage, taken};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -224,6 +225,17 @@ impl Storage for LocalStorage {
 
     fn stat(&self, name: &str) -> Result<Option<Object>> {
         self.object(name, &self.path(name)?)
+    }
+
+    /// On a network file system that is the server's clock.
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        let path = self.path(name)?;
+        let time = fs::metadata(&path).and_then(|meta| meta.modified());
+        let time = time.map_err(|e| trouble("read", &path, e))?;
+        let since = time.duration_since(std::time::UNIX_EPOCH).ok();
+        Ok(since
+            .and_then(|t| i64::try_from(t.as_secs()).ok())
+            .map(Timestamp))
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {

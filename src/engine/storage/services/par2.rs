@@ -13,6 +13,7 @@ use super::super::{
 };
 use super::program::Program;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -329,6 +330,10 @@ impl Storage for Par2Storage {
 
     fn claim(&self, name: &str, from: &Path) -> Result<()> {
         self.upload(name, from, || self.inner.claim(name, from))
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        self.inner.modified(name)
     }
 
     /// A download reads the recovery files too.

@@ -16,6 +16,7 @@ use super::super::names;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use connection::{Connection, Greeting};
 use session::{Session, object};
 use shell::Shell;
@@ -178,6 +179,20 @@ impl Storage for SftpStorage {
                 Err(error) => Err(error),
             },
             async |shell| shell.stat(name, &path).await,
+        )
+        .map_err(|e| e.within(format!("cannot look at {name}")))
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        let path = self.path(name)?;
+        self.with(
+            async |session| {
+                let meta = session.metadata(&path).await?;
+                let time = meta.modified().map(|time| time.into_raw());
+                Ok(time.map(|seconds| Timestamp(i64::from(seconds))))
+            },
+            // Its commands are as few as they can be.
+            async |_| Ok(None),
         )
         .map_err(|e| e.within(format!("cannot look at {name}")))
     }
