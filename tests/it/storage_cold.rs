@@ -213,6 +213,20 @@ fn the_error_of_a_restore_lists_what_lies_in_the_archive() {
         assert!(told.contains(&all), "{words:?}: {told}");
         assert!(told.contains("dupr thaw"), "{words:?}: {told}");
     }
+    // A copy needs all sets.
+    let text = format!(
+        "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n\
+         [[target]]\nname = \"cloud\"\nurl = \"s3://bucket/x\"\n\
+         options = {{ endpoint = {:?}, region = \"us-east-1\" }}\n\
+         [[target]]\nname = \"disk\"\nurl = \"file://{out}-copy\"\ncopy-of = \"cloud\"\n",
+        home.source(),
+        home.path().join("pass"),
+        server.endpoint(),
+    );
+    home.raw_profile("copy", &text);
+    let told = refused(&["copy", "replicate"]);
+    let all = format!("in the archive: {}", volumes.join(", "));
+    assert!(told.contains(&all), "{told}");
     // Of a part only what that part needs.
     let told = refused(&["home", "fetch", "two", &format!("{out}-two")]);
     assert!(!told.contains(&volumes[0]), "{told}");

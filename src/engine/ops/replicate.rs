@@ -6,6 +6,7 @@
 //!
 //! Where it is asked for, each file is read back before the manifest makes a set of them: a set that is there is whole.
 
+use super::archived;
 use super::copies::damaged;
 use crate::engine::archive::SetRecord;
 use crate::engine::collection::{BackupSet, StoredFile};
@@ -82,7 +83,7 @@ impl Engine {
         let mut sets: Vec<&BackupSet> = collection.every_set().collect();
         sets.sort_by_key(|set| (set.id.time(), set.id));
         sets.retain(|set| options.before.is_none_or(|time| set.id.time() < time));
-        for set in sets {
+        for set in sets.iter().copied() {
             cx.cancel.check()?;
             if there.every_set().any(|s| s.id == set.id) {
                 stats.already += 1;
@@ -103,7 +104,15 @@ impl Engine {
             }
             if !options.dry {
                 let begun = there.incomplete.iter().find(|s| s.id == set.id);
-                match self.replicate_set(set, begun, to, options, &mut stats, cx) {
+                let lacks = |later: &&&BackupSet| {
+                    later.id.time() > set.id.time() && there.every_set().all(|s| s.id != later.id)
+                };
+                let later = || -> Vec<&str> {
+                    let later = sets.iter().filter(lacks);
+                    let volumes = later.flat_map(|set| set.volumes.values());
+                    volumes.map(|volume| volume.name.as_str()).collect()
+                };
+                match self.replicate_set((set, &later), begun, to, options, &mut stats, cx) {
                     Err(e) if options.go_on && e.kind() == ErrorKind::Corrupt => {
                         let reason = e.to_string();
                         let text = format!("the {} is not copied: {reason}", set.id);
@@ -122,9 +131,10 @@ impl Engine {
         Ok(stats)
     }
 
-    fn replicate_set(
+    /// Copies one set. `later` gives names of volumes that are to be copied after it.
+    fn replicate_set<'n>(
         &self,
-        set: &BackupSet,
+        (set, later): (&'n BackupSet, &dyn Fn() -> Vec<&'n str>),
         begun: Option<&BackupSet>,
         to: &Engine,
         options: &ReplicaOptions,
@@ -163,7 +173,14 @@ impl Engine {
             let file = set.volumes.get(&number).ok_or_else(missing)?;
             let info = manifest.volumes.get_mut(&number).ok_or_else(missing)?;
             let form = to.target.seal.form();
-            let sealed = self.reseal(file, info.hash.as_ref(), form, to, cx)?;
+            let sealed = self
+                .reseal(file, info.hash.as_ref(), form, to, cx)
+                .map_err(|e| {
+                    let own = set.volumes.iter().filter(|(n, _)| **n > number);
+                    let own = own.map(|(_, volume)| volume.name.as_str());
+                    let to_come = || own.chain(later()).collect();
+                    archived::explain(e, &*self.target.storage, &file.name, to_come)
+                })?;
             info.hash = Some((HashKind::Sha1, sealed.sha1.clone()));
             record.volume_bytes.insert(number, sealed.bytes);
             put(&sealed, FileKind::Volume(number), form)?;
