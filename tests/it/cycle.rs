@@ -4,7 +4,7 @@
 
 use crate::documents::last_result;
 use crate::proxy::Proxy;
-use crate::services::{Hold, Reader, Service, patient, reader};
+use crate::services::{Hold, Reader, Service, patient, reader, some_are_left_out};
 use crate::storage_contract::source;
 use crate::support::home::{CANARY, Called, Home, called};
 use crate::support::programs::{self, Program};
@@ -48,8 +48,8 @@ fn is_told(service: &Service) {
     let takes_part = reader(service, FOLDER).is_some();
     let says_so = ["restores", "both ways"].contains(&row[3].as_str());
     // What it needs may not be installed; its modules want sftp of an ssh server, and proofs of a password that hold for long.
-    let is_left_out = std::env::var_os("DUPR_TEST_SKIP").is_some_and(|names| !names.is_empty())
-        || ["sftp by commands", "webdavs at Apache"].contains(&name);
+    let is_left_out =
+        some_are_left_out() || ["sftp by commands", "webdavs at Apache"].contains(&name);
     assert!(
         takes_part == says_so || is_left_out && says_so,
         "duplicity at {name}: {row:?}"

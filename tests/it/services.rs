@@ -326,6 +326,13 @@ pub fn only_named(mut all: Vec<Service>) -> Vec<Service> {
     all
 }
 
+/// Whether some services are left out: others were asked for, or programs could not be installed.
+pub fn some_are_left_out() -> bool {
+    ["DUPR_TEST_SERVICES", "DUPR_TEST_SKIP"]
+        .iter()
+        .any(|name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty()))
+}
+
 /// How docs/targets.md calls the scheme of a service.
 pub fn scheme_of(name: &str) -> String {
     let first = name.split(' ').next().unwrap_or_default();
