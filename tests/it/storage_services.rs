@@ -1,12 +1,15 @@
 //! WebDAV, rsync and rclone against real servers: the contract, and what is special about each.
 
+use crate::door::{Bench, listing};
 use crate::servers::{Dav, Rclone, Rsyncd, Sshd};
 use crate::storage_contract::{names, opened, settings, source};
+use crate::support::programs::{self, Program};
 use dupr::engine::ErrorKind;
 use dupr::engine::secret::Secret;
 use dupr::engine::storage::{StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -152,16 +155,109 @@ fn rsync_troubles_have_a_kind() {
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
 }
 
+/// The way to a host is the URL's, whatever the variable says; the same at the server of a line that is connected otherwise.
+#[test]
+fn no_variable_turns_rsync_elsewhere() {
+    let dir = TempDir::new().expect("temp dir");
+    let called = dir.path().join("called");
+    let trap = dir.path().join("trap");
+    fs::write(&trap, format!("#!/bin/sh\ntouch {:?}\nexit 1\n", called)).expect("script");
+    fs::set_permissions(&trap, fs::Permissions::from_mode(0o755)).expect("mode");
+    let trap = trap.display().to_string();
+    let server = Sshd::start();
+    let files = server.files();
+    let url = format!("rsync://127.0.0.1:{}/{}/x", server.port(), files.display());
+    let mut options = variables(&[("RSYNC_RSH", &trap)]);
+    options.settings = settings(&[("ssh-options", &server.ssh_options("userkey"))]);
+    let storage = opened(&url, &options);
+    storage.put("a", source(10).path()).expect("put");
+    assert_eq!(names(&files.join("x")), ["a"]);
+
+    let server = Rsyncd::start();
+    let url = format!("rsync://ada@127.0.0.1:{}::store/x", server.port);
+    let options = variables(&[("RSYNC_RSH", &trap), ("RSYNC_PASSWORD", "pw")]);
+    let storage = opened(&url, &options);
+    storage.put("a", source(10).path()).expect("put");
+    assert_eq!(storage.list().expect("list").len(), 1);
+    assert!(!called.exists(), "RSYNC_RSH was followed");
+}
+
+#[test]
+fn programs_that_are_missing_are_named_with_their_package() {
+    let dir = TempDir::new().expect("temp dir");
+    let rsync = programs::find("rsync").expect("rsync; run tests/setup");
+    symlink(rsync, dir.path().join("rsync")).expect("link");
+    let only_rsync = dir.path().display().to_string();
+    let mut options = variables(&[("PATH", &only_rsync)]);
+    let beside = format!("par2+file://{}", dir.path().join("store").display());
+    // The first is there, but for the program that it starts itself.
+    for (url, hint) in [
+        ("rsync://127.0.0.1/x", "apt-get install openssh-client"),
+        ("sftp://127.0.0.1/x", "apt-get install openssh-client"),
+        ("rclone://remote:x", "apt-get install rclone"),
+        (&beside, "apt-get install par2"),
+        ("mega://ada@mega.nz/x", "apt-get install megatools"),
+        ("megav2://ada@mega.nz/x", "https://mega.io/cmd"),
+        ("tahoe://alias/x", "pipx install tahoe-lafs"),
+        ("gio+smb://ada@h/share", "apt-get install libglib2.0-bin"),
+        ("hsi://h/x", "into PATH"),
+    ] {
+        let mut options = options.clone();
+        if ["mega:", "gio+"].iter().any(|kind| url.starts_with(kind)) {
+            options.password = Some(Secret::new("pw"));
+        }
+        told(url, &options, hint);
+    }
+    options.environment.set("PATH", "/nonexistent");
+    told("rsync://127.0.0.1/x", &options, "apt-get install rsync");
+    told("rsync://127.0.0.1::m/x", &options, "apt-get install rsync");
+}
+
+/// An upload fails for want of a program, and this is the way out.
+fn told(url: &str, options: &StorageOptions, way: &str) {
+    let error = opened(url, options).put("a", source(10).path());
+    let error = error.expect_err(url);
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}: {error}");
+    let hint = error.hint().unwrap_or_default();
+    assert!(hint.contains(way), "{url}: {error}: {hint}");
+}
+
 #[test]
 fn rclone_keeps_the_contract() {
     let rclone = Rclone::configured();
     let config = rclone.config().display().to_string();
     let options = variables(&[("RCLONE_CONFIG", &config)]);
     let plain = rclone.files().join("made/by put");
-    let url = format!("rclone://disk:{}/made/by%20put", rclone.files().display());
+    let url = format!("rclone://disk:/{}/made/by%20put", rclone.files().display());
     contract::run(&*opened(&url, &options));
     assert_eq!(names(&plain), Vec::<String>::new(), "no temp file is left");
     contract::run(&*opened("rclone://veiled:/deep/er", &options));
+}
+
+/// One slash behind the colon is nothing, two are the root: to duplicity as well.
+#[test]
+fn rclone_archives_lie_where_duplicity_looks() {
+    let rclone = Rclone::configured();
+    let config = rclone.config().display().to_string();
+    let env = [("RCLONE_CONFIG", config.as_str())];
+    let both = [Program::Dupr, Program::Duplicity3];
+    for (from, to) in [(both[0], both[1]), (both[1], both[0])] {
+        let bench = Bench::new("rclone");
+        let root = format!("rclone://disk:/{}", bench.path("root").display());
+        for (url, place) in [("rclone://disk:/there", "there"), (&root, "root")] {
+            let back = format!("back-{place}");
+            for (program, words) in [(from, ["full", "src", url]), (to, ["restore", url, &back])] {
+                let words = [&words[..], &["--no-encryption"]].concat();
+                let cache = format!("cache-{place}-{}", program.name());
+                let Some(called) = bench.call(program, &cache, &words, "", &env) else {
+                    return;
+                };
+                assert_eq!(called.code, 0, "{words:?}: {}{}", called.out, called.err);
+            }
+            assert_eq!(listing(&bench.path(&back)), listing(&bench.path("src")));
+            assert_eq!(bench.names(place).len(), 3, "{url}");
+        }
+    }
 }
 
 #[test]
@@ -175,7 +271,7 @@ fn rclone_troubles_have_a_kind_and_a_way_out() {
     assert!(error.hint().is_some_and(|h| h.contains("listremotes")));
 
     options.environment.set("PATH", "/nonexistent");
-    let error = opened("rclone://disk:/x", &options).list();
+    let error = opened("rclone://disk://x", &options).list();
     let error = error.expect_err("no rclone");
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(

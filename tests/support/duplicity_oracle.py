@@ -1,4 +1,4 @@
-"""Answers what real duplicity makes of rules, times, names and listings, for tests/it/differential.
+"""Answers what real duplicity makes of rules, times, names, URLs and listings, for tests/it/differential.
 
 Run with the Python of an installed duplicity (3.2.1, or 0.8.22 for names only). A question is a line of JSON on standard
 input, its answer a line of JSON on standard output. Bytes travel as Latin-1 text: one character per byte.
@@ -345,7 +345,29 @@ def options(_question):
     return sorted(found.items())
 
 
+def urls(question):
+    """What URLs say, by the parser that all backends get it from; null for what is refused."""
+    from duplicity import backend
+
+    if not backend._backends:
+        backend.import_backends()
+    found = []
+    for words in question["urls"]:
+        try:
+            url = backend.ParsedUrl(words)
+            for prefix in backend._backend_prefixes:
+                if words.startswith(prefix + "+"):
+                    url = backend.ParsedUrl(backend.strip_prefix(words, prefix))
+        except errors.UserError:
+            found.append(None)
+            continue
+        names = ("url_string", "scheme", "username", "password", "hostname", "port", "path")
+        found.append({**{name: getattr(url, name) for name in names}, "query": url.query_args})
+    return {"urls": found}
+
+
 ASKED = {
+    "urls": urls,
     "options": options,
     "select": select,
     "regexps": regexps,

@@ -526,7 +526,10 @@ mod tests {
     fn webdav_urls_are_absolute_paths() {
         for (url, expected) in [
             ("webdav://h/a/b", "false  h None /a/b"),
-            ("webdavs://u:p@H:8443//a%20b/", "true u h Some(8443) /a b"),
+            (
+                "webdavs://u:p@H:8443//a%20b//c/",
+                "true u h Some(8443) /a b/c",
+            ),
             ("http://h", "false  h None /"),
             ("lftp+webdavs://[::1]/x", "true  ::1 None /x"),
         ] {
@@ -732,7 +735,8 @@ mod tests {
     #[test]
     fn rclone_urls_name_a_remote() {
         for (url, expected) in [
-            ("rclone://remote:/dir", "remote:/dir"),
+            ("rclone://remote:/dir", "remote:dir"),
+            ("rclone://remote://dir", "remote:/dir"),
             ("rclone://remote:dir/a%20b/", "remote:dir/a b"),
             ("rclone://my remote:", "my remote:"),
         ] {

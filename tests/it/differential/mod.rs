@@ -1,4 +1,4 @@
-//! Rules, times, names and listings, judged by dupr and by real duplicity, which must agree.
+//! Rules, times, names, URLs and listings, judged by dupr and by real duplicity, which must agree.
 //!
 //! One process of duplicity's own Python answers thousands of questions (`tests/support/duplicity_oracle.py`). Cases follow from
 //! a seed. Where dupr means to differ, the test says so by a named exception and counts it; docs/selection.md and docs/format.md
@@ -13,6 +13,7 @@ mod names;
 mod rules;
 mod selection;
 mod times;
+mod urls;
 
 use crate::support::programs;
 use serde_json::Value;

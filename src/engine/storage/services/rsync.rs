@@ -352,6 +352,11 @@ fn is_absent(ended: &Ended) -> bool {
 fn explain(ended: &Ended) -> Error {
     let words = ended.complaints.to_lowercase();
     let has = |word: &str| words.contains(word);
+    if has("failed to exec ssh") {
+        let error = Error::new(ErrorKind::Unsupported, "the program ssh is not installed");
+        return error
+            .with_hint("install the OpenSSH client; on Debian: apt-get install openssh-client");
+    }
     let kind = match ended.code {
         _ if has("no space left") || has("quota exceeded") => ErrorKind::Full,
         _ if has("auth failed")

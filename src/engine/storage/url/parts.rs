@@ -345,10 +345,12 @@ impl<'a> Parts<'a> {
         match Scheme::of(scheme) {
             Scheme::WebDav { secure } => {
                 let path = utf8(scheme, path)?;
+                // COMPAT(dup all): empty components do not count.
+                let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
                 Ok(Place::WebDav {
                     secure,
                     server,
-                    path: format!("/{}", path.trim_matches('/')),
+                    path: format!("/{}", parts.join("/")),
                 })
             }
             Scheme::Ftp(security) => {

@@ -32,7 +32,8 @@ impl Parts<'_> {
     /// `remote:path`. A remote described in the URL itself is refused: its secrets would be arguments of rclone.
     pub(super) fn rclone(&self) -> Result<Place> {
         let root = [self.netloc.as_bytes(), &decoded(self.path)?].concat();
-        let root = utf8("rclone", root)?;
+        // COMPAT(dup all): one slash after the colon is of the URL; `remote://dir` begins at the root.
+        let root = utf8("rclone", root)?.replacen(":/", ":", 1);
         let hint = "write rclone://REMOTE:PATH, with a remote that `rclone config` knows";
         let Some((remote, _)) = root.split_once(':') else {
             return Err(usage("the rclone:// URL names no remote").with_hint(hint));

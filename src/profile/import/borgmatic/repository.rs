@@ -85,7 +85,9 @@ impl Import<'_> {
             let (host, remote) = rest.split_once('/')?;
             (host, format!("/{}", remote.trim_start_matches('/')))
         } else if let Some(rest) = path.strip_prefix("rclone:") {
-            return Some(format!("rclone://{}{BESIDE}", rest.trim_end_matches('/')));
+            // From the root with two slashes.
+            let place = rest.trim_end_matches('/').replacen(":/", "://", 1);
+            return Some(format!("rclone://{place}{BESIDE}"));
         } else if let Some(rest) = path.strip_prefix("file://") {
             return Some(format!("file://{}", with(rest)));
         } else if path.contains("://") || path.starts_with("s3:") || path.starts_with("b2:") {

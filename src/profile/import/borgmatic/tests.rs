@@ -155,6 +155,8 @@ location:
         - ~/work
     repositories:
         - backup@host:repo
+        - rclone:disk:/srv/repo/
+        - rclone:cloud:repo
     exclude_from: [no.txt]
     one_file_system: true
 storage:
@@ -177,6 +179,8 @@ hooks:
     for part in [
         r#"select = ["- **/node_modules"]"#,
         r#"url = "sftp://backup@host/repo-dupr""#,
+        r#"url = "rclone://disk://srv/repo-dupr""#,
+        r#"url = "rclone://cloud:repo-dupr""#,
         r#"passphrase = { command = ["pass", "show", "borg backup"] }"#,
         r#"max-age = "3W""#,
         r#"quick = "1 day""#,

@@ -55,7 +55,7 @@ impl Connection {
                 format!("cannot start {}", login.program()),
             )
             .with_source(e)
-            .with_hint("install the OpenSSH client")
+            .with_hint("install the OpenSSH client; on Debian: apt-get install openssh-client")
         })?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take())
