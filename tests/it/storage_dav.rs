@@ -81,8 +81,13 @@ fn webdav_goes_where_the_server_sends_it() {
         format!("webdavs://ada@127.0.0.1:{}/dav/y", server.secure),
     ] {
         lives(&*opened(&url, &trusting));
-        let error = opened(&url, &options()).list().expect_err("a stranger");
-        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+        let stranger = opened(&url, &options());
+        let put = stranger.put("x", source(10).path());
+        for error in [stranger.list().expect_err("list"), put.expect_err("put")] {
+            assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+            assert!(error.to_string().contains("certificate"), "{error}");
+            assert!(error.hint().is_some_and(|h| h.contains("ca-file")));
+        }
     }
 }
 

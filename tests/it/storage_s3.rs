@@ -26,6 +26,10 @@ fn the_server_stands_in_the_url() {
         let listed = storage.list().expect("list");
         assert_eq!(listed.len(), 2, "{scheme}: {listed:?}");
     }
+    let url = format!("s3://127.0.0.1:{}/bucket/x", tls.port);
+    let error = opened(&url, &s3(&server)).list().expect_err("a stranger");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
     // An option is nearer than the URL.
     options.settings = settings(&[("endpoint", &server.endpoint())]);
     let storage = opened("s3://127.0.0.1:1/bucket/s3", &options);

@@ -12,7 +12,7 @@ use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
-use super::{azure, s3, webdav};
+use super::{azure, s3, tls, webdav};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
 use futures_core::Stream;
@@ -251,7 +251,10 @@ impl CloudStorage {
 
     /// Waits for an answer and translates its error.
     async fn answer<T>(&self, work: impl Future<Output = opendal::Result<T>>) -> Result<T> {
-        self.transfer.answer(work).await?.map_err(&self.explain)
+        self.transfer
+            .answer(work)
+            .await?
+            .map_err(|e| self.explained(e))
     }
 
     /// Waits until `bytes` can have been sent, even on the slowest line.
@@ -264,14 +267,19 @@ impl CloudStorage {
         self.transfer
             .answer_within(limit, work)
             .await?
-            .map_err(&self.explain)
+            .map_err(|e| self.explained(e))
     }
 
     fn explain_io(&self, error: std::io::Error) -> Error {
         match error.downcast::<opendal::Error>() {
-            Ok(error) => (self.explain)(error),
+            Ok(error) => self.explained(error),
             Err(error) => Error::from(error),
         }
+    }
+
+    fn explained(&self, error: opendal::Error) -> Error {
+        let host = self.location.to_string();
+        tls::disbelieved(&error, &host).unwrap_or_else(|| (self.explain)(error))
     }
 }
 

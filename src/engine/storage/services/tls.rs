@@ -99,8 +99,17 @@ impl Trust {
     }
 }
 
+/// A server whose certificate is not believed, if that is at the bottom of an error.
+#[cfg(feature = "cloud")]
+pub(super) fn disbelieved(error: &(dyn std::error::Error + 'static), host: &str) -> Option<Error> {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    let words = causes.last()?.to_string();
+    words
+        .contains("certificate")
+        .then(|| untrusted(&words, host))
+}
+
 /// No TLS with a host, in the words of the library.
-#[cfg(any(feature = "ftp", feature = "imap"))]
 pub(super) fn untrusted(words: &str, host: &str) -> Error {
     let text = format!("no TLS with {host}: {words}");
     if words.contains("certificate") {

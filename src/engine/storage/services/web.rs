@@ -6,7 +6,7 @@
 
 use super::super::StorageOptions;
 use super::super::transfer::{Download, Transfer, Upload};
-use super::http;
+use super::{http, tls};
 use crate::engine::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -224,11 +224,8 @@ impl Web {
             true => ErrorKind::Usage,
             false => ErrorKind::Unreachable,
         };
-        let error = Error::new(kind, format!("{}: {text}", self.service));
-        if text.to_lowercase().contains("certificate") {
-            return error.with_hint("name the server's authority with the option `ca-file`");
-        }
-        error
+        let told = || Error::new(kind, format!("{}: {text}", self.service));
+        tls::disbelieved(error, self.service).unwrap_or_else(told)
     }
 }
 

@@ -10,8 +10,8 @@ mod way;
 pub(super) use sender::Sender;
 
 use super::cloud::{CloudStorage, answer_of, kind_of, operator};
-use super::http;
 use super::web::Web;
+use super::{http, tls};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
 use crate::engine::storage::StorageOptions;
@@ -76,6 +76,9 @@ pub(super) fn open(
 
 /// Says in one line what the server answered, with a kind and, where it helps, a way out.
 fn explain(error: opendal::Error) -> Error {
+    if let Some(disbelieved) = tls::disbelieved(&error, "the server") {
+        return disbelieved;
+    }
     let Some(status) = status_of(&error) else {
         return Error::new(kind_of(&error), format!("webdav: {}", answer_of(&error)));
     };
