@@ -339,7 +339,7 @@ fn what_this_build_does_not_do_is_refused_and_not_ignored() {
             called.stderr
         );
     }
-    for target in ["gopher://h/x", "onedrive:///", "s3://h:9000/bucket"] {
+    for target in ["gopher://h/x", "onedrive:///", "s3://h:9000"] {
         home.raw_profile(
             "home",
             &format!(
