@@ -156,9 +156,13 @@ fn every_call_in_the_documents_does_what_they_say() {
                 continue;
             }
             let home = Home::new("documents-call");
+            // One that ends before it has read the mail is no success.
+            let sendmail = home.script("sendmail", "cat > /dev/null");
             home.profile(
                 "home",
-                "[schedule]\ncron = \"17 2 * * *\"\n[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = \"/bin/true\"\n",
+                &format!(
+                    "[schedule]\ncron = \"17 2 * * *\"\n[report.email]\nto = \"a@example.org\"\nfrom = \"b@example.org\"\nsendmail = {sendmail:?}\n"
+                ),
             );
             let group = "[nightly]\nprofiles = [\"home\"]\nparallel = 2\n";
             let groups = home.path().join(".config/dupr/groups.toml");

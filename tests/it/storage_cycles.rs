@@ -146,8 +146,19 @@ impl Door {
     }
 }
 
-const WEB: [&str; 11] = [
-    "webdav", "azure", "dpbx", "gdrive", "onedrive", "box", "s3", "gs", "b2", "swift", "rclone",
+const WEB: [&str; 12] = [
+    "webdav",
+    "azure",
+    "dpbx",
+    "gdrive",
+    "gs with an account",
+    "onedrive",
+    "box",
+    "s3",
+    "gs",
+    "b2",
+    "swift",
+    "rclone",
 ];
 const OTHER: [&str; 6] = [
     "ftp",

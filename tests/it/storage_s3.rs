@@ -27,7 +27,8 @@ fn the_server_stands_in_the_url() {
         assert_eq!(listed.len(), 2, "{scheme}: {listed:?}");
     }
     let url = format!("s3://127.0.0.1:{}/bucket/x", tls.port);
-    let error = opened(&url, &s3(&server)).list().expect_err("a stranger");
+    options.settings.clear();
+    let error = opened(&url, &options).list().expect_err("a stranger");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
     // An option is nearer than the URL.

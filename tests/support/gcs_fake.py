@@ -45,6 +45,7 @@ def refused(status, code, message="no", **headers):
 class Kept:
     def __init__(self, body, tier, is_whole):
         self.body, self.tier = body, tier
+        self.at = formatdate(time.time() + AHEAD, usegmt=True)
         self.etag = '"%s"' % (hashlib.md5(body).hexdigest() if is_whole else "not-of-md5-%d" % len(uploads))
 
 
@@ -167,7 +168,7 @@ class Storage(Handler):
             kept = objects.get(key)
         if kept is None:
             raise refused(404, "NoSuchKey", "The specified key does not exist.")
-        body, status, headers = kept.body, 200, {"ETag": kept.etag, "Content_Type": "application/octet-stream", "x_goog_generation": 1}
+        body, status, headers = kept.body, 200, {"ETag": kept.etag, "Last_Modified": kept.at, "Content_Type": "application/octet-stream", "x_goog_generation": 1}
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         if asked:
             start, end = int(asked[1]), min(int(asked[2] or len(body)), len(body) - 1)

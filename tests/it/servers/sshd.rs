@@ -69,7 +69,8 @@ impl Sshd {
                 "shadow" => String::new(),
                 _ => fs::read_to_string(Path::new("/etc").join(name)).expect(name),
             };
-            fs::write(path(name), format!("{own}\n{line}\n")).expect(name);
+            // The first of a name counts.
+            fs::write(path(name), format!("{line}\n{own}")).expect(name);
             open(name);
         }
         let mut script = String::new();

@@ -10,6 +10,7 @@ use crate::engine::error::{ErrorKind, Result};
 use crate::engine::storage::growing::Growing;
 use crate::engine::storage::transfer::Transfer;
 use crate::engine::storage::{Location, Object, Rest, Storage, StorageOptions, ThawOrder};
+use crate::engine::time::Timestamp;
 use ::http::{HeaderMap, Method, Request, Response};
 use futures_core::Stream;
 use opendal::{Buffer, HttpBody, HttpTransport, HttpTransporter};
@@ -271,6 +272,10 @@ impl Storage for Regional {
 
     fn rest(&self, name: &str) -> Result<Rest> {
         self.call(|storage, _| storage.rest(name))
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        self.call(|storage, _| storage.modified(name))
     }
 
     fn thaw(&self, name: &str, order: ThawOrder) -> Result<()> {
