@@ -250,6 +250,8 @@ fn a_package_has_the_pages_and_the_completions() {
         "bash-completion/completions/dupr",
         "zsh/vendor-completions/_dupr",
         "fish/vendor_completions.d/dupr.fish",
+        "dupr/profile.schema.json",
+        "dupr/groups.schema.json",
     ] {
         let text = fs::read_to_string(root.join("usr/share").join(file)).expect(file);
         assert!(text.len() > 500, "{file}: {text}");
