@@ -240,7 +240,11 @@ impl World {
         let state = Tree::read(&source);
         let mut clock = now;
         match fate {
-            Fate::Off => return false,
+            Fate::Off => {
+                // Whoever looks in the afternoon is told that nothing ran.
+                self.judge_status(now + SignedDuration::from_hours(13), fate, &when);
+                return false;
+            }
             Fate::TargetDown => fs::rename(&target, &aside).expect("unmount"),
             Fate::SourceGone => {
                 fs::rename(&source, &aside).expect("unmount");
@@ -293,9 +297,19 @@ impl World {
         let history = self.home.history("home");
         let mails = self.mails();
         if killed {
+            // Nobody was told of a failure, and what stands in the history is what was done.
+            let recorded = history.get(self.runs..).unwrap_or_default();
+            assert!(
+                recorded.len() <= 1 && recorded.iter().all(|line| line["verdict"] == "success"),
+                "{when}: {recorded:?}"
+            );
+            let is_news = |mail: &String| !mail.contains("recovered");
+            assert!(!mails.iter().any(is_news), "{when}: mails {mails:?}");
+            self.failed &= recorded.is_empty();
+            self.runs = history.len();
             // The set may be whole although nobody lived to tell.
             self.promise(fresh, &state, &when);
-            self.runs = history.len();
+            self.judge_after_a_cut(now, &known, &when);
             return true;
         }
         let (_, verdict) = fate.expected();
@@ -354,12 +368,30 @@ impl World {
         }
     }
 
+    /// What `dupr status` says of the profile.
+    fn status(&self, now: Timestamp) -> serde_json::Value {
+        let text = self.dupr(now, &["status", "--json"]).stdout;
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        json["profiles"][0].clone()
+    }
+
+    /// After a power cut `dupr status` may not know of the set that was just made, and believes in none that is not there.
+    fn judge_after_a_cut(&self, now: Timestamp, known: &[Set], when: &str) {
+        let later = now + SignedDuration::from_mins(1);
+        let line = self.status(later);
+        let good = line["last-good"].as_i64().expect("a time");
+        let newest = [known.last(), self.sets.last()];
+        let mut newest = newest.into_iter().flatten().map(|s| s.time.as_second());
+        assert!(newest.any(|time| time == good), "{when}: {line}");
+        let is_old = later.as_second() - good > 36 * 3600;
+        assert_eq!(line["standing"] == "stale", is_old, "{when}: {line}");
+        assert!(line["running"].is_null(), "{when}: {line}");
+    }
+
     /// `dupr status` knows the newest set and how it stands.
     fn judge_status(&self, now: Timestamp, fate: Fate, when: &str) {
         let later = now + SignedDuration::from_mins(1);
-        let text = self.dupr(later, &["status", "--json"]).stdout;
-        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let line = &json["profiles"][0];
+        let line = self.status(later);
         let newest = self.sets.last().expect("a set").time;
         assert_eq!(line["last-good"], newest.as_second(), "{when}: {line}");
         let stale = later.duration_since(newest) > SignedDuration::from_hours(36);
