@@ -98,6 +98,36 @@ const BLOCKS: &[(&str, &str, &str)] = &[
     ("testing.md", "tests/run", "these are the tests"),
 ];
 
+/// Every manual page, set as `man` sets it: with no warning, and with its name at its head.
+#[test]
+fn manual_pages_are_set_without_a_warning() {
+    let Some(groff) = find("groff") else {
+        return;
+    };
+    let home = Home::new("documents-groff");
+    home.expect(0, &["man", "--all", "pages"]);
+    let mut seen = 0;
+    for page in fs::read_dir(home.path().join("pages"))
+        .expect("pages")
+        .flatten()
+    {
+        let set = Command::new(&groff)
+            .args(["-K", "utf8", "-man", "-ww", "-Tutf8"])
+            .arg(page.path())
+            .output();
+        let set = called(set.expect("groff"));
+        let name = page.file_name().to_string_lossy().into_owned();
+        assert_eq!((set.code, set.stderr.as_str()), (0, ""), "{name}");
+        let title = name
+            .rsplit_once('.')
+            .map(|(word, number)| format!("{word}({number})"));
+        let head = set.stdout.lines().next().unwrap_or_default().to_lowercase();
+        assert!(head.contains(&title.expect("a section")), "{name}: {head}");
+        seen += 1;
+    }
+    assert!(seen > 50, "only {seen} pages");
+}
+
 /// The blocks of a text, with what kind of text they say they are.
 fn blocks(text: &str) -> Vec<(String, String)> {
     let block = Regex::new(r"(?ms)^ *```(\w*)\n(.*?)^ *```$").expect("regex");
