@@ -206,6 +206,17 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "schedule",
+        finding: "warn",
+        seed: |home| {
+            in_effect(home);
+            fs::write(home.path().join("no-cron"), "").expect("no cron");
+        },
+        says: "no cron is seen to run here",
+        fix: "systemctl enable --now cron",
+        mend: |home| fs::remove_file(home.path().join("no-cron")).expect("cron"),
+    },
+    Fault {
+        what: "schedule",
         finding: "fail",
         seed: |home| {
             in_effect(home);
@@ -352,7 +363,8 @@ fn secret_from(home: &Home, place: &str) {
     fs::write(path, text.replace(&file, place)).expect("profile");
 }
 
-/// A stand-in for `crontab` that keeps the file `tab`, first in the path: nobody's own is touched.
+/// A stand-in for `crontab` that keeps the file `tab`, first in the path: nobody's own is touched. Another sees a cron, whether
+/// or not this machine has one.
 fn crontab(home: &Home) {
     fs::create_dir_all(home.path().join("bin")).expect("bin");
     let at = home.path().display();
@@ -363,6 +375,12 @@ fn crontab(home: &Home) {
              [ -f tab ] || {{ echo 'no crontab for me' >&2; exit 1; }}\n  exec cat tab\nfi\ncp \"$1\" tab"
         ),
     );
+    let no_cron = home.path().join("no-cron");
+    let sees = format!(
+        "[ \"$*\" = '-x f?crond?' ] && [ ! -e {} ]",
+        no_cron.display()
+    );
+    home.script("bin/pgrep", &sees);
 }
 
 /// dupr in the session of somebody: with a path of their own, and variables that cron does not have.
