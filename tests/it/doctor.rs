@@ -175,6 +175,26 @@ const FAULTS: &[Fault] = &[
         },
     },
     Fault {
+        what: "history",
+        finding: "warn",
+        seed: |home| {
+            home.expect(0, &["home", "backup"]);
+            let mut run = home.history("home").remove(0);
+            let earlier = |time: &mut Value| {
+                *time = (time.as_i64().expect("a time") - 40 * 86_400).into();
+            };
+            earlier(&mut run["started"]);
+            earlier(&mut run["ended"]);
+            earlier(&mut run["steps"][0]["set"]["full"]["time"]);
+            fs::write(history(home), format!("{run}\n")).expect("history");
+        },
+        says: "without [stale] after 35 d is the limit",
+        fix: "dupr history home",
+        mend: |home| {
+            home.expect(0, &["home", "backup"]);
+        },
+    },
+    Fault {
         what: "schedule",
         finding: "warn",
         seed: |home| healthy(home, "", DAILY),
