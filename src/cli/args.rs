@@ -319,7 +319,7 @@ fn after_help() -> String {
     let mut text = String::from(
         "Commands of a batch: backup full incr bkp pre post purge purgeFull purgeIncr purgeAuto cleanup verify\n\
          verifyPath check status list find versions diff restore fetch sync replicate. `_` then, `+` only if the last one succeeded,\n\
-         `-` only if it failed, `[ ]` groups: dupr home backup_purge, dupr home 'bkp+[verify-status]'.\n\n\
+         `-` only if it failed, `[ ]` groups: `dupr home backup_purge`, `dupr home 'bkp+[verify-status]'`.\n\n\
          Exit codes:\n",
     );
     for (code, meaning) in super::exit::TABLE {

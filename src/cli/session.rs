@@ -1,7 +1,7 @@
 //! What one invocation hands to its jobs: secrets, signals, the log, whoever shows progress.
 
 use super::args::{ColorWhen, Common, LogForm};
-use super::ui::plain::{Loudness, Plain};
+use super::ui::plain::{Asked, Loudness, Plain};
 use super::ui::terminal::Terminal;
 use super::world::{self, World};
 use crate::engine::context::Cancel;
@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 /// The clock as everybody below is given it.
@@ -28,6 +29,8 @@ pub struct Session {
     pub common: Common,
     /// Raised by signals.
     pub cancel: Cancel,
+    /// Raised by the signal that asks how far a run is.
+    asked: Asked,
     /// The environment for storage services.
     pub environment: Environment,
     /// This program.
@@ -43,6 +46,7 @@ impl Session {
         Self {
             common,
             cancel: Cancel::new(),
+            asked: Asked::default(),
             environment: std::env::vars_os().collect(),
             program: std::env::current_exe().ok(),
             zone: TimeZone::system(),
@@ -51,16 +55,24 @@ impl Session {
         }
     }
 
-    /// Lets SIGINT, SIGTERM and SIGHUP ask for a stop: the first politely, the second at once.
+    /// Lets SIGINT, SIGTERM and SIGHUP ask for a stop: the first politely, the second at once. SIGUSR1 asks how far the run is.
     ///
     /// # Errors
     /// The system refuses to register handlers.
     pub fn watch_signals(&self) -> Result<()> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])
             .map_err(|e| Error::from(e).within("cannot watch for signals"))?;
-        let cancel = self.cancel.clone();
-        std::thread::spawn(move || signals.forever().for_each(|_| cancel.request()));
+        let (cancel, asked) = (self.cancel.clone(), Asked::clone(&self.asked));
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if signal == SIGUSR1 {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    cancel.request();
+                }
+            }
+        });
         Ok(())
     }
 
@@ -159,7 +171,7 @@ impl Session {
                 && self.world.variable("TERM").is_some_and(|t| t != "dumb");
             return Box::new(Terminal::new(self.loudness(), self.colors(true), live));
         }
-        Box::new(Plain::new(self.loudness(), CLOCK))
+        Box::new(Plain::new(self.loudness(), CLOCK, &self.asked))
     }
 
     /// Who shows progress beside others that do: lines, each with a name in front.
@@ -167,7 +179,7 @@ impl Session {
         if self.common.json {
             return Box::new(crate::engine::monitor::Silent);
         }
-        Box::new(Plain::named(self.loudness(), CLOCK, name))
+        Box::new(Plain::named(self.loudness(), CLOCK, &self.asked, name))
     }
 
     /// The log file, opened for appending, readable by its owner only if it is new.

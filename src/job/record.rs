@@ -18,6 +18,9 @@ pub(super) fn keep(
     cx: &JobContext<'_>,
 ) {
     note(outcome, announced, troubles, cx);
+    // Meanwhile another run may have waited for the lock in vain, and was told to have failed: this one is its recovery.
+    let by_now = history.read().ok();
+    let past = by_now.as_ref().unwrap_or(past);
     let told = desk.tell(outcome, &past.runs, &cx.log.lines());
     note(outcome, told, troubles, cx);
     let kept = history

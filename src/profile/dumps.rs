@@ -43,6 +43,13 @@ pub enum DumpKind {
         /// Whether the programs are called as MySQL calls them.
         mysql: bool,
     },
+    /// By `mongodump`: an archive of the whole server, or one of each database that is named.
+    Mongodb {
+        /// Which.
+        databases: Databases,
+        /// Where.
+        server: Server,
+    },
     /// By `sqlite3`, as SQL.
     Sqlite {
         /// The database.
@@ -96,9 +103,9 @@ impl Dump {
     /// The password, if there is one.
     pub fn password(&self) -> Option<&SecretRef> {
         match &self.kind {
-            DumpKind::Postgresql { server, .. } | DumpKind::Mariadb { server, .. } => {
-                server.password.as_ref()
-            }
+            DumpKind::Postgresql { server, .. }
+            | DumpKind::Mariadb { server, .. }
+            | DumpKind::Mongodb { server, .. } => server.password.as_ref(),
             _ => None,
         }
     }
@@ -114,6 +121,7 @@ impl fmt::Display for Dump {
                 let word = if *mysql { "mysql" } else { "mariadb" };
                 write!(f, "{word}, {databases}")
             }
+            DumpKind::Mongodb { databases, .. } => write!(f, "mongodb, {databases}"),
             DumpKind::Sqlite { path } => write!(f, "sqlite, {}", path.display()),
             DumpKind::Command { argv, .. } => {
                 write!(f, "output of {}", argv.first().map_or("", String::as_str))

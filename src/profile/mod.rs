@@ -81,7 +81,7 @@ pub struct Profile {
     pub hooks: Vec<Hook>,
     /// Who is told of outcomes.
     pub reports: Reports,
-    /// Age of the last good backup from which it counts as stale.
+    /// Age of the last good backup from which it counts as stale, if the file says one.
     pub stale_after: Option<Age>,
     /// Whether secrets may stand in the file itself.
     pub allow_inline_secrets: bool,

@@ -90,7 +90,7 @@ pub struct Report {
 pub struct ProfileLine {
     /// Its name.
     pub profile: String,
-    /// Its last verdict.
+    /// Its last verdict, if it ran in the period.
     pub status: &'static str,
     /// Its color.
     pub tone: &'static str,

@@ -18,6 +18,8 @@ pub enum Standing {
     Ok,
     /// It never ran.
     Never,
+    /// It ran, and no run that is known here made a set.
+    NoSet,
     /// The last run had problems.
     Warning,
     /// The last run failed.
@@ -34,6 +36,7 @@ impl Standing {
         match self {
             Standing::Ok => "ok",
             Standing::Never => "never ran",
+            Standing::NoSet => "no backup",
             Standing::Warning => "warning",
             Standing::Failed => "FAILED",
             Standing::Stale => "STALE",
@@ -77,8 +80,8 @@ pub struct Overview {
 pub struct Expectation {
     /// The run that is under way, in its own words. It may be the one that is due.
     pub running: Option<String>,
-    /// Seconds after which the last good backup is too old.
-    pub stale_after: Option<i64>,
+    /// From which age the last good backup is too old.
+    pub limit: Option<Limit>,
     /// When the schedule wants the next run.
     pub next_due: Option<Timestamp>,
     /// When it last wanted one that should have come to its end by now.
@@ -94,6 +97,52 @@ fn is_part_of_it(profile: &Profile) -> bool {
     let batch = Batch::parse(&profile.run.default, &[], BatchOptions::default());
     let is_copy = profile.origin.is_some();
     batch.is_ok_and(|b| b.commands().iter().any(|c| c.concerns(is_copy)))
+}
+
+/// From which age the last good set is too old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// That age, in seconds.
+    pub seconds: i64,
+    /// Whether the profile says it.
+    pub is_said: bool,
+}
+
+impl Limit {
+    /// What counts where nobody said anything: the longest month and a few days. No backup stays green for ever.
+    const USUAL: i64 = 35 * 86_400;
+
+    /// The limit of a profile: what `[stale] after` says, or else the usual one, or twice the time between two starts of a
+    /// schedule that is rarer.
+    pub fn of(profile: &Profile, now: Timestamp) -> Self {
+        if let Some(age) = &profile.stale_after {
+            return Self {
+                seconds: age.as_secs(),
+                is_said: true,
+            };
+        }
+        let schedule = profile.schedule.as_ref();
+        let starts = schedule.and_then(|s| Some((s.previous(now)?, s.next_after(now)?)));
+        let between = starts.map_or(0, |(last, next)| next.as_secs() - last.as_secs());
+        Self {
+            seconds: between.saturating_mul(2).max(Self::USUAL),
+            is_said: false,
+        }
+    }
+
+    /// Whether a set of `good` is too old.
+    pub fn is_over(self, good: Timestamp, now: Timestamp) -> bool {
+        now.as_secs() - good.as_secs() > self.seconds
+    }
+
+    /// `[stale] after is 36 h`.
+    pub fn said(self) -> String {
+        let span = format::span(self.seconds.unsigned_abs());
+        match self.is_said {
+            true => format!("[stale] after is {span}"),
+            false => format!("without [stale] after {span} is the limit"),
+        }
+    }
 }
 
 /// A scheduled run may take this long before it counts as missed, in seconds: it is recorded when it ends.
@@ -115,7 +164,7 @@ impl Expectation {
         };
         Self {
             running,
-            stale_after: profile.stale_after.as_ref().map(|a| a.as_secs()),
+            limit: Some(Limit::of(profile, now)),
             next_due: schedule.and_then(|s| s.next_after(now)),
             // A disk that may be absent misses runs; only its age counts.
             last_due: schedule
@@ -176,37 +225,42 @@ impl Overview {
         let newest = newest.map(|set| set.time()).max();
         let harmed = (newest > last_good).then(|| "the newest set is damaged".to_owned());
         let last = past.iter().rev().find(|o| o.verdict != Verdict::Deferred);
-        let age = |t: Timestamp| now.as_secs() - t.as_secs();
         let missed = expected.missed();
         let running = expected.running.as_deref().map(format::safe);
         let now_running = running.as_ref().map(|who| format!("running: {who}"));
-        let too_old = expected.stale_after.filter(|limit| match last_good {
-            Some(good) => age(good) > *limit,
+        let too_old = expected.limit.filter(|limit| match last_good {
+            Some(good) => limit.is_over(good, now),
             // Never a set: too old from the first planned day on, or from the first run.
-            None => last.is_some() || expected.since.is_some_and(|t| age(t) > *limit),
+            None if limit.is_said => {
+                last.is_some() || expected.since.is_some_and(|t| limit.is_over(t, now))
+            }
+            None => false,
         });
         let why_stale = match (missed, too_old) {
             (Some(due), _) => Some(format!(
                 "due {}, and no run has ended since",
                 format::time(due)
             )),
-            (None, Some(limit)) => {
-                let limit = format::span(limit.unsigned_abs());
-                Some(match last_good {
-                    Some(good) => format!(
-                        "the last good set is of {}, and [stale] after is {limit}",
-                        format::time(good)
-                    ),
-                    None => format!("no set was ever made, and [stale] after is {limit}"),
-                })
-            }
+            (None, Some(limit)) => Some(match last_good {
+                Some(good) => format!(
+                    "the last good set is of {}, and {}",
+                    format::time(good),
+                    limit.said()
+                ),
+                None => format!("no set was ever made, and {}", limit.said()),
+            }),
             (None, None) => None,
         };
+        // Runs that went well and made none say nothing of backups.
+        let no_set = last
+            .filter(|o| o.verdict < Verdict::Differences && newest.is_none() && why_stale.is_none())
+            .map(|_| "no set is known here".to_owned());
         let standing = match last {
             _ if why_stale.is_some() => Standing::Stale,
             None => Standing::Never,
             Some(o) if o.verdict >= Verdict::Differences => Standing::Failed,
             _ if harmed.is_some() => Standing::Failed,
+            _ if no_set.is_some() => Standing::NoSet,
             Some(o) if o.verdict == Verdict::Warning => Standing::Warning,
             _ => Standing::Ok,
         };
@@ -227,6 +281,7 @@ impl Overview {
                 now_running
                     .into_iter()
                     .chain(harmed)
+                    .chain(no_set)
                     .chain(why_stale)
                     .collect::<Vec<_>>()
                     .join("; "),
@@ -326,7 +381,10 @@ mod tests {
         let past = [night(0, Verdict::Success)];
         let now = night(3, Verdict::Success).started;
         let stale = Expectation {
-            stale_after: Some(36 * 3600),
+            limit: Some(Limit {
+                seconds: 36 * 3600,
+                is_said: true,
+            }),
             ..Expectation::default()
         };
         assert_eq!(
@@ -368,13 +426,63 @@ mod tests {
         );
     }
 
+    /// A profile with more tables.
+    fn profile(more: &str) -> Profile {
+        let around = crate::profile::Surroundings::default();
+        let text = format!(
+            "version = 1\nsource = \"/s\"\ntarget = \"file:///t\"\n[keys]\nencryption = \"none\"\n{more}"
+        );
+        let path = std::path::Path::new("/p/home.toml");
+        let loaded = crate::profile::Loaded::from_text(path, &text, &around, &[]).unwrap();
+        loaded.check(&around).unwrap()
+    }
+
+    #[test]
+    fn nothing_stays_green_for_ever_whatever_the_profile_says() {
+        let planned = |cron: &str| format!("[schedule]\ncron = \"{cron}\"\ntime-zone = \"utc\"\n");
+        // What is put off politely night after night answers its schedule, and makes no backup.
+        let view = |more: &str, days: i64| {
+            let mut past = vec![night(0, Verdict::Success)];
+            past.extend((1..days).map(|d| night(d, Verdict::Deferred)));
+            past.iter_mut().for_each(|o| o.batch = "backup".into());
+            let steps = past.iter_mut().skip(1).flat_map(|o| o.steps.iter_mut());
+            steps.for_each(|s| s.set = None);
+            let now = night(0, Verdict::Success)
+                .started
+                .plus(days * 86_400 - 3600);
+            let expected = Expectation::of(&profile(more), &past, None, None, now);
+            Overview::new("home", &past, expected, now)
+        };
+        for more in [String::new(), planned("17 2 * * *")] {
+            assert_eq!(view(&more, 30).standing, Standing::Ok, "{more}");
+            let old = view(&more, 37);
+            assert_eq!(old.standing, Standing::Stale, "{more}");
+            let said = "without [stale] after 35 d is the limit";
+            assert!(old.note.contains(said), "{}", old.note);
+        }
+        // A rarer schedule has its own measure, and whoever says something is believed.
+        assert_eq!(view(&planned("0 0 1 1 *"), 50).standing, Standing::Ok);
+        let long = "[stale]\nafter = \"90D\"\n";
+        assert_eq!(view(long, 80).standing, Standing::Ok);
+        assert_eq!(view(long, 100).standing, Standing::Stale);
+    }
+
+    #[test]
+    fn runs_that_made_no_set_are_not_green() {
+        let mut looked = night(1, Verdict::Success);
+        looked.steps.iter_mut().for_each(|s| s.set = None);
+        let past = [looked];
+        let now = past[0].started.plus(60);
+        let expected = Expectation::of(&profile(""), &past, None, None, now);
+        let view = Overview::new("home", &past, expected, now);
+        assert_eq!(view.standing, Standing::NoSet);
+        let note = "no set is known here; last run ok: ";
+        assert!(view.note.starts_with(note), "{}", view.note);
+    }
+
     #[test]
     fn what_was_due_and_did_not_run_says_so() {
-        let around = crate::profile::Surroundings::default();
-        let text = "version = 1\nsource = \"/s\"\ntarget = \"file:///t\"\n[keys]\nencryption = \"none\"\n[schedule]\ncron = \"0 * * * *\"\ntime-zone = \"utc\"\n";
-        let path = std::path::Path::new("/p/home.toml");
-        let loaded = crate::profile::Loaded::from_text(path, text, &around, &[]).unwrap();
-        let profile = loaded.check(&around).unwrap();
+        let profile = profile("[schedule]\ncron = \"0 * * * *\"\ntime-zone = \"utc\"\n");
         let mut run = night(0, Verdict::Success);
         run.batch = "backup".into();
         let view = |past: &[Outcome], since, hours: i64| {

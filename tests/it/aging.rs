@@ -1,6 +1,6 @@
 //! Two years of nights: 730 runs of a small profile under a clock that goes from night to night, with faults that come at
-//! random. After each, the exit code, the mail, the history and `dupr status` must say what really happened; at the end
-//! exactly the sets that were promised are there, and each restores to what was backed up.
+//! random. After each, the exit code, the mail, the history and `dupr status` must say what really happened, and what happened must
+//! be what `--plan` had said; at the end exactly the sets that were promised are there, and each restores to what was backed up.
 //!
 //! The clock is moved by `faketime`, which stands between the program and the system's; nothing in dupr knows of it.
 //! `DUPR_SEED` gives other years (`random` for any); without full effort the first seventh of the nights is lived.
@@ -105,6 +105,8 @@ struct World {
     sets: Vec<Set>,
     /// Whether the last run that ended failed.
     failed: bool,
+    /// Whether the last night ended in a power cut.
+    cut: bool,
     runs: usize,
     edits: u32,
     /// The library that moves the clock.
@@ -133,6 +135,7 @@ impl World {
             promised: BTreeMap::new(),
             sets: Vec::new(),
             failed: false,
+            cut: false,
             runs: 0,
             edits: 0,
             faketime,
@@ -240,7 +243,11 @@ impl World {
         let state = Tree::read(&source);
         let mut clock = now;
         match fate {
-            Fate::Off => return false,
+            Fate::Off => {
+                // Whoever looks in the afternoon is told that nothing ran.
+                self.judge_status(now + SignedDuration::from_hours(13), fate, &when);
+                return false;
+            }
             Fate::TargetDown => fs::rename(&target, &aside).expect("unmount"),
             Fate::SourceGone => {
                 fs::rename(&source, &aside).expect("unmount");
@@ -252,6 +259,9 @@ impl World {
             Fate::ClockAhead => clock = now + SignedDuration::from_hours(2 * 24 + 1),
             Fate::Nothing | Fate::Killed(_) | Fate::Behind => {}
         }
+        // What is half-done may be gone on with, or be whole already.
+        let follows_a_cut = std::mem::take(&mut self.cut);
+        let foretold = (fate == Fate::Nothing && !follows_a_cut).then(|| self.foretold(clock));
         let mut killed = false;
         let said = match fate {
             Fate::Killed(after) => {
@@ -293,9 +303,20 @@ impl World {
         let history = self.home.history("home");
         let mails = self.mails();
         if killed {
+            // Nobody was told of a failure, and what stands in the history is what was done.
+            let recorded = history.get(self.runs..).unwrap_or_default();
+            assert!(
+                recorded.len() <= 1 && recorded.iter().all(|line| line["verdict"] == "success"),
+                "{when}: {recorded:?}"
+            );
+            let is_news = |mail: &String| !mail.contains("recovered");
+            assert!(!mails.iter().any(is_news), "{when}: mails {mails:?}");
+            self.failed &= recorded.is_empty();
+            self.runs = history.len();
             // The set may be whole although nobody lived to tell.
             self.promise(fresh, &state, &when);
-            self.runs = history.len();
+            self.judge_after_a_cut(now, &known, &when);
+            self.cut = true;
             return true;
         }
         let (_, verdict) = fate.expected();
@@ -325,6 +346,9 @@ impl World {
                 self.promise(fresh, &state, &when);
                 self.purge();
                 assert_eq!(self.stored(), self.sets, "{when}: sets");
+                if let Some(foretold) = foretold {
+                    assert_eq!(done(line), foretold, "{when}: not what was planned");
+                }
                 self.failed = false;
             }
             "failed" => {
@@ -354,12 +378,54 @@ impl World {
         }
     }
 
+    /// What `--plan` says that this night's run will do.
+    fn foretold(&self, now: Timestamp) -> Deeds {
+        let called = self.dupr(now, &["home", "--plan", "--json"]);
+        assert_eq!(called.code, 0, "{}", called.stderr);
+        let json: serde_json::Value = serde_json::from_str(&called.stdout).expect("JSON");
+        let mut deeds = Deeds::default();
+        let mut open = vec![&json["plans"][0]["nodes"]];
+        while let Some(value) = open.pop() {
+            let Some(table) = value.as_object() else {
+                open.extend(value.as_array().into_iter().flatten());
+                continue;
+            };
+            if let Some(backup) = table.get("backup") {
+                deeds.made.insert(backup["mode"].to_string());
+            }
+            if let Some(remove) = table.get("remove") {
+                let sets = remove["sets"].as_array().expect("sets").iter();
+                deeds.removed.extend(sets.map(|s| s["set"].to_string()));
+            }
+            open.extend(table.values());
+        }
+        deeds
+    }
+
+    /// What `dupr status` says of the profile.
+    fn status(&self, now: Timestamp) -> serde_json::Value {
+        let text = self.dupr(now, &["status", "--json"]).stdout;
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        json["profiles"][0].clone()
+    }
+
+    /// After a power cut `dupr status` may not know of the set that was just made, and believes in none that is not there.
+    fn judge_after_a_cut(&self, now: Timestamp, known: &[Set], when: &str) {
+        let later = now + SignedDuration::from_mins(1);
+        let line = self.status(later);
+        let good = line["last-good"].as_i64().expect("a time");
+        let newest = [known.last(), self.sets.last()];
+        let mut newest = newest.into_iter().flatten().map(|s| s.time.as_second());
+        assert!(newest.any(|time| time == good), "{when}: {line}");
+        let is_old = later.as_second() - good > 36 * 3600;
+        assert_eq!(line["standing"] == "stale", is_old, "{when}: {line}");
+        assert!(line["running"].is_null(), "{when}: {line}");
+    }
+
     /// `dupr status` knows the newest set and how it stands.
     fn judge_status(&self, now: Timestamp, fate: Fate, when: &str) {
         let later = now + SignedDuration::from_mins(1);
-        let text = self.dupr(later, &["status", "--json"]).stdout;
-        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let line = &json["profiles"][0];
+        let line = self.status(later);
         let newest = self.sets.last().expect("a set").time;
         assert_eq!(line["last-good"], newest.as_second(), "{when}: {line}");
         let stale = later.duration_since(newest) > SignedDuration::from_hours(36);
@@ -385,6 +451,28 @@ impl World {
             fs::remove_dir_all(&to).expect("remove");
         }
     }
+}
+
+/// What a run does: kinds of sets it makes, and sets it removes.
+#[derive(Debug, Default, PartialEq)]
+struct Deeds {
+    made: BTreeSet<String>,
+    removed: BTreeSet<String>,
+}
+
+/// What a run did, by its line of the history.
+fn done(line: &serde_json::Value) -> Deeds {
+    let mut deeds = Deeds::default();
+    for step in line["steps"].as_array().expect("steps") {
+        let kinds = step["set"]
+            .as_object()
+            .into_iter()
+            .flat_map(|set| set.keys());
+        deeds.made.extend(kinds.map(|kind| format!("{kind:?}")));
+        let gone = step["removed"].as_array().into_iter().flatten();
+        deeds.removed.extend(gone.map(ToString::to_string));
+    }
+    deeds
 }
 
 /// Whether something was changed by this test, under the system's own clock.

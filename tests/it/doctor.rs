@@ -175,6 +175,26 @@ const FAULTS: &[Fault] = &[
         },
     },
     Fault {
+        what: "history",
+        finding: "warn",
+        seed: |home| {
+            home.expect(0, &["home", "backup"]);
+            let mut run = home.history("home").remove(0);
+            let earlier = |time: &mut Value| {
+                *time = (time.as_i64().expect("a time") - 40 * 86_400).into();
+            };
+            earlier(&mut run["started"]);
+            earlier(&mut run["ended"]);
+            earlier(&mut run["steps"][0]["set"]["full"]["time"]);
+            fs::write(history(home), format!("{run}\n")).expect("history");
+        },
+        says: "without [stale] after 35 d is the limit",
+        fix: "dupr history home",
+        mend: |home| {
+            home.expect(0, &["home", "backup"]);
+        },
+    },
+    Fault {
         what: "schedule",
         finding: "warn",
         seed: |home| healthy(home, "", DAILY),
@@ -203,6 +223,17 @@ const FAULTS: &[Fault] = &[
         says: "Input/output error",
         fix: "dupr schedule install home",
         mend: |home| fs::remove_file(home.path().join("broken")).expect("mended"),
+    },
+    Fault {
+        what: "schedule",
+        finding: "warn",
+        seed: |home| {
+            in_effect(home);
+            fs::write(home.path().join("no-cron"), "").expect("no cron");
+        },
+        says: "no cron is seen to run here",
+        fix: "systemctl enable --now cron",
+        mend: |home| fs::remove_file(home.path().join("no-cron")).expect("cron"),
     },
     Fault {
         what: "schedule",
@@ -352,7 +383,8 @@ fn secret_from(home: &Home, place: &str) {
     fs::write(path, text.replace(&file, place)).expect("profile");
 }
 
-/// A stand-in for `crontab` that keeps the file `tab`, first in the path: nobody's own is touched.
+/// A stand-in for `crontab` that keeps the file `tab`, first in the path: nobody's own is touched. Another sees a cron, whether
+/// or not this machine has one.
 fn crontab(home: &Home) {
     fs::create_dir_all(home.path().join("bin")).expect("bin");
     let at = home.path().display();
@@ -363,6 +395,12 @@ fn crontab(home: &Home) {
              [ -f tab ] || {{ echo 'no crontab for me' >&2; exit 1; }}\n  exec cat tab\nfi\ncp \"$1\" tab"
         ),
     );
+    let no_cron = home.path().join("no-cron");
+    let sees = format!(
+        "[ \"$*\" = '-x f?crond?' ] && [ ! -e {} ]",
+        no_cron.display()
+    );
+    home.script("bin/pgrep", &sees);
 }
 
 /// dupr in the session of somebody: with a path of their own, and variables that cron does not have.

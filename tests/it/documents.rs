@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod blocks;
+
 /// README and docs with their names, roadmap and changelog aside: those speak of what is not, or was.
 fn documents() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -67,6 +69,14 @@ fn moved(text: &str, home: &Home) -> String {
         )
         .replace(
             "file:///media/usb/home",
+            &format!("file://{}", inside("usb")),
+        )
+        .replace(
+            "sftp://me@nas.local//backups/app",
+            &format!("file://{}", inside("target")),
+        )
+        .replace(
+            "file:///media/usb/app",
             &format!("file://{}", inside("usb")),
         )
         .replace("/home/me", &home.source().display().to_string())
@@ -244,6 +254,8 @@ fn a_package_has_the_pages_and_the_completions() {
         "bash-completion/completions/dupr",
         "zsh/vendor-completions/_dupr",
         "fish/vendor_completions.d/dupr.fish",
+        "dupr/profile.schema.json",
+        "dupr/groups.schema.json",
     ] {
         let text = fs::read_to_string(root.join("usr/share").join(file)).expect(file);
         assert!(text.len() > 500, "{file}: {text}");

@@ -394,6 +394,57 @@ fn mongodb_is_dumped_by_the_command_of_the_example() {
     assert!(fs::read(place.join("dupr-dumps/mongo.archive")).expect("an archive") == good);
 }
 
+/// The same by its kind: what the program is told, by its words and by what it reads.
+#[test]
+fn mongodb_is_dumped_whole_or_database_by_database() {
+    let all = "name = \"whole.archive\"\nkind = \"mongodb\"\nhost = \"127.0.0.1\"\nport = 27018\nuser = \"backup\"\n\
+               password = { file = \"../../database-password\" }\noptions = [\"--oplog\"]";
+    let some = "name = \"some\"\nkind = \"mongodb\"\ndatabases = [\"shop\", \"blog\"]";
+    let home = home("dumps-mongodb-kind", &(dump(all) + &dump(some)));
+    fs::create_dir(home.path().join("bin")).expect("bin");
+    let at = home.path().display();
+    let stand_in = format!(
+        "[ \"$*\" != --version ] || exit 0\necho \"$*\" >> {at}/words\ncase \"$*\" in --config=/dev/stdin*) cat /dev/stdin > {at}/config ;; esac\n\
+         [ ! -e {at}/gone ] || exit 1\necho \"archive by $*\""
+    );
+    home.script("bin/mongodump", &stand_in);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}/bin:{path}", home.path().display());
+    let dupr = |words: &[&str]| {
+        let mut command = home.command(words);
+        called(command.env("PATH", &path).output().expect("dupr"))
+    };
+    let doctor = dupr(&["doctor", "home"]);
+    for line in [
+        "whole.archive: mongodb, all databases",
+        "some: mongodb, shop, blog",
+    ] {
+        assert!(doctor.stdout.contains(line), "{line}: {}", doctor.stdout);
+    }
+    let made = dupr(&["home", "backup"]);
+    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+    let text = fs::read_to_string(home.path().join("words")).expect("words");
+    let mut words: Vec<&str> = text.lines().collect();
+    words.sort_unstable();
+    let whole = "--config=/dev/stdin --host=127.0.0.1 --port=27018 --username=backup --authenticationDatabase=admin --archive --oplog";
+    let each = ["--archive --db=blog", "--archive --db=shop"];
+    assert_eq!(words, [each[0], each[1], whole]);
+    let quoted = DATABASE_PASSWORD.replace('\\', "\\\\").replace('"', "\\\"");
+    let config = fs::read_to_string(home.path().join("config")).expect("config");
+    assert_eq!(config, format!("password: \"{quoted}\"\n"));
+    let place = restored(&home, "back", "").join("dupr-dumps");
+    for (file, words) in [
+        ("whole.archive", whole),
+        ("some/blog.archive", each[0]),
+        ("some/shop.archive", each[1]),
+    ] {
+        let back = fs::read_to_string(place.join(file)).expect(file);
+        assert_eq!(back, format!("archive by {words}\n"));
+    }
+    fs::write(home.path().join("gone"), "").expect("own folder");
+    assert_eq!(dupr(&["home", "backup"]).code, 1);
+}
+
 #[test]
 fn sqlite_is_whole_while_somebody_writes() {
     let home = home("dumps-sqlite", "");

@@ -40,6 +40,7 @@ mod mail;
 mod messages;
 mod middle;
 mod notify;
+mod progress;
 mod promises;
 mod properties;
 mod reading;

@@ -90,7 +90,11 @@ fn what_messages_tell_to_type_is_there() {
                 continue;
             }
             seen += 1;
-            if !word.split('_').all(known) {
+            // In quotes a batch may have conditions and groups.
+            let quoted = word.starts_with('\'');
+            let between = |c: char| c == '_' || (quoted && "'+-[]".contains(c));
+            let mut parts = word.split(between).filter(|part| !part.is_empty());
+            if !parts.all(known) {
                 wrong.push(format!("{}: {}", path.display(), &found[0]));
             }
         }

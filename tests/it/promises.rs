@@ -411,6 +411,16 @@ fn a_destination_that_holds_something_is_added_to_as_it_was_said() {
         let said = told.stderr.contains(&format!("already: entries {kept}"));
         assert_eq!(said, kept > 0, "{word}: {}", told.stderr);
     }
+    // What would be done is shown under each of its names, and nothing is done.
+    mess();
+    for word in ["--plan", "--dry-run", "--preview"] {
+        let plan = home.expect(0, &["home", "restore", &to, "--overwrite", "always", word]);
+        assert!(plan.stdout.contains("restore "), "{}", plan.stdout);
+        assert!(is_kept("one") && is_kept("two"), "{word}");
+        let new = home.path().join("new").display().to_string();
+        home.expect(0, &["home", "fetch", "one", &new, word]);
+        assert!(!home.path().join("new").exists(), "{word}");
+    }
     // One file, to where one is.
     mess();
     let file = place.join("two").display().to_string();

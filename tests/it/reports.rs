@@ -91,6 +91,46 @@ fn mail_test_sends_whatever_the_profile_says_of_when() {
     );
 }
 
+/// A run that is locked out is a failure that is told; when the one that held the lock has come to its end, that is told, too.
+#[test]
+fn a_run_that_is_locked_out_is_mailed_and_so_is_its_end() {
+    let home = Home::new("mail-locked");
+    let go = home.path().join("go");
+    let wait = home.script(
+        "wait",
+        &format!("while [ ! -e {} ]; do sleep 0.05; done", go.display()),
+    );
+    let table = mailing(&home, "\"failure\", \"recovery\"", &keep(&home));
+    home.profile(
+        "home",
+        &format!("{table}[[hook]]\non = \"before\"\nexec = [{wait:?}]\n"),
+    );
+    let mut first = home
+        .command(&["home", "backup", "-q"])
+        .spawn()
+        .expect("dupr");
+    let lock = home.path().join(".cache/dupr/home/lockfile");
+    while !fs::read_to_string(&lock).is_ok_and(|text| text.contains("since")) {
+        let ended = first.try_wait().expect("wait");
+        assert!(ended.is_none(), "the first run has ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    home.expect(11, &["home", "backup", "--no-lock-wait"]);
+    let told = mail(&home);
+    assert!(
+        told.contains("Subject: [dupr] FAILED home on ") && !told.contains("recovered"),
+        "{told}"
+    );
+    fs::write(&go, "").expect("go");
+    assert!(first.wait().expect("wait").success());
+    let told = mail(&home);
+    assert!(
+        told.contains("Subject: [dupr] recovered home on "),
+        "{told}"
+    );
+    assert_eq!(home.history("home").len(), 2);
+}
+
 /// A week and a month are summed up once, over all profiles, with the first run of the next one.
 #[test]
 fn weeks_and_months_are_summed_up() {

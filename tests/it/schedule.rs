@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+mod around;
 mod copies;
 mod systemd;
 
@@ -233,6 +234,17 @@ fn cron_takes_the_lines() {
     assert_ne!(check("61 2 * * * x\n").code, 0);
     let said = check(&lines);
     assert_eq!(said.code, 0, "{lines}{}{}", said.stdout, said.stderr);
+    // And those of a container.
+    let recipe = desk
+        .expect(0, &["schedule", "export", "--as", "docker"])
+        .stdout;
+    let (_, inside) = recipe
+        .split_once("<<'CRONTAB' /tmp/crontab\n")
+        .expect("a crontab");
+    let (inside, _) = inside.split_once("\nCRONTAB\n").expect("its end");
+    assert!(inside.contains("/proc/1/fd/1"), "{inside}");
+    let said = check(&format!("{inside}\n"));
+    assert_eq!(said.code, 0, "{inside}{}{}", said.stdout, said.stderr);
 }
 
 #[test]

@@ -285,3 +285,58 @@ fn a_disk_that_may_be_absent_is_no_trouble() {
         .stdout;
     assert!(told.contains("is the disk mounted?"), "{told}");
 }
+
+/// The only run of the history, and the set it made, as if it were of so many days ago.
+fn days_ago(home: &Home, days: i64) {
+    let path = home.path().join(".local/state/dupr/home/history.jsonl");
+    let mut run = home.history("home").remove(0);
+    let earlier = |value: &mut Value| {
+        let time = value.as_i64().expect("a time") - days * 86_400;
+        *value = time.into();
+    };
+    earlier(&mut run["started"]);
+    earlier(&mut run["ended"]);
+    earlier(&mut run["steps"][0]["set"]["full"]["time"]);
+    fs::write(path, format!("{run}\n")).expect("history");
+}
+
+/// Nobody said when a backup is too old, and nobody planned one: a line in somebody's own crontab is gone.
+#[test]
+fn no_backup_stays_green_for_ever() {
+    let home = Home::new("status-forever");
+    home.expect(0, &["home", "backup"]);
+    days_ago(&home, 30);
+    home.expect(0, &["status", "--exit-code"]);
+    home.expect(0, &["watch", "-q"]);
+    days_ago(&home, 10);
+    let told = home.expect(6, &["status", "--exit-code"]).stdout;
+    assert!(told.contains("STALE"), "{told}");
+    let said = home.expect(6, &["watch", "-q"]).stderr;
+    let why = "without [stale] after 35 d is the limit";
+    assert!(said.contains("STALE home") && said.contains(why), "{said}");
+    // Whoever says something is believed.
+    home.profile("home", "[stale]\nafter = \"90D\"\n");
+    home.expect(0, &["status", "--exit-code"]);
+    // And a new one ends it.
+    home.profile("home", "");
+    home.expect(0, &["home", "backup"]);
+    home.expect(0, &["status", "--exit-code"]);
+}
+
+/// A run that went well and made no set is no backup.
+#[test]
+fn runs_without_a_set_are_not_green() {
+    let home = Home::new("status-no-set");
+    home.expect(0, &["home", "backup"]);
+    fs::remove_dir_all(home.path().join(".local/state/dupr")).expect("history");
+    home.expect(0, &["home", "cleanup"]);
+    let told = home.expect(6, &["status", "--exit-code"]).stdout;
+    assert!(
+        told.contains("no backup") && told.contains("no set is known here"),
+        "{told}"
+    );
+    // At the target there is one.
+    home.expect(0, &["status", "--remote", "--exit-code"]);
+    home.expect(0, &["home", "backup"]);
+    home.expect(0, &["status", "--exit-code"]);
+}

@@ -141,6 +141,47 @@ fn the_failure_of_one_target_is_not_hidden_by_the_other() {
     );
 }
 
+/// While one target is busy, the others are served.
+#[test]
+fn each_target_has_a_lock_of_its_own() {
+    let home = Home::new("two-locks");
+    let at = home.path().display();
+    let hold = home.script(
+        "hold",
+        &format!(
+            "cd {at}\n[ ! -e held ] || {{ touch began; while [ ! -e go ]; do sleep 0.05; done; }}"
+        ),
+    );
+    two_targets(
+        &home,
+        &format!("[[hook]]\non = \"before\"\nexec = [{hold:?}]\n"),
+    );
+    fs::create_dir(usb(&home)).expect("a disk");
+    fs::write(home.path().join("held"), "").expect("held");
+    let mut first = home
+        .command(&["home@usb", "backup", "-q"])
+        .spawn()
+        .expect("dupr");
+    while !home.path().join("began").exists() {
+        let ended = first.try_wait().expect("wait");
+        assert!(ended.is_none(), "the first run has ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    fs::remove_file(home.path().join("held")).expect("held");
+    home.expect(0, &["home@nas", "backup"]);
+    home.expect(11, &["home@usb", "backup", "--no-lock-wait"]);
+    let run = home.expect(11, &["home", "backup", "--no-lock-wait", "--json"]);
+    let document: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let runs = document["runs"].as_array().expect("runs").iter();
+    let verdicts: Vec<&str> = runs
+        .filter_map(|r| r["outcome"]["verdict"].as_str())
+        .collect();
+    assert_eq!(verdicts, ["success", "failed"]);
+    fs::write(home.path().join("go"), "").expect("go");
+    assert!(first.wait().expect("wait").success());
+    home.expect(0, &["home@usb", "verify"]);
+}
+
 #[test]
 fn a_profile_with_several_targets_is_one_member_of_a_group() {
     let home = Home::new("targets-group");

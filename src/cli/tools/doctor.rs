@@ -15,7 +15,7 @@ use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::{Error, ErrorKind};
 use crate::profile::Profile;
 use crate::report::format;
-use crate::report::overview::Expectation;
+use crate::report::overview::{Expectation, Overview, Standing};
 use crate::run::observe::under_way;
 use crate::run::{History, Memory, require};
 use crate::run::{dump, snapshot};
@@ -275,10 +275,21 @@ fn history(profile: &Profile, session: &Session) -> Line {
                     Line::warn("history", text, fix)
                 }
                 None => Line::ok("history", "has not run yet"),
-                Some(o) => Line::ok(
-                    "history",
-                    format!("last run {}", format::age(o.started, now)),
-                ),
+                Some(o) => {
+                    let text = format!("last run {}", format::age(o.started, now));
+                    let view = Overview::new(&profile.name, &past.runs, expected, now);
+                    match view.standing {
+                        Standing::Stale => Line::warn(
+                            "history",
+                            view.note,
+                            format!(
+                                "see what should start it, and what became of it: `dupr history {}`",
+                                profile.name
+                            ),
+                        ),
+                        _ => Line::ok("history", text),
+                    }
+                }
             }
         }
     }

@@ -174,7 +174,7 @@ fn end_of_dupr(grammar: &Command) -> Roff {
         bold("-"),
         roman(" only if it failed, "),
         bold("[ ]"),
-        roman(" groups: dupr home backup_purge, dupr home 'bkp+[verify-status]'."),
+        roman(" groups: `dupr home backup_purge`, `dupr home 'bkp+[verify-status]'`."),
     ]);
     for command in commands::commands() {
         end.control("TP", []);

@@ -127,7 +127,7 @@ fn code(views: &[Overview], asked: bool) -> u8 {
     }
     match views.iter().map(|v| v.standing).max() {
         Some(Standing::Broken) => exit::USAGE,
-        Some(Standing::Stale | Standing::Never) => exit::STALE,
+        Some(Standing::Stale | Standing::Never | Standing::NoSet) => exit::STALE,
         Some(Standing::Failed) => exit::STEP_FAILED,
         Some(Standing::Warning) => exit::PROBLEMS,
         Some(Standing::Ok) | None => exit::DONE,
@@ -176,7 +176,7 @@ fn tone(standing: Standing) -> Tone {
     match standing {
         Standing::Ok => Tone::Good,
         Standing::Never => Tone::Calm,
-        Standing::Warning => Tone::Warn,
+        Standing::NoSet | Standing::Warning => Tone::Warn,
         Standing::Failed | Standing::Stale | Standing::Broken => Tone::Bad,
     }
 }
@@ -206,6 +206,7 @@ mod tests {
         assert_eq!(code(&views, false), 0);
         assert_eq!(code(&views[..1], true), 0);
         assert_eq!(code(&[view(Standing::Broken)], true), 2);
+        assert_eq!(code(&[view(Standing::NoSet)], true), 6);
         assert_eq!(table(&views, Timestamp(0), false).len(), 4);
     }
 }

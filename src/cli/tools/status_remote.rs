@@ -10,7 +10,7 @@ use crate::engine::time::Timestamp;
 use crate::job;
 use crate::profile::Profile;
 use crate::report::format;
-use crate::report::overview::{Overview, Standing};
+use crate::report::overview::{Limit, Overview, Standing};
 use crate::run::observe::under_way;
 use crate::run::remote::{self, Remote};
 use serde::Serialize;
@@ -141,17 +141,16 @@ fn judged(mut found: Remote, view: &Overview, profile: &Profile, now: Timestamp)
             ..Sight::of(State::Absent, vec![why])
         };
     }
-    let limit = profile.stale_after.as_ref().map(|a| a.as_secs());
-    let too_old = limit.zip(found.newest);
-    let too_old = too_old.filter(|(limit, newest)| now.as_secs() - newest.as_secs() > *limit);
+    let limit = Limit::of(profile, now);
+    let too_old = found.newest.filter(|newest| limit.is_over(*newest, now));
     let (state, notes) = match too_old {
         _ if !found.differences.is_empty() => (State::Differs, found.differences.clone()),
         _ if is_empty => (State::Empty, vec!["there is no backup".to_owned()]),
-        Some((limit, newest)) => {
+        Some(newest) => {
             let text = format!(
-                "the newest set is of {}, and [stale] after is {}",
+                "the newest set is of {}, and {}",
                 format::time(newest),
-                format::span(limit.unsigned_abs())
+                limit.said()
             );
             (State::Stale, vec![text])
         }
@@ -192,7 +191,7 @@ impl Sight {
     /// The exit code, together with how the profile stands: a run that is not known here and left a good set is none that is missing.
     pub fn code(&self, standing: Standing, local: u8) -> u8 {
         let local = match (standing, self.state) {
-            (Standing::Never, State::Ok) => exit::DONE,
+            (Standing::Never | Standing::NoSet, State::Ok) => exit::DONE,
             _ => local,
         };
         worse(local, self.code)
@@ -311,6 +310,7 @@ mod tests {
         for (state, standing, local, code) in [
             (State::Ok, Standing::Ok, 0, 0),
             (State::Ok, Standing::Never, 6, 0),
+            (State::Ok, Standing::NoSet, 6, 0),
             (State::Empty, Standing::Never, 6, 6),
             (State::Ok, Standing::Failed, 1, 1),
             (State::Differs, Standing::Stale, 6, 5),

@@ -1,5 +1,6 @@
 //! Everything people see: live lines, plain lines, tables, summaries, JSON. Nothing else prints.
 
+mod counts;
 mod live_line;
 pub mod out;
 pub mod plain;

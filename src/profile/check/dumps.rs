@@ -45,8 +45,7 @@ impl Checker<'_> {
         }
         self.file_name(&format!("{key}.name"), &file.name);
         let Some(word) = file.kind else {
-            let help =
-                "write kind = \"postgresql\", \"mariadb\", \"mysql\", \"sqlite\" or \"command\"";
+            let help = "write kind = \"postgresql\", \"mariadb\", \"mysql\", \"mongodb\", \"sqlite\" or \"command\"";
             self.problem(key, "the dump says no kind", Some(help.to_owned()));
             return None;
         };
@@ -61,6 +60,13 @@ impl Checker<'_> {
                 databases: self.databases(key, file)?,
                 server: self.server(key, file, inline),
                 mysql: word == DumpWord::Mysql,
+            },
+            DumpWord::Mongodb => DumpKind::Mongodb {
+                databases: match file.databases.is_empty() {
+                    true => Databases::All,
+                    false => self.databases(key, file)?,
+                },
+                server: self.server(key, file, inline),
             },
             DumpWord::Sqlite => {
                 let Some(path) = &file.path else {
@@ -95,8 +101,8 @@ impl Checker<'_> {
 
     /// A key that means nothing for this kind is a mistake, not a comment.
     fn dump_keys(&mut self, key: &str, file: &DumpFile, word: DumpWord) {
-        use DumpWord::{Command, Mariadb, Mysql, Postgresql, Sqlite};
-        let servers: &[DumpWord] = &[Postgresql, Mariadb, Mysql];
+        use DumpWord::{Command, Mariadb, Mongodb, Mysql, Postgresql, Sqlite};
+        let servers: &[DumpWord] = &[Postgresql, Mariadb, Mysql, Mongodb];
         let set = [
             ("databases", !file.databases.is_empty(), servers),
             ("host", file.host.is_some(), servers),
@@ -110,7 +116,7 @@ impl Checker<'_> {
             (
                 "options",
                 !file.options.is_empty(),
-                &[Postgresql, Mariadb, Mysql, Sqlite],
+                &[Postgresql, Mariadb, Mysql, Mongodb, Sqlite],
             ),
         ];
         for (name, is_set, kinds) in set {

@@ -19,7 +19,7 @@ pub struct DumpFile {
     /// What is dumped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<DumpWord>,
-    /// `"all"`, or names: postgresql, mariadb, mysql.
+    /// `"all"`, or names: postgresql, mariadb, mysql; mongodb too, where none means the whole server in one file.
     #[schemars(with = "TextOr<List<String>>")]
     #[serde(skip_serializing_if = "OneOrMany::is_empty")]
     pub databases: OneOrMany<String>,
@@ -61,13 +61,14 @@ pub struct DumpFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 // The schema would leave other names out.
-#[schemars(extend("enum" = ["postgresql", "postgres", "mariadb", "mysql", "sqlite", "command"]))]
+#[schemars(extend("enum" = ["postgresql", "postgres", "mariadb", "mysql", "mongodb", "sqlite", "command"]))]
 #[allow(missing_docs)]
 pub enum DumpWord {
     #[serde(alias = "postgres")]
     Postgresql,
     Mariadb,
     Mysql,
+    Mongodb,
     Sqlite,
     Command,
 }

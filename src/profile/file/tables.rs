@@ -194,7 +194,7 @@ pub struct HookFile {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StaleFile {
-    /// Age of the last good backup.
+    /// Age of the last good backup. 35 days if it is not said, or twice the time between two starts of a rarer schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Age>,
 }

@@ -2,7 +2,7 @@
 
 use super::when::Period;
 use crate::engine::time::Timestamp;
-use crate::report::{ProfileLine, Report, format, run_line, status_word, tone};
+use crate::report::{ProfileLine, Report, format, overview, run_line, status_word, tone};
 use crate::run::outcome::{Outcome, Verdict};
 
 /// Runs that are listed; all are counted.
@@ -68,20 +68,21 @@ pub fn report(
 }
 
 fn line(last: &Outcome, runs: &[&Outcome], history: &[Outcome], now: Timestamp) -> ProfileLine {
-    let good = history
-        .iter()
-        .rev()
-        .flat_map(|o| &o.steps)
-        .find_map(|s| Some(s.set?.time()));
+    let good = overview::newest_whole(history.iter());
     let stored: u64 = runs
         .iter()
         .flat_map(|o| &o.steps)
         .filter_map(|s| Some(s.backup.as_ref()?.stored_bytes))
         .sum();
+    // How it went before says nothing of a period in which it did not run.
+    let (status, tone) = match runs {
+        [] => ("no run", "warn"),
+        _ => (status_word(last.verdict), tone(last.verdict)),
+    };
     ProfileLine {
         profile: format::safe(&last.profile),
-        status: status_word(last.verdict),
-        tone: tone(last.verdict),
+        status,
+        tone,
         runs: counts(runs),
         last_good: good.map_or_else(|| "never".to_owned(), |t| format::age(t, now)),
         stored: format::bytes(stored),
@@ -145,5 +146,34 @@ mod tests {
             [("home", "6 runs, 5 ok, 1 FAILED"), ("www", "2 runs, 2 ok")]
         );
         assert!(all.figures.is_empty() && all.steps.is_empty());
+    }
+
+    #[test]
+    fn a_digest_tells_who_did_not_run_and_what_is_damaged() {
+        let mut home: Vec<Outcome> = (0..20).map(|d| night(d, Verdict::Success)).collect();
+        let mut old: Vec<Outcome> = (0..2).map(|d| night(d, Verdict::Success)).collect();
+        old.iter_mut().for_each(|o| o.profile = "old".into());
+        let number = Period::Week.number(home[18].started);
+        let damaged = home[18].steps.iter().find_map(|s| s.set).unwrap();
+        let mut check = night(19, Verdict::Failed);
+        for step in &mut check.steps {
+            (step.set, step.backup) = (None, None);
+            step.damaged = Some(vec![damaged]);
+        }
+        home[19] = check;
+        let now = night(21, Verdict::Success);
+        let told = report(Period::Week, number, &now, &home, &[home.clone(), old]);
+        let lines: Vec<(&str, &str, &str)> = told
+            .profiles
+            .iter()
+            .map(|p| (p.profile.as_str(), p.status, p.tone))
+            .collect();
+        assert_eq!(
+            lines,
+            [("home", "FAILED", "bad"), ("old", "no run", "warn")]
+        );
+        assert_eq!(told.profiles[1].runs, "0 runs");
+        let good = format::age(home[17].started, now.ended);
+        assert_eq!(told.profiles[0].last_good, good);
     }
 }

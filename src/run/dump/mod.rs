@@ -110,9 +110,9 @@ fn recipe<'a>(
 
 fn databases(dump: &Dump) -> Option<&Databases> {
     match &dump.kind {
-        DumpKind::Postgresql { databases, .. } | DumpKind::Mariadb { databases, .. } => {
-            Some(databases)
-        }
+        DumpKind::Postgresql { databases, .. }
+        | DumpKind::Mariadb { databases, .. }
+        | DumpKind::Mongodb { databases, .. } => Some(databases),
         _ => None,
     }
 }
@@ -161,6 +161,8 @@ pub fn try_out(dump: &Dump, profile: &Profile, around: &Surroundings<'_>) -> Res
                 ));
             }
         }
+        // Its shell, which could be asked, is another package.
+        DumpKind::Mongodb { .. } => {}
         DumpKind::Postgresql { .. } | DumpKind::Mariadb { .. } => {
             let there = list(&recipe, around.cancel)?;
             if let Some(Databases::Named(names)) = databases(dump)

@@ -1,7 +1,7 @@
 //! Which program dumps what, and with which words. Nothing is started here, and no secret gets into an argument.
 
 use crate::engine::secret::Secret;
-use crate::profile::{Dump, DumpKind, PostgresFormat, Server};
+use crate::profile::{Databases, Dump, DumpKind, PostgresFormat, Server};
 use crate::run::program::Program;
 use std::ffi::OsString;
 
@@ -40,6 +40,7 @@ impl Recipe<'_> {
             DumpKind::Postgresql { .. } => vec!["pg_dump", "psql"],
             DumpKind::Mariadb { mysql: true, .. } => vec!["mysqldump", "mysql"],
             DumpKind::Mariadb { .. } => vec!["mariadb-dump", "mariadb"],
+            DumpKind::Mongodb { .. } => vec!["mongodump"],
             DumpKind::Sqlite { .. } => vec!["sqlite3"],
             DumpKind::Command { .. } => Vec::new(),
         };
@@ -71,7 +72,13 @@ impl Recipe<'_> {
                 program.may_be_empty = *allow_empty;
                 Some(program)
             }
-            DumpKind::Postgresql { .. } | DumpKind::Mariadb { .. } => None,
+            DumpKind::Mongodb {
+                databases: Databases::All,
+                server,
+            } => Some(self.mongo(server, None)),
+            DumpKind::Postgresql { .. } | DumpKind::Mariadb { .. } | DumpKind::Mongodb { .. } => {
+                None
+            }
         }
     }
 
@@ -139,6 +146,7 @@ impl Recipe<'_> {
                 words.extend(["--databases".to_owned(), "--".to_owned(), name.to_owned()]);
                 Some(("sql", self.with_maria_password(words)))
             }
+            DumpKind::Mongodb { server, .. } => Some(("archive", self.mongo(server, Some(name)))),
             _ => None,
         }
     }
@@ -187,10 +195,40 @@ impl Recipe<'_> {
         words
     }
 
+    /// MongoDB's program, for one database or the whole server.
+    fn mongo(&self, server: &Server, database: Option<&str>) -> Program {
+        let mut words = vec!["mongodump".to_owned()];
+        if self.password.is_some() {
+            words.push("--config=/dev/stdin".to_owned());
+        }
+        words.extend(server.host.iter().map(|h| format!("--host={h}")));
+        words.extend(server.port.iter().map(|p| format!("--port={p}")));
+        if let Some(user) = &server.user {
+            words.push(format!("--username={user}"));
+            // Else a user is looked for in the database that is dumped.
+            let elsewhere = |word: &String| word.starts_with("--authenticationDatabase");
+            if !self.dump.options.iter().any(elsewhere) {
+                words.push("--authenticationDatabase=admin".to_owned());
+            }
+        }
+        words.push("--archive".to_owned());
+        words.extend(self.dump.options.iter().cloned());
+        words.extend(database.map(|name| format!("--db={name}")));
+        let mut program = self.program(words);
+        program.input = self.quoted("password: \"");
+        program
+    }
+
     fn with_maria_password(&self, words: Vec<String>) -> Program {
         let mut program = self.program(words);
-        program.input = self.password.as_ref().map(|password| {
-            let mut text = b"[client]\npassword=\"".to_vec();
+        program.input = self.quoted("[client]\npassword=\"");
+        program
+    }
+
+    /// The password in quotes, as option files and YAML both read it, behind the text that opens them.
+    fn quoted(&self, begin: &str) -> Option<Secret> {
+        self.password.as_ref().map(|password| {
+            let mut text = begin.as_bytes().to_vec();
             for byte in password.expose() {
                 if matches!(byte, b'"' | b'\\') {
                     text.push(b'\\');
@@ -201,8 +239,7 @@ impl Recipe<'_> {
             let secret = Secret::new(text.as_slice());
             text.fill(0);
             secret
-        });
-        program
+        })
     }
 }
 
@@ -230,7 +267,6 @@ pub(super) fn file_name(database: &str, ending: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Databases;
 
     fn recipe(dump: &Dump) -> Recipe<'_> {
         Recipe {
@@ -295,7 +331,25 @@ mod tests {
             program.input.unwrap().expose(),
             b"[client]\npassword=\"c4na\\\"ry\"\n"
         );
-        for dump in [&postgres, &maria] {
+        let mongo = Dump {
+            kind: DumpKind::Mongodb {
+                databases: Databases::All,
+                server: server(),
+            },
+            options: Vec::new(),
+            ..maria.clone()
+        };
+        let recipe_of = recipe(&mongo);
+        let program = recipe_of.single().unwrap();
+        assert_eq!(
+            program.argv.join(" "),
+            "mongodump --config=/dev/stdin --host=/run/db --port=7 --username=me --authenticationDatabase=admin --archive"
+        );
+        assert_eq!(
+            program.input.unwrap().expose(),
+            b"password: \"c4na\\\"ry\"\n"
+        );
+        for dump in [&postgres, &maria, &mongo] {
             let all = recipe(dump);
             let programs = [all.names().map(|n| n.0), all.globals(), all.single()];
             for program in programs.into_iter().flatten().chain(all.tools()) {

@@ -90,6 +90,14 @@ fn give(bytes: &[u8], directory: &Path) -> Result<()> {
     }
 }
 
+/// Whether a cron is seen that starts what stands in the crontab; taken to be there where that cannot be told.
+pub fn runs() -> bool {
+    // cron, crond and fcron; a longer pattern finds nothing.
+    let found = run("pgrep", &["-x", "f?crond?"]);
+    // Any other code is no answer.
+    !found.is_ok_and(|output| output.status.code() == Some(1))
+}
+
 /// Assignments above dupr's lines that change what they do.
 pub fn remarks() -> Vec<String> {
     let Ok(crontab) = read() else {

@@ -138,6 +138,11 @@ pub fn apply(
     Ok(effects)
 }
 
+/// Whether something is seen that starts what is in effect; true where that cannot be told.
+pub fn is_alive(kind: Kind) -> bool {
+    kind != Kind::Crontab || crontab::runs()
+}
+
 /// What is worth knowing of the surroundings of what was put into effect.
 pub fn remarks(kind: Kind, place: &Place) -> Vec<String> {
     match kind {

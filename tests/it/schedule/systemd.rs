@@ -207,3 +207,86 @@ fn systemd_means_the_same_times() {
     }
     assert!(seen > 50, "only {seen} expressions");
 }
+
+/// Units of the machine, in a mount namespace of their own: the folder of this machine is not touched.
+#[test]
+fn units_of_the_machine_are_written_loaded_and_taken_out() {
+    let desk = Desk::new("schedule-machine");
+    desk.home
+        .profile("home", &format!("{DAILY}jitter = \"20m\"\n"));
+    let units = desk.file("machine");
+    fs::create_dir(&units).expect("folder");
+    let script = "mount --bind \"$1\" /etc/systemd/system && shift && exec \"$@\"";
+    let inside = |words: &[&str]| {
+        let whole = desk.command(words);
+        let mut command = Command::new("unshare");
+        command
+            .args(["-rm", "sh", "-c", script, "sh"])
+            .arg(&units)
+            .arg(whole.get_program())
+            .args(whole.get_args())
+            .env_clear();
+        for (key, value) in whole.get_envs() {
+            command.env(key, value.unwrap_or_default());
+        }
+        let output = command.current_dir(desk.home.path()).output();
+        called(output.expect("unshare"))
+    };
+    if inside(&["version"]).code != 0 {
+        skipped("units of the machine", "no mounts of one's own can be made");
+        return;
+    }
+    let written = || {
+        let entries = fs::read_dir(&units).expect("units").flatten();
+        let mut names: Vec<String> = entries
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let first = inside(&["schedule", "install", "--as", "systemd"]);
+    assert_eq!(first.code, 0, "{}{}", first.stdout, first.stderr);
+    // Whoever is root needs no session for timers to run in.
+    assert!(!first.stderr.contains("linger"), "{}", first.stderr);
+    assert_eq!(
+        written(),
+        [
+            "dupr-home.service",
+            "dupr-home.timer",
+            "dupr-watch.service",
+            "dupr-watch.timer"
+        ]
+    );
+    let text = |name: &str| fs::read_to_string(units.join(name)).expect(name);
+    let timer = text("dupr-home.timer");
+    for line in [
+        "RandomizedDelaySec=1200\n",
+        "Persistent=true\n",
+        "WantedBy=timers.target\n",
+    ] {
+        assert!(timer.contains(line), "{line}: {timer}");
+    }
+    let service = text("dupr-home.service");
+    assert!(
+        service.contains("NoNewPrivileges=yes\n") && !service.contains(CANARY),
+        "{service}"
+    );
+    let calls = desk.text("calls");
+    for call in [
+        "systemctl daemon-reload",
+        "systemctl enable dupr-home.timer",
+        "systemctl restart dupr-home.timer",
+        "systemctl enable dupr-watch.timer",
+    ] {
+        assert!(calls.contains(call), "{call}: {calls}");
+    }
+    assert!(!calls.contains("--user"), "{calls}");
+    let shown = inside(&["schedule", "show", "--as", "systemd"]).stdout;
+    assert!(
+        shown.contains("in effect") && !shown.contains("differs"),
+        "{shown}"
+    );
+    let gone = inside(&["schedule", "remove", "--as", "systemd"]);
+    assert_eq!(gone.code, 0, "{}", gone.stderr);
+    assert_eq!(written(), [""; 0]);
+}

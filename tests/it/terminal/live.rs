@@ -182,11 +182,16 @@ fn hostile_names_do_nothing_to_the_terminal() {
             }
         }
     }
-    // One that cannot be read stands in the list of problems, the first one in the summary, too.
+    // What has changed since stands in the list of problems, the first one in the summary, too.
+    for name in names {
+        let path = held.home.source().join(OsStr::from_bytes(name));
+        fs::write(path, "changed").expect("file");
+    }
     for arguments in [
         &["held", "list"][..],
         &["held", "find", "*"],
         &["held", "verify", "-vv"],
+        &["held", "verify", "--compare-data"],
         &["held", "diff"],
         &["held", "du"],
     ] {
@@ -198,6 +203,9 @@ fn hostile_names_do_nothing_to_the_terminal() {
             !text.contains("\u{1b}[31m") && !text.contains('\u{202e}'),
             "{arguments:?}: {text:?}"
         );
+        if arguments.contains(&"--compare-data") {
+            assert!(text.contains("red\\u{1b}[31m"), "{text:?}");
+        }
     }
 }
 

@@ -149,6 +149,7 @@ fn inside(profile: &Profile) -> Vec<Needed> {
             (DumpKind::Postgresql { .. }, _) => vec!["pg_dump", "psql"],
             (DumpKind::Mariadb { mysql: true, .. }, _) => vec!["mysqldump", "mysql"],
             (DumpKind::Mariadb { .. }, _) => vec!["mariadb-dump", "mariadb"],
+            (DumpKind::Mongodb { .. }, _) => vec!["mongodump"],
             (DumpKind::Sqlite { .. }, _) => vec!["sqlite3"],
             (DumpKind::Command { argv, .. }, _) => {
                 argv.first().map(String::as_str).into_iter().collect()

@@ -38,7 +38,15 @@ pub(super) fn line(profile: &Profile, file: &Path, session: &Session) -> Option<
         };
         match there.get(name) {
             Some(text) if kind.text(&call).is_ok_and(|wanted| wanted == *text) => {
-                return Some(Line::ok("schedule", in_effect(kind, &call)));
+                let text = in_effect(kind, &call);
+                return Some(match install::is_alive(kind) {
+                    true => Line::ok("schedule", text),
+                    false => Line::warn(
+                        "schedule",
+                        format!("{text}, but no cron is seen to run here"),
+                        "`systemctl enable --now cron` starts it, unless something else reads crontabs",
+                    ),
+                });
             }
             Some(_) => differs = Some(kind),
             None => {}

@@ -10,12 +10,22 @@ const KINDS: &[(&str, &str)] = &[
     ("postgresql_databases", "postgresql"),
     ("mariadb_databases", "mariadb"),
     ("mysql_databases", "mysql"),
+    ("mongodb_databases", "mongodb"),
     ("sqlite_databases", "sqlite"),
 ];
 
 /// What is taken over of a database.
 const KNOWN: &[&str] = &[
-    "name", "path", "hostname", "port", "username", "password", "format", "options", "label",
+    "name",
+    "path",
+    "hostname",
+    "port",
+    "username",
+    "password",
+    "authentication_database",
+    "format",
+    "options",
+    "label",
 ];
 
 impl Import<'_> {
@@ -39,10 +49,18 @@ impl Import<'_> {
                     self.line(&format!("path = {}", quote(&path.to_string_lossy())));
                     continue;
                 }
-                self.line(&format!("name = {}", quote(&dump)));
-                match name.as_str() {
-                    "all" => self.line("databases = \"all\""),
-                    name => self.line(&format!("databases = {}", list(&[name.to_owned()]))),
+                match (*kind, name.as_str()) {
+                    // The whole server is one file.
+                    ("mongodb", "all") => {
+                        self.line(&format!("name = {}", quote(&format!("{dump}.archive"))));
+                    }
+                    (_, "all") => {
+                        self.line(&format!("name = {}\ndatabases = \"all\"", quote(&dump)));
+                    }
+                    (_, name) => {
+                        let names = list(&[name.to_owned()]);
+                        self.line(&format!("name = {}\ndatabases = {names}", quote(&dump)));
+                    }
                 }
                 for (from, to) in [("hostname", "host"), ("username", "user")] {
                     if let Some(text) = field(table, from) {
@@ -66,11 +84,22 @@ impl Import<'_> {
                         other => self.left_out(key, &format!("the format {other}")),
                     }
                 }
+                let folder = field(table, "format").filter(|_| *kind == "mongodb");
+                if let Some(format) = folder.filter(|format| format != "archive") {
+                    self.left_out(key, &format!("the format {format}"));
+                }
+                let mut words = Vec::new();
+                if let Some(database) = field(table, "authentication_database") {
+                    words.push(format!("--authenticationDatabase={database}"));
+                }
                 if let Some(options) = field(table, "options") {
                     match split_words(&options) {
-                        Ok(words) => self.line(&format!("options = {}", list(&words))),
+                        Ok(more) => words.extend(more),
                         Err(_) => self.left_out(key, &options),
                     }
+                }
+                if !words.is_empty() {
+                    self.line(&format!("options = {}", list(&words)));
                 }
                 let names = table.as_object().map(|t| t.keys().cloned());
                 for other in names.into_iter().flatten() {

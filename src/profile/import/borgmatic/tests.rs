@@ -75,6 +75,10 @@ sqlite_databases:
     path: /srv/vault.db
 mongodb_databases:
   - name: all
+    hostname: mongo.local
+    authentication_database: backups
+  - name: shop
+    format: directory
 pushover:
   token: s3cret
   user: u
@@ -120,6 +124,9 @@ fn a_configuration_of_today_is_taken_over() {
         "${env.HOST:-here} failed",
         "kind = \"postgresql\"\nname = \"postgresql\"\ndatabases = \"all\"\nhost = \"db.local\"\nuser = \"backup\"\nport = 5433",
         "path = \"/srv/vault.db\"",
+        "kind = \"mongodb\"\nname = \"mongodb.archive\"\nhost = \"mongo.local\"\n",
+        "--authenticationDatabase=backups",
+        "kind = \"mongodb\"\nname = \"mongodb2\"\ndatabases = ",
     ] {
         assert!(imported.toml.contains(part), "{part}\n{}", imported.toml);
     }
@@ -133,7 +140,7 @@ fn a_configuration_of_today_is_taken_over() {
         "one_file_system",
         "pushover",
         "stays as it is",
-        "mongodb_databases",
+        "the format directory",
         "pg_dump_command",
     ] {
         assert!(told.contains(part), "{part}: {told}");
