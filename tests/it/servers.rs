@@ -10,6 +10,7 @@ mod files;
 mod mailboxes;
 mod network;
 mod openstack;
+mod socks;
 mod sshd;
 mod tools;
 
@@ -20,7 +21,8 @@ pub use drives::{BoxAccount, GoogleDrive, GoogleStorage, OneDrive};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
-pub use openstack::Swift;
+pub use openstack::{Identity, Swift};
+pub use socks::Socks;
 pub use sshd::{Agent, Sshd};
 pub use tools::{Share, StandIns, Tahoe};
 
@@ -84,7 +86,7 @@ fn serve(log: &Path, install: &str, command: impl Fn(u16) -> Command) -> (Proces
                 break;
             }
             assert!(
-                start.elapsed() < Duration::from_secs(60),
+                start.elapsed() < Duration::from_secs(180),
                 "no server on port {port}"
             );
             thread::sleep(Duration::from_millis(50));

@@ -146,8 +146,20 @@ impl Door {
     }
 }
 
-const WEB: [&str; 11] = [
-    "webdav", "azure", "dpbx", "gdrive", "onedrive", "box", "s3", "gs", "b2", "swift", "rclone",
+const WEB: [&str; 13] = [
+    "webdav",
+    "azure",
+    "dpbx",
+    "gdrive",
+    "gs with an account",
+    "onedrive",
+    "box",
+    "s3",
+    "gs",
+    "b2",
+    "swift",
+    "rclone",
+    "pca",
 ];
 const OTHER: [&str; 6] = [
     "ftp",

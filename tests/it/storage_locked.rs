@@ -1,12 +1,13 @@
 //! Targets that take backups and give nothing back: the recipes of docs/append-only.md at real servers. Backups run and
 //! restore; what is there can neither be replaced nor removed by whoever makes them.
 
-use crate::servers::{Ftpd, S3};
+use crate::servers::{Apache, Ftpd, S3};
 use crate::storage_contract::{names, opened, settings, source};
 use crate::support::home::{Home, called};
 use dupr::engine::storage::StorageOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The lines of a recipe: the first block of code behind a heading of the page.
 fn recipe(heading: &str) -> String {
@@ -82,6 +83,61 @@ fn ftp_takes_backups_and_gives_nothing_back() {
     keeps_all(&server.files().join("x"), &url, &once(&variables));
 }
 
+#[test]
+fn webdav_takes_backups_and_gives_nothing_back() {
+    let server = Apache::that_says(&recipe("`webdav` with Apache"));
+    let url = format!("webdav://ada@127.0.0.1:{}/dav/x", server.port);
+    let variables = [("BACKEND_PASSWORD", "p@ss:w")];
+    backs_up("locked-webdav", &url, &variables);
+    let folder = server.files().join("x");
+    keeps_all(&folder, &url, &once(&variables));
+
+    // Nor by words that dupr does not say.
+    let before = names(&folder);
+    let name = before.iter().find(|name| !name.starts_with('.'));
+    let name = name.expect("a file").as_str();
+    let content = fs::read(folder.join(name)).expect("a file");
+    let base = format!("http://127.0.0.1:{}/dav", server.port);
+    let temp = "x/.dupr-0123456789abcdef.tmp";
+    let file = format!("x/{name}");
+    assert_eq!(asked(&base, "PUT", temp, None), 201, "a name for a while");
+    for (method, path, to, status) in [
+        ("PUT", file.as_str(), None, 403),
+        ("PUT", "x/new", None, 403),
+        ("MOVE", temp, Some(file.as_str()), 412),
+        ("MOVE", file.as_str(), Some("x/other"), 403),
+        ("MOVE", "x/", Some("y/"), 403),
+        ("COPY", temp, Some(file.as_str()), 403),
+        ("DELETE", file.as_str(), None, 403),
+        ("DELETE", "x/", None, 403),
+        ("PROPPATCH", file.as_str(), None, 403),
+        ("LOCK", file.as_str(), None, 403),
+        ("PATCH", file.as_str(), None, 403),
+    ] {
+        assert_eq!(asked(&base, method, path, to), status, "{method} {path}");
+    }
+    assert!(fs::read(folder.join(name)).expect("a file") == content);
+    assert_eq!(names(&folder).len(), before.len() + 1);
+}
+
+/// The status of the answer to a request by another program, which wants to replace what is there.
+fn asked(base: &str, method: &str, path: &str, to: Option<&str>) -> u16 {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--output", "/dev/null", "--digest"]);
+    command.args(["--user", "ada:p@ss:w", "--write-out", "%{http_code}"]);
+    command.args(["--request", method, "--header", "Overwrite: T"]);
+    if let Some(to) = to {
+        command.args(["--header", &format!("Destination: {base}/{to}")]);
+    }
+    if method == "PUT" {
+        command.args(["--data", "rubbish"]);
+    }
+    let done = command.arg(format!("{base}/{path}")).output();
+    let done = done.expect("curl; run tests/setup");
+    let status = String::from_utf8_lossy(&done.stdout).into_owned();
+    status.trim().parse().expect("a status")
+}
+
 /// A profile whose target gives nothing back, from the first set to the restore: purging says that it is not permitted, and the
 /// run is a success.
 fn lives(home: &Home, variables: &[(&str, &str)]) {
@@ -147,6 +203,22 @@ fn a_profile_lives_in_a_locked_bucket() {
             ("AWS_SECRET_ACCESS_KEY", &server.secret),
         ],
     );
+}
+
+#[test]
+fn a_profile_lives_at_a_webdav_server_that_gives_nothing_back() {
+    let server = Apache::that_says(&recipe("`webdav` with Apache"));
+    let home = Home::new("locked-webdav-profile");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\ntarget = \"webdav://ada@127.0.0.1:{}/dav/x\"\n",
+            home.source(),
+            home.path().join("pass"),
+            server.port,
+        ),
+    );
+    lives(&home, &[("BACKEND_PASSWORD", "p@ss:w")]);
 }
 
 #[test]

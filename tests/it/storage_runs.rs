@@ -8,12 +8,18 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than any run here takes, on a machine that has much to do: a run that hangs takes for ever.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A home whose profile backs up to one service.
 struct Bench<'a> {
     home: Home,
     service: &'a Service,
     direct: Arc<dyn Storage>,
+    /// How long a silent peer is waited for.
+    timeout: &'static str,
 }
 
 impl<'a> Bench<'a> {
@@ -25,6 +31,7 @@ impl<'a> Bench<'a> {
             home,
             service,
             direct,
+            timeout: "20s",
         };
         bench.change(1);
         bench
@@ -55,10 +62,11 @@ impl<'a> Bench<'a> {
             "home",
             &format!(
                 "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n[target]\nurl = {:?}\n\
-                 retries = 3\ntimeout = \"20s\"\noptions = {{ {} }}\n",
+                 retries = 3\ntimeout = {:?}\noptions = {{ {} }}\n",
                 self.home.source(),
                 self.home.path().join("pass"),
                 way.url,
+                self.timeout,
                 options.join(", ")
             ),
         );
@@ -95,6 +103,15 @@ impl<'a> Bench<'a> {
             let is_same = fs::read(&there).expect(name) == fs::read(&here).expect(name);
             assert!(is_same, "{} {name}", self.service.name);
         }
+    }
+
+    /// What was saved before the last change is there, and whole.
+    fn restores_as_it_was(&self, folder: &str) {
+        let noise = self.home.source().join("noise");
+        let now = fs::read(&noise).expect("noise");
+        self.change(1);
+        self.restores(self.service.port, folder);
+        fs::write(&noise, now).expect("noise");
     }
 
     /// Has the server lose the volumes of increments as soon as it has them.
@@ -140,6 +157,71 @@ fn a_server_that_loses_volumes_fails_the_run_and_nothing_else() {
         bench.restores(service.port, folder);
         // Nobody listens any more.
         bench.expect(&[13], 1, folder, &["home", "incr"]);
+    });
+}
+
+/// Runs an increment on a line with this harm, on as many connections as `times` says, and on all that are opened for data.
+fn run_with(bench: &Bench<'_>, folder: &str, harms: &[Harm], times: usize, code: u8) {
+    let proxy = Proxy::to(bench.service.port);
+    let plan = || std::iter::repeat_n(harms, times).flatten().copied();
+    proxy.harm(plan());
+    proxy.harm_data(plan());
+    let start = Instant::now();
+    let name = bench.service.name;
+    let done = bench.expect(&[code], proxy.port, folder, &["home", "incr"]);
+    let took = start.elapsed();
+    assert!(took < PATIENCE, "{name} {harms:?}: {took:?}");
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    // It was met.
+    assert!(proxy.left() < harms.len() * times, "{name} {harms:?}");
+}
+
+/// What ends every upload, or answers nothing any more, ends the run by the exit code of a target that cannot be used, in time. What
+/// happens twice is no failure. The run after it makes up for all.
+#[test]
+fn bad_lines_end_runs_by_their_exit_code() {
+    each(&services(), |service| {
+        let folder = "ends";
+        let mut bench = Bench::new(folder, service);
+        bench.timeout = "5s";
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        bench.change(2);
+        bench.expect(&[13], 1, folder, &["home", "incr"]);
+        // In the first words, and in the middle of a volume.
+        for harm in [
+            Harm::Cut(300),
+            Harm::Cut(60_000),
+            Harm::Stall(300),
+            Harm::Stall(60_000),
+        ] {
+            run_with(&bench, folder, &[harm], 500, 13);
+        }
+        bench.restores_as_it_was(folder);
+        run_with(&bench, folder, &[Harm::Cut(300)], 2, 0);
+        bench.restores(service.port, folder);
+        bench.change(3);
+        run_with(&bench, folder, &[Harm::Cut(60_000)], 2, 0);
+        bench.restores(service.port, folder);
+    });
+}
+
+/// The same of servers that answer, and do nothing.
+#[test]
+fn busy_servers_end_runs_by_their_exit_code() {
+    each(&web_services(), |service| {
+        let folder = "busy-runs";
+        let bench = Bench::new(folder, service);
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        bench.change(2);
+        for status in [429, 500, 502, 503, 504] {
+            run_with(&bench, folder, &[Harm::Answer(status)], 500, 13);
+        }
+        bench.restores_as_it_was(folder);
+        for (seed, status) in [(3, 429), (4, 500), (5, 503)] {
+            bench.change(seed);
+            run_with(&bench, folder, &[Harm::Answer(status)], 2, 0);
+        }
+        bench.restores(service.port, folder);
     });
 }
 

@@ -182,6 +182,27 @@ fn no_variable_turns_rsync_elsewhere() {
     assert!(!called.exists(), "RSYNC_RSH was followed");
 }
 
+/// As a guide prints it, which cannot work: what stands behind `-x` is the proxy.
+#[test]
+fn a_proxy_that_is_the_server_itself_is_told() {
+    let server = Rsyncd::start();
+    let url = format!("rsync://ada@127.0.0.1:{}::store/x", server.port);
+    for (program, is_told) in [
+        ("false -x %H 873", true),
+        ("false -x 127.0.0.1:9 %H 873", false),
+    ] {
+        let options = variables(&[("RSYNC_CONNECT_PROG", program), ("RSYNC_PASSWORD", "pw")]);
+        let error = opened(&url, &options).list().expect_err(program);
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+        let hint = error.hint().unwrap_or_default();
+        assert_eq!(
+            hint.contains("nc -X 5 -x 127.0.0.1:9050 %H 873"),
+            is_told,
+            "{error}: {hint}"
+        );
+    }
+}
+
 #[test]
 fn programs_that_are_missing_are_named_with_their_package() {
     let dir = TempDir::new().expect("temp dir");

@@ -100,7 +100,8 @@ class Swift(http.server.BaseHTTPRequestHandler):
         return self.container(container)
 
     def storage(self, region=""):
-        return "http://127.0.0.1:%d%s" % (port, ACCOUNT) + ("" if region != "Two" else "/nowhere")
+        # As whoever asks has reached it: there may be something before it.
+        return "http://%s%s" % (self.headers["Host"], ACCOUNT) + ("" if region != "Two" else "/nowhere")
 
     def second(self, auth):
         if set(auth) - {"passwordCredentials", "tenantName", "tenantId"} or len(auth) != 2:
@@ -165,11 +166,19 @@ class Swift(http.server.BaseHTTPRequestHandler):
         if self.query:
             raise Refused(400)
         if self.command == "PUT":
+            if self.headers.get("If-None-Match", "*") != "*":
+                raise Refused(400)
+            if "If-None-Match" in self.headers and name in objects:
+                raise Refused(412)
             body = self.body()
             if name == "newer":
                 return 202, b"", {}
             objects[name] = Object(body)
             return 201, b"", {"Etag": objects[name].etag}
+        if self.command == "DELETE":
+            if objects.pop(name, None) is None:
+                raise Refused(404)
+            return 204, b"", {}
         found = objects.get(name)
         if found is None:
             raise Refused(404)
