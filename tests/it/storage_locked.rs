@@ -1,9 +1,10 @@
 //! Targets that take backups and give nothing back: the recipes of docs/append-only.md at real servers. Backups run and
 //! restore; what is there can neither be replaced nor removed by whoever makes them.
 
-use crate::servers::{Apache, Ftpd, S3};
+use crate::servers::{Apache, Dovecot, Ftpd, S3};
 use crate::storage_contract::{names, opened, settings, source};
 use crate::support::home::{Home, called};
+use dupr::engine::ErrorKind;
 use dupr::engine::storage::StorageOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +12,19 @@ use std::process::Command;
 
 /// The lines of a recipe: the first block of code behind a heading of the page.
 fn recipe(heading: &str) -> String {
+    block(heading, 1)
+}
+
+/// A block of code behind a heading of the page.
+fn block(heading: &str, number: usize) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/append-only.md");
     let page = fs::read_to_string(page).expect("the page");
     let (_, rest) = page
         .split_once(&format!("## {heading}\n"))
         .expect("a heading");
-    let (_, rest) = rest.split_once("```\n").expect("a block");
-    rest.split_once("```").expect("its end").0.to_string()
+    // Text and blocks take turns.
+    let block = rest.split("```").nth(2 * number - 1).expect("a block");
+    block.trim_start_matches('\n').to_string()
 }
 
 /// Backs up twice and restores, by duplicity's words.
@@ -118,6 +125,75 @@ fn webdav_takes_backups_and_gives_nothing_back() {
     }
     assert!(fs::read(folder.join(name)).expect("a file") == content);
     assert_eq!(names(&folder).len(), before.len() + 1);
+}
+
+/// What another program tries: it removes all, by every word there is, and tells how many mails are left.
+const REMOVE_MAILS: &str = r#"
+import imaplib, sys
+server = imaplib.IMAP4("127.0.0.1", int(sys.argv[1]))
+server.login("ada", "p@ss:w")
+server.select("INBOX")
+all = ",".join(server.uid("SEARCH", None, "ALL")[1][0].decode().split())
+server.create("other")
+for words in ("STORE", all, "+FLAGS", "(\\Deleted)"), ("STORE", all, "FLAGS", "(\\Seen \\Deleted)"), ("EXPUNGE", all), ("MOVE", all, "other"):
+    server.uid(*words)
+server.expunge()
+server.rename("INBOX", "gone")
+server.delete("INBOX")
+server.select("INBOX")
+server.close()
+server.select("INBOX")
+print(len(server.uid("SEARCH", None, "ALL")[1][0].split()))
+"#;
+
+fn dovecot_of_the_page() -> Dovecot {
+    let heading = "`imap` with Dovecot";
+    Dovecot::that_says(&block(heading, 1), &block(heading, 2))
+}
+
+#[test]
+fn imap_takes_backups_and_gives_nothing_back() {
+    let server = dovecot_of_the_page();
+    let url = format!("imap://ada@127.0.0.1:{}/x", server.port);
+    let variables = [("IMAP_PASSWORD", "p@ss:w")];
+    backs_up("locked-imap", &url, &variables);
+    assert_eq!(server.mails(), 6, "two sets");
+    let storage = opened(&url, &once(&variables));
+    let objects = storage.list().expect("list");
+    assert_eq!(objects.len(), 6, "{objects:?}");
+    for object in &objects {
+        let error = storage.delete(&object.name).expect_err("removed");
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    }
+    assert_eq!(server.mails(), 6);
+    // What is put on top leaves what is below it.
+    storage
+        .put(&objects[0].name, source(10).path())
+        .expect("on top");
+    assert_eq!(server.mails(), 7);
+    let done = Command::new("/usr/bin/python3")
+        .args(["-c", REMOVE_MAILS, &server.port.to_string()])
+        .output()
+        .expect("python3; run tests/setup");
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "7");
+    assert_eq!(server.mails(), 7);
+}
+
+#[test]
+fn a_profile_lives_in_a_mailbox_that_gives_nothing_back() {
+    let server = dovecot_of_the_page();
+    let home = Home::new("locked-imap-profile");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\ntarget = \"imap://ada@127.0.0.1:{}/x\"\n",
+            home.source(),
+            home.path().join("pass"),
+            server.port,
+        ),
+    );
+    lives(&home, &[("IMAP_PASSWORD", "p@ss:w")]);
 }
 
 /// The status of the answer to a request by another program, which wants to replace what is there.
