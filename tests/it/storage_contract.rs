@@ -93,7 +93,9 @@ fn a_server_without_sftp_keeps_the_contract() {
         *words += &format!(" -oControlMaster=auto -oControlPath={control} -oControlPersist=9");
     }
     // The name of a shell's commands for duplicity.
-    let url = server.url("made/it's%20%3B put").replacen("sftp", "fish", 1);
+    let url = server
+        .url("made/it's%20%3B put")
+        .replacen("sftp", "fish", 1);
     let storage = opened(&url, &options);
     contract::run(&*storage);
     let files = server.files().join("made/it's ; put");
