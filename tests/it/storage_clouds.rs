@@ -69,6 +69,30 @@ fn dropbox_keeps_the_contract() {
     );
 }
 
+/// As older set-ups have it, for as long as it lives.
+#[test]
+fn dropbox_takes_a_token_while_it_holds() {
+    let server = Dropbox::start(8 << 20, 20);
+    let endpoint = server.endpoint();
+    let with = |variables: &[(&str, &str)]| {
+        let mut options = quick(variables);
+        options.settings = settings(&[("endpoint", &endpoint), ("part-mb", "8")]);
+        opened("dpbx:///x", &options)
+    };
+    let login = [
+        ("DPBX_REFRESH_TOKEN", "refresh"),
+        ("DPBX_APP_KEY", "app"),
+        ("DPBX_APP_SECRET", "secret"),
+    ];
+    with(&login).put("a", source(10).path()).expect("put");
+    // The first that the imitation gave.
+    let storage = with(&[("DPBX_ACCESS_TOKEN", "access-0")]);
+    assert_eq!(list(&*storage), ["a"]);
+    let ended = (0..30).find_map(|_| storage.list().err());
+    let error = ended.expect("it holds no more");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+}
+
 /// Nobody names the server: the account does, and is asked once.
 #[test]
 fn backblaze_is_asked_for_the_server_of_a_bucket() {
@@ -132,6 +156,7 @@ fn swift_keeps_the_contract() {
     }
 
     swift_is_told_the_password_again(&server, &options);
+    swift_takes_a_token_while_it_holds(&server);
     objects_of_swift_that_begin_with_a_prefix(&server, &options);
     containers_of_swift_have_a_policy(&server, &options);
     troubles_of_swift_have_a_kind_and_a_way_out(&server, &options);
@@ -165,6 +190,21 @@ fn swift_is_told_the_password_again(server: &Swift, options: &StorageOptions) {
     let mut got = Vec::new();
     storage.get("large", &mut got).expect("get");
     assert!(got == vec![0x5a; 12_000_000]);
+}
+
+/// Somebody else has logged in.
+fn swift_takes_a_token_while_it_holds(server: &Swift) {
+    let (at, token) = server.session();
+    let variables = [
+        ("SWIFT_PREAUTHURL", at.as_str()),
+        ("SWIFT_PREAUTHTOKEN", token.as_str()),
+    ];
+    let storage = opened("swift://container/given", &quick(&variables));
+    storage.put("a", source(10).path()).expect("put");
+    assert_eq!(list(&*storage), ["a"]);
+    server.log_out();
+    let error = storage.list().expect_err("it holds no more");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
 }
 
 /// What older libraries of duplicity cut is an empty object that names the start of its segments.

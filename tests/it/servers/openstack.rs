@@ -189,6 +189,13 @@ impl Swift {
         said.lines().map(str::to_string).collect()
     }
 
+    /// Address of the account and a token, as a login gives them.
+    pub fn session(&self) -> (String, String) {
+        let said = self.python("print(at.rstrip('/'), head['X-Auth-Token'])", &[]);
+        let (at, token) = said.trim().split_once(' ').expect("two words");
+        (at.to_string(), token.to_string())
+    }
+
     /// Makes an object of all objects that begin with a prefix, which is a container and the start of a name.
     pub fn make_of_prefix(&self, object: &str, prefix: &str) {
         self.python(MANIFEST, &[object, prefix]);
