@@ -1,10 +1,12 @@
 //! Whole runs by a profile on lying servers and dead lines, at every service: nothing is lost, and the exit code says how it went.
 
+use crate::cycle::signal;
 use crate::proxy::{Harm, Proxy};
 use crate::services::{Service, each, patient, services, web_services};
 use crate::support::home::{Called, Home, called};
 use dupr::engine::storage::Storage;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,8 +52,8 @@ impl<'a> Bench<'a> {
         fs::write(self.home.source().join("noise"), content).expect("noise");
     }
 
-    /// Calls dupr, with the target behind this port.
-    fn dupr(&self, port: u16, folder: &str, words: &[&str]) -> Called {
+    /// dupr, with the target behind this port.
+    fn command(&self, port: u16, folder: &str, words: &[&str]) -> Command {
         let way = self.service.way(port, folder);
         let options: Vec<String> = way
             .settings
@@ -72,6 +74,11 @@ impl<'a> Bench<'a> {
         );
         let mut command = self.home.command(words);
         command.envs(way.variables.iter().cloned());
+        command
+    }
+
+    fn dupr(&self, port: u16, folder: &str, words: &[&str]) -> Called {
+        let mut command = self.command(port, folder, words);
         called(command.output().expect("dupr"))
     }
 
@@ -221,6 +228,45 @@ fn busy_servers_end_runs_by_their_exit_code() {
             bench.change(seed);
             run_with(&bench, folder, &[Harm::Answer(status)], 2, 0);
         }
+        bench.restores(service.port, folder);
+    });
+}
+
+/// The first signal lets the volume in hand finish, and nothing moves on this line; the second ends the run, long before its patience
+/// with the server does. The next one makes up for it.
+#[test]
+fn signals_end_a_run_in_the_middle_of_an_upload() {
+    each(&services(), |service| {
+        let (folder, name) = ("stopped", service.name);
+        let mut bench = Bench::new(folder, service);
+        bench.timeout = "10m";
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        bench.change(2);
+        let proxy = Proxy::to(service.port);
+        proxy.hold_after(100_000);
+        let mut command = bench.command(proxy.port, folder, &["home", "incr"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = command.spawn().expect("dupr");
+        let mut start = Instant::now();
+        let mut was_held = false;
+        let ended = loop {
+            if let Some(ended) = run.try_wait().expect("dupr") {
+                break ended;
+            }
+            if was_held {
+                signal(run.id(), rustix::process::Signal::INT);
+            } else if proxy.is_holding() {
+                (was_held, start) = (true, Instant::now());
+            }
+            if start.elapsed() > PATIENCE {
+                run.kill().expect("SIGKILL");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        assert!(was_held, "{name}: {ended:?}");
+        assert_eq!(ended.code(), Some(130), "{name}: {ended:?}");
+        proxy.release();
+        bench.expect(&[0], service.port, folder, &["home", "incr"]);
         bench.restores(service.port, folder);
     });
 }
