@@ -198,7 +198,7 @@ fn a_password_in_a_url_is_seen_nowhere() {
     };
     for (profile, port, code) in [("home", server.port, 0), ("dead", 1, 13)] {
         let text = format!(
-            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n[target]\nurl = {:?}\nretries = 1\n\
+            "version = 1\nallow-inline-secrets = true\nsource = {:?}\npassphrase = {{ file = {:?} }}\n[target]\nurl = {:?}\nretries = 1\n\
              [[hook]]\non = \"finally\"\nexec = [\"sh\", \"-c\", {show:?}]\n",
             home.source(),
             home.path().join("pass"),
