@@ -171,6 +171,14 @@ deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resour
 s3.put_bucket_policy(Bucket="locked", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
 "#;
 
+/// Counts uploads in parts that nobody has ended.
+const MOTO_UPLOADS: &str = r#"
+import sys, boto3
+end, id, key = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+print(len(s3.list_multipart_uploads(Bucket="bucket").get("Uploads", [])))
+"#;
+
 /// What is left of the first content of an object of `locked`, after an attempt to remove it.
 const MOTO_FIRST: &str = r#"
 import sys, boto3, botocore
@@ -333,6 +341,12 @@ impl S3 {
     /// Makes the bucket `locked`, from which nothing can be removed.
     pub fn lock(&self) {
         self.python(MOTO_LOCK, &[]);
+    }
+
+    /// How many uploads in parts nobody has ended.
+    pub fn open_uploads(&self) -> usize {
+        let said = self.python(MOTO_UPLOADS, &[]);
+        said.trim().parse().expect("a number")
     }
 
     /// How many contents an object of that bucket has had, and the length of the first, which cannot be removed.
