@@ -214,7 +214,6 @@ fn encryption_at_the_service_is_stored_with_each_object() {
     }
 }
 
-/// By duplicity's words; what every run reads stays where it can be read at once.
 /// Parts of an upload that is given up would cost money for ever.
 #[test]
 fn an_upload_that_breaks_off_leaves_no_parts() {
@@ -238,6 +237,7 @@ fn an_upload_that_breaks_off_leaves_no_parts() {
     assert!(storage.list().expect("list").is_empty());
 }
 
+/// By duplicity's words; what every run reads stays where it can be read at once.
 #[test]
 fn each_storage_class_is_stored() {
     let server = S3::moto();
