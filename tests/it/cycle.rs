@@ -294,7 +294,8 @@ fn kill_with_all_it_started(run: &mut Child) {
     run.wait().expect("its end");
 }
 
-fn signal(id: u32, signal: rustix::process::Signal) {
+/// Sends a signal to a process, if it is still there.
+pub fn signal(id: u32, signal: rustix::process::Signal) {
     let id = i32::try_from(id)
         .ok()
         .and_then(rustix::process::Pid::from_raw);

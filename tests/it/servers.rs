@@ -10,6 +10,7 @@ mod files;
 mod mailboxes;
 mod network;
 mod openstack;
+mod socks;
 mod sshd;
 mod tools;
 
@@ -20,7 +21,8 @@ pub use drives::{BoxAccount, GoogleDrive, GoogleStorage, OneDrive};
 pub use files::{Dav, Rclone, Rsyncd};
 pub use mailboxes::Dovecot;
 pub use network::{Azurite, Ftpd, Tls};
-pub use openstack::Swift;
+pub use openstack::{Identity, Swift};
+pub use socks::Socks;
 pub use sshd::{Agent, Sshd};
 pub use tools::{Share, StandIns, Tahoe};
 
@@ -84,7 +86,7 @@ fn serve(log: &Path, install: &str, command: impl Fn(u16) -> Command) -> (Proces
                 break;
             }
             assert!(
-                start.elapsed() < Duration::from_secs(60),
+                start.elapsed() < Duration::from_secs(180),
                 "no server on port {port}"
             );
             thread::sleep(Duration::from_millis(50));
@@ -167,6 +169,14 @@ keep = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}}
 s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": keep})
 deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::locked/*"}
 s3.put_bucket_policy(Bucket="locked", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+"#;
+
+/// Counts uploads in parts that nobody has ended.
+const MOTO_UPLOADS: &str = r#"
+import sys, boto3
+end, id, key = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=end, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=key)
+print(len(s3.list_multipart_uploads(Bucket="bucket").get("Uploads", [])))
 "#;
 
 /// What is left of the first content of an object of `locked`, after an attempt to remove it.
@@ -331,6 +341,12 @@ impl S3 {
     /// Makes the bucket `locked`, from which nothing can be removed.
     pub fn lock(&self) {
         self.python(MOTO_LOCK, &[]);
+    }
+
+    /// How many uploads in parts nobody has ended.
+    pub fn open_uploads(&self) -> usize {
+        let said = self.python(MOTO_UPLOADS, &[]);
+        said.trim().parse().expect("a number")
     }
 
     /// How many contents an object of that bucket has had, and the length of the first, which cannot be removed.

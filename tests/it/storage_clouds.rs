@@ -1,7 +1,7 @@
 //! OpenStack's storage at its own servers, and services that only run at their vendors, against strict imitations of them:
 //! the contract, and what is special about each.
 
-use crate::servers::{Backblaze, Dropbox, Keystone, S3, Swift};
+use crate::servers::{Backblaze, Dropbox, Identity, Keystone, S3, Swift};
 use crate::storage_contract::{opened, settings, source};
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::{Storage, StorageOptions};
@@ -69,6 +69,30 @@ fn dropbox_keeps_the_contract() {
     );
 }
 
+/// As older set-ups have it, for as long as it lives.
+#[test]
+fn dropbox_takes_a_token_while_it_holds() {
+    let server = Dropbox::start(8 << 20, 20);
+    let endpoint = server.endpoint();
+    let with = |variables: &[(&str, &str)]| {
+        let mut options = quick(variables);
+        options.settings = settings(&[("endpoint", &endpoint), ("part-mb", "8")]);
+        opened("dpbx:///x", &options)
+    };
+    let login = [
+        ("DPBX_REFRESH_TOKEN", "refresh"),
+        ("DPBX_APP_KEY", "app"),
+        ("DPBX_APP_SECRET", "secret"),
+    ];
+    with(&login).put("a", source(10).path()).expect("put");
+    // The first that the imitation gave.
+    let storage = with(&[("DPBX_ACCESS_TOKEN", "access-0")]);
+    assert_eq!(list(&*storage), ["a"]);
+    let ended = (0..30).find_map(|_| storage.list().err());
+    let error = ended.expect("it holds no more");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+}
+
 /// Nobody names the server: the account does, and is asked once.
 #[test]
 fn backblaze_is_asked_for_the_server_of_a_bucket() {
@@ -132,6 +156,7 @@ fn swift_keeps_the_contract() {
     }
 
     swift_is_told_the_password_again(&server, &options);
+    swift_takes_a_token_while_it_holds(&server);
     objects_of_swift_that_begin_with_a_prefix(&server, &options);
     containers_of_swift_have_a_policy(&server, &options);
     troubles_of_swift_have_a_kind_and_a_way_out(&server, &options);
@@ -165,6 +190,21 @@ fn swift_is_told_the_password_again(server: &Swift, options: &StorageOptions) {
     let mut got = Vec::new();
     storage.get("large", &mut got).expect("get");
     assert!(got == vec![0x5a; 12_000_000]);
+}
+
+/// Somebody else has logged in.
+fn swift_takes_a_token_while_it_holds(server: &Swift) {
+    let (at, token) = server.session();
+    let variables = [
+        ("SWIFT_PREAUTHURL", at.as_str()),
+        ("SWIFT_PREAUTHTOKEN", token.as_str()),
+    ];
+    let storage = opened("swift://container/given", &quick(&variables));
+    storage.put("a", source(10).path()).expect("put");
+    assert_eq!(list(&*storage), ["a"]);
+    server.log_out();
+    let error = storage.list().expect_err("it holds no more");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
 }
 
 /// What older libraries of duplicity cut is an empty object that names the start of its segments.
@@ -328,6 +368,140 @@ fn swift_knows_the_logins_of_keystone() {
     ] {
         must_be_refused("swift://logins", &options, kind, says);
     }
+}
+
+/// Keystone and OpenStack's storage themselves, as they are today: names, ids, domains and regions of version 3, and what is
+/// refused.
+#[test]
+fn swift_logs_in_at_keystone_itself() {
+    let Some(identity) = Identity::start() else {
+        return;
+    };
+    let Some(server) = Swift::behind(&identity) else {
+        return;
+    };
+    let made = identity.made();
+    let (user, project) = (made[0].as_str(), made[1].as_str());
+    let (base, whole) = (identity.at(""), identity.at("/v3/"));
+    let login = |url: &str, more: &[(&str, &str)]| {
+        let mut options = quick(&[
+            ("SWIFT_AUTHVERSION", "3"),
+            ("SWIFT_AUTHURL", url),
+            ("SWIFT_USERNAME", "ada"),
+            ("SWIFT_PASSWORD", "p@ss:w"),
+            ("SWIFT_REGIONNAME", "One"),
+        ]);
+        for (name, value) in more {
+            options.environment.set(*name, *value);
+        }
+        options
+    };
+    let named = [("SWIFT_TENANTNAME", "backups")];
+    let mut options = login(&base, &named);
+    options.settings = settings(&[("segment-mb", "8")]);
+    contract::run(&*opened("swift://container/x", &options));
+    for (n, options) in [
+        login(&whole, &named),
+        login(&base, &[("SWIFT_USERNAME", "backups:ada")]),
+        login(&base, &[("SWIFT_TENANTID", project)]),
+        login(
+            &base,
+            &[
+                ("SWIFT_USERNAME", "whoever"),
+                ("SWIFT_USERID", user),
+                ("SWIFT_PROJECT_ID", project),
+            ],
+        ),
+        login(
+            &whole,
+            &[
+                ("SWIFT_USER_DOMAIN_NAME", "Default"),
+                ("SWIFT_PROJECT_NAME", "backups"),
+                ("SWIFT_PROJECT_DOMAIN_NAME", "Default"),
+            ],
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let storage = opened("swift://logins", &options);
+        let name = n.to_string();
+        storage.put(&name, source(10).path()).expect(&name);
+        assert!(list(&*storage).contains(&name), "login {n}");
+    }
+
+    for (more, kind, says) in [
+        (
+            ("SWIFT_PASSWORD", "canary"),
+            ErrorKind::Denied,
+            "SWIFT_PASSWORD",
+        ),
+        (
+            ("SWIFT_USERNAME", "bob"),
+            ErrorKind::Denied,
+            "whose project",
+        ),
+        (
+            ("SWIFT_USER_DOMAIN_NAME", "Elsewhere"),
+            ErrorKind::Denied,
+            "SWIFT_USERNAME",
+        ),
+        (
+            ("SWIFT_TENANTNAME", "others"),
+            ErrorKind::Denied,
+            "whose project",
+        ),
+        (
+            ("SWIFT_REGIONNAME", "Three"),
+            ErrorKind::Usage,
+            "SWIFT_REGIONNAME",
+        ),
+        (("SWIFT_REGIONNAME", "Two"), ErrorKind::Unreachable, ""),
+        (
+            ("SWIFT_ENDPOINT_TYPE", "internalURL"),
+            ErrorKind::Unreachable,
+            "",
+        ),
+        (
+            ("SWIFT_AUTHVERSION", "2"),
+            ErrorKind::Usage,
+            "SWIFT_AUTHVERSION",
+        ),
+        (
+            ("SWIFT_AUTHVERSION", "1"),
+            ErrorKind::Usage,
+            "SWIFT_AUTHVERSION",
+        ),
+    ] {
+        let options = login(&base, &[named[0], more]);
+        must_be_refused("swift://container/x", &options, kind, says);
+    }
+    // A token that was made up is refused by the storage, which asks Keystone.
+    let mut options = quick(&[("SWIFT_PREAUTHTOKEN", "canary")]);
+    let storage = server.at(&format!("/v1/AUTH_{project}"));
+    options.environment.set("SWIFT_PREAUTHURL", storage);
+    must_be_refused(
+        "swift://container/x",
+        &options,
+        ErrorKind::Denied,
+        "SWIFT_PREAUTHTOKEN",
+    );
+
+    // Nobody said which version, and OVH's default is the second.
+    let mut options = quick(&[
+        ("PCA_USERNAME", "ada"),
+        ("PCA_PASSWORD", "p@ss:w"),
+        ("PCA_TENANTNAME", "backups"),
+        ("PCA_REGIONNAME", "One"),
+    ]);
+    options.environment.set("PCA_AUTHURL", base);
+    let storage = opened("pca://archive/x", &options);
+    assert_eq!(list(&*storage), Vec::<String>::new());
+    let notices = storage.notices();
+    assert!(
+        notices[0].contains("set PCA_AUTHVERSION to 3"),
+        "{notices:?}"
+    );
 }
 
 /// Listing and storing fail in this way, with a hint that says so, and no word of a secret.

@@ -1,6 +1,6 @@
 //! Copies between unlike targets: each service of a ring gets the sets of the one before it, and gives them back.
 
-use crate::services::{Service, Way, each, other_services};
+use crate::services::{Service, Way, each, services};
 use crate::support::home::{Home, called};
 use crate::support::tree::Tree;
 use std::fs;
@@ -74,7 +74,7 @@ fn is_copied(from: &Service, to: &Service) {
 
 #[test]
 fn sets_are_copied_between_any_two_services() {
-    let services = other_services();
+    let services = services();
     each(&services, |service| {
         let at = services.iter().position(|one| one.name == service.name);
         let next = (at.expect("one of them") + 1) % services.len();

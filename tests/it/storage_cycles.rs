@@ -146,7 +146,7 @@ impl Door {
     }
 }
 
-const WEB: [&str; 12] = [
+const WEB: [&str; 13] = [
     "webdav",
     "azure",
     "dpbx",
@@ -159,6 +159,7 @@ const WEB: [&str; 12] = [
     "b2",
     "swift",
     "rclone",
+    "pca",
 ];
 const OTHER: [&str; 6] = [
     "ftp",

@@ -384,6 +384,23 @@ fn onedrive_keeps_its_tokens() {
     put.expect_err("no such drive");
 }
 
+/// A run that takes long asks with what shorter ones have left in the file meanwhile: what it was given itself holds no more.
+#[test]
+fn onedrive_asks_with_the_token_other_runs_have_kept() {
+    let server = OneDrive::start(20);
+    let long = opened("onedrive:///x", &user(&server));
+    long.put("a", source(10).path()).expect("put");
+    for _ in 0..6 {
+        let short = opened("onedrive:///x", &user(&server));
+        assert_eq!(list(&*short), ["a"]);
+    }
+    // More than its access token holds for.
+    for _ in 0..30 {
+        assert_eq!(list(&*long), ["a"]);
+    }
+    assert_eq!(long.notices(), Vec::<String>::new());
+}
+
 fn app(server: &BoxAccount) -> StorageOptions {
     let file = server.config("box.json", |config| config);
     let mut options = quick(&server.endpoint(), &[("BOX_CONFIG_PATH", &file)]);

@@ -1,22 +1,30 @@
 //! Targets that take backups and give nothing back: the recipes of docs/append-only.md at real servers. Backups run and
 //! restore; what is there can neither be replaced nor removed by whoever makes them.
 
-use crate::servers::{Ftpd, S3};
+use crate::servers::{Apache, Dovecot, Ftpd, S3};
 use crate::storage_contract::{names, opened, settings, source};
 use crate::support::home::{Home, called};
+use dupr::engine::ErrorKind;
 use dupr::engine::storage::StorageOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The lines of a recipe: the first block of code behind a heading of the page.
 fn recipe(heading: &str) -> String {
+    block(heading, 1)
+}
+
+/// A block of code behind a heading of the page.
+fn block(heading: &str, number: usize) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/append-only.md");
     let page = fs::read_to_string(page).expect("the page");
     let (_, rest) = page
         .split_once(&format!("## {heading}\n"))
         .expect("a heading");
-    let (_, rest) = rest.split_once("```\n").expect("a block");
-    rest.split_once("```").expect("its end").0.to_string()
+    // Text and blocks take turns.
+    let block = rest.split("```").nth(2 * number - 1).expect("a block");
+    block.trim_start_matches('\n').to_string()
 }
 
 /// Backs up twice and restores, by duplicity's words.
@@ -80,6 +88,130 @@ fn ftp_takes_backups_and_gives_nothing_back() {
     let variables = [("FTP_PASSWORD", "p@ss:w")];
     backs_up("locked-ftp", &url, &variables);
     keeps_all(&server.files().join("x"), &url, &once(&variables));
+}
+
+#[test]
+fn webdav_takes_backups_and_gives_nothing_back() {
+    let server = Apache::that_says(&recipe("`webdav` with Apache"));
+    let url = format!("webdav://ada@127.0.0.1:{}/dav/x", server.port);
+    let variables = [("BACKEND_PASSWORD", "p@ss:w")];
+    backs_up("locked-webdav", &url, &variables);
+    let folder = server.files().join("x");
+    keeps_all(&folder, &url, &once(&variables));
+
+    // Nor by words that dupr does not say.
+    let before = names(&folder);
+    let name = before.iter().find(|name| !name.starts_with('.'));
+    let name = name.expect("a file").as_str();
+    let content = fs::read(folder.join(name)).expect("a file");
+    let base = format!("http://127.0.0.1:{}/dav", server.port);
+    let temp = "x/.dupr-0123456789abcdef.tmp";
+    let file = format!("x/{name}");
+    assert_eq!(asked(&base, "PUT", temp, None), 201, "a name for a while");
+    for (method, path, to, status) in [
+        ("PUT", file.as_str(), None, 403),
+        ("PUT", "x/new", None, 403),
+        ("MOVE", temp, Some(file.as_str()), 412),
+        ("MOVE", file.as_str(), Some("x/other"), 403),
+        ("MOVE", "x/", Some("y/"), 403),
+        ("COPY", temp, Some(file.as_str()), 403),
+        ("DELETE", file.as_str(), None, 403),
+        ("DELETE", "x/", None, 403),
+        ("PROPPATCH", file.as_str(), None, 403),
+        ("LOCK", file.as_str(), None, 403),
+        ("PATCH", file.as_str(), None, 403),
+    ] {
+        assert_eq!(asked(&base, method, path, to), status, "{method} {path}");
+    }
+    assert!(fs::read(folder.join(name)).expect("a file") == content);
+    assert_eq!(names(&folder).len(), before.len() + 1);
+}
+
+/// What another program tries: it removes all, by every word there is, and tells how many mails are left.
+const REMOVE_MAILS: &str = r#"
+import imaplib, sys
+server = imaplib.IMAP4("127.0.0.1", int(sys.argv[1]))
+server.login("ada", "p@ss:w")
+server.select("INBOX")
+all = ",".join(server.uid("SEARCH", None, "ALL")[1][0].decode().split())
+server.create("other")
+for words in ("STORE", all, "+FLAGS", "(\\Deleted)"), ("STORE", all, "FLAGS", "(\\Seen \\Deleted)"), ("EXPUNGE", all), ("MOVE", all, "other"):
+    server.uid(*words)
+server.expunge()
+server.rename("INBOX", "gone")
+server.delete("INBOX")
+server.select("INBOX")
+server.close()
+server.select("INBOX")
+print(len(server.uid("SEARCH", None, "ALL")[1][0].split()))
+"#;
+
+fn dovecot_of_the_page() -> Dovecot {
+    let heading = "`imap` with Dovecot";
+    Dovecot::that_says(&block(heading, 1), &block(heading, 2))
+}
+
+#[test]
+fn imap_takes_backups_and_gives_nothing_back() {
+    let server = dovecot_of_the_page();
+    let url = format!("imap://ada@127.0.0.1:{}/x", server.port);
+    let variables = [("IMAP_PASSWORD", "p@ss:w")];
+    backs_up("locked-imap", &url, &variables);
+    assert_eq!(server.mails(), 6, "two sets");
+    let storage = opened(&url, &once(&variables));
+    let objects = storage.list().expect("list");
+    assert_eq!(objects.len(), 6, "{objects:?}");
+    for object in &objects {
+        let error = storage.delete(&object.name).expect_err("removed");
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    }
+    assert_eq!(server.mails(), 6);
+    // What is put on top leaves what is below it.
+    storage
+        .put(&objects[0].name, source(10).path())
+        .expect("on top");
+    assert_eq!(server.mails(), 7);
+    let done = Command::new("/usr/bin/python3")
+        .args(["-c", REMOVE_MAILS, &server.port.to_string()])
+        .output()
+        .expect("python3; run tests/setup");
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "7");
+    assert_eq!(server.mails(), 7);
+}
+
+#[test]
+fn a_profile_lives_in_a_mailbox_that_gives_nothing_back() {
+    let server = dovecot_of_the_page();
+    let home = Home::new("locked-imap-profile");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\ntarget = \"imap://ada@127.0.0.1:{}/x\"\n",
+            home.source(),
+            home.path().join("pass"),
+            server.port,
+        ),
+    );
+    lives(&home, &[("IMAP_PASSWORD", "p@ss:w")]);
+}
+
+/// The status of the answer to a request by another program, which wants to replace what is there.
+fn asked(base: &str, method: &str, path: &str, to: Option<&str>) -> u16 {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--output", "/dev/null", "--digest"]);
+    command.args(["--user", "ada:p@ss:w", "--write-out", "%{http_code}"]);
+    command.args(["--request", method, "--header", "Overwrite: T"]);
+    if let Some(to) = to {
+        command.args(["--header", &format!("Destination: {base}/{to}")]);
+    }
+    if method == "PUT" {
+        command.args(["--data", "rubbish"]);
+    }
+    let done = command.arg(format!("{base}/{path}")).output();
+    let done = done.expect("curl; run tests/setup");
+    let status = String::from_utf8_lossy(&done.stdout).into_owned();
+    status.trim().parse().expect("a status")
 }
 
 /// A profile whose target gives nothing back, from the first set to the restore: purging says that it is not permitted, and the
@@ -147,6 +279,22 @@ fn a_profile_lives_in_a_locked_bucket() {
             ("AWS_SECRET_ACCESS_KEY", &server.secret),
         ],
     );
+}
+
+#[test]
+fn a_profile_lives_at_a_webdav_server_that_gives_nothing_back() {
+    let server = Apache::that_says(&recipe("`webdav` with Apache"));
+    let home = Home::new("locked-webdav-profile");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\ntarget = \"webdav://ada@127.0.0.1:{}/dav/x\"\n",
+            home.source(),
+            home.path().join("pass"),
+            server.port,
+        ),
+    );
+    lives(&home, &[("BACKEND_PASSWORD", "p@ss:w")]);
 }
 
 #[test]

@@ -1,19 +1,27 @@
 //! Whole runs by a profile on lying servers and dead lines, at every service: nothing is lost, and the exit code says how it went.
 
+use crate::cycle::signal;
 use crate::proxy::{Harm, Proxy};
 use crate::services::{Service, each, patient, services, web_services};
 use crate::support::home::{Called, Home, called};
 use dupr::engine::storage::Storage;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than any run here takes, on a machine that has much to do: a run that hangs takes for ever.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A home whose profile backs up to one service.
 struct Bench<'a> {
     home: Home,
     service: &'a Service,
     direct: Arc<dyn Storage>,
+    /// How long a silent peer is waited for.
+    timeout: &'static str,
 }
 
 impl<'a> Bench<'a> {
@@ -25,6 +33,7 @@ impl<'a> Bench<'a> {
             home,
             service,
             direct,
+            timeout: "20s",
         };
         bench.change(1);
         bench
@@ -43,8 +52,8 @@ impl<'a> Bench<'a> {
         fs::write(self.home.source().join("noise"), content).expect("noise");
     }
 
-    /// Calls dupr, with the target behind this port.
-    fn dupr(&self, port: u16, folder: &str, words: &[&str]) -> Called {
+    /// dupr, with the target behind this port.
+    fn command(&self, port: u16, folder: &str, words: &[&str]) -> Command {
         let way = self.service.way(port, folder);
         let options: Vec<String> = way
             .settings
@@ -55,15 +64,21 @@ impl<'a> Bench<'a> {
             "home",
             &format!(
                 "version = 1\nsource = {:?}\npassphrase = {{ file = {:?} }}\n[target]\nurl = {:?}\n\
-                 retries = 3\ntimeout = \"20s\"\noptions = {{ {} }}\n",
+                 retries = 3\ntimeout = {:?}\noptions = {{ {} }}\n",
                 self.home.source(),
                 self.home.path().join("pass"),
                 way.url,
+                self.timeout,
                 options.join(", ")
             ),
         );
         let mut command = self.home.command(words);
         command.envs(way.variables.iter().cloned());
+        command
+    }
+
+    fn dupr(&self, port: u16, folder: &str, words: &[&str]) -> Called {
+        let mut command = self.command(port, folder, words);
         called(command.output().expect("dupr"))
     }
 
@@ -95,6 +110,15 @@ impl<'a> Bench<'a> {
             let is_same = fs::read(&there).expect(name) == fs::read(&here).expect(name);
             assert!(is_same, "{} {name}", self.service.name);
         }
+    }
+
+    /// What was saved before the last change is there, and whole.
+    fn restores_as_it_was(&self, folder: &str) {
+        let noise = self.home.source().join("noise");
+        let now = fs::read(&noise).expect("noise");
+        self.change(1);
+        self.restores(self.service.port, folder);
+        fs::write(&noise, now).expect("noise");
     }
 
     /// Has the server lose the volumes of increments as soon as it has them.
@@ -140,6 +164,110 @@ fn a_server_that_loses_volumes_fails_the_run_and_nothing_else() {
         bench.restores(service.port, folder);
         // Nobody listens any more.
         bench.expect(&[13], 1, folder, &["home", "incr"]);
+    });
+}
+
+/// Runs an increment on a line with this harm, on as many connections as `times` says, and on all that are opened for data.
+fn run_with(bench: &Bench<'_>, folder: &str, harms: &[Harm], times: usize, code: u8) {
+    let proxy = Proxy::to(bench.service.port);
+    let plan = || std::iter::repeat_n(harms, times).flatten().copied();
+    proxy.harm(plan());
+    proxy.harm_data(plan());
+    let start = Instant::now();
+    let name = bench.service.name;
+    let done = bench.expect(&[code], proxy.port, folder, &["home", "incr"]);
+    let took = start.elapsed();
+    assert!(took < PATIENCE, "{name} {harms:?}: {took:?}");
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    // It was met.
+    assert!(proxy.left() < harms.len() * times, "{name} {harms:?}");
+}
+
+/// What ends every upload, or answers nothing any more, ends the run by the exit code of a target that cannot be used, in time. What
+/// happens twice is no failure. The run after it makes up for all.
+#[test]
+fn bad_lines_end_runs_by_their_exit_code() {
+    each(&services(), |service| {
+        let folder = "ends";
+        let mut bench = Bench::new(folder, service);
+        bench.timeout = "5s";
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        bench.change(2);
+        bench.expect(&[13], 1, folder, &["home", "incr"]);
+        // In the first words, and in the middle of a volume.
+        for harm in [
+            Harm::Cut(300),
+            Harm::Cut(60_000),
+            Harm::Stall(300),
+            Harm::Stall(60_000),
+        ] {
+            run_with(&bench, folder, &[harm], 500, 13);
+        }
+        bench.restores_as_it_was(folder);
+        run_with(&bench, folder, &[Harm::Cut(300)], 2, 0);
+        bench.restores(service.port, folder);
+        bench.change(3);
+        run_with(&bench, folder, &[Harm::Cut(60_000)], 2, 0);
+        bench.restores(service.port, folder);
+    });
+}
+
+/// The same of servers that answer, and do nothing.
+#[test]
+fn busy_servers_end_runs_by_their_exit_code() {
+    each(&web_services(), |service| {
+        let folder = "busy-runs";
+        let bench = Bench::new(folder, service);
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        bench.change(2);
+        for status in [429, 500, 502, 503, 504] {
+            run_with(&bench, folder, &[Harm::Answer(status)], 500, 13);
+        }
+        bench.restores_as_it_was(folder);
+        for (seed, status) in [(3, 429), (4, 500), (5, 503)] {
+            bench.change(seed);
+            run_with(&bench, folder, &[Harm::Answer(status)], 2, 0);
+        }
+        bench.restores(service.port, folder);
+    });
+}
+
+/// The first signal lets the volume in hand finish, and nothing moves on this line; the second ends the run, long before its patience
+/// with the server does. The next one makes up for it.
+#[test]
+fn signals_end_a_run_in_the_middle_of_an_upload() {
+    each(&services(), |service| {
+        let (folder, name) = ("stopped", service.name);
+        let mut bench = Bench::new(folder, service);
+        bench.timeout = "10m";
+        bench.expect(&[0], service.port, folder, &["home", "full"]);
+        bench.change(2);
+        let proxy = Proxy::to(service.port);
+        proxy.hold_after(100_000);
+        let mut command = bench.command(proxy.port, folder, &["home", "incr"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = command.spawn().expect("dupr");
+        let mut start = Instant::now();
+        let mut was_held = false;
+        let ended = loop {
+            if let Some(ended) = run.try_wait().expect("dupr") {
+                break ended;
+            }
+            if was_held {
+                signal(run.id(), rustix::process::Signal::INT);
+            } else if proxy.is_holding() {
+                (was_held, start) = (true, Instant::now());
+            }
+            if start.elapsed() > PATIENCE {
+                run.kill().expect("SIGKILL");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        assert!(was_held, "{name}: {ended:?}");
+        assert_eq!(ended.code(), Some(130), "{name}: {ended:?}");
+        proxy.release();
+        bench.expect(&[0], service.port, folder, &["home", "incr"]);
+        bench.restores(service.port, folder);
     });
 }
 

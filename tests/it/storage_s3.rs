@@ -1,6 +1,7 @@
 //! Buckets of S3: servers in URLs, regions that the server corrects, names of hosts, keys, encryption and storage classes.
 
 use crate::door::{Bench, listing};
+use crate::proxy::{Harm, Proxy};
 use crate::servers::{Region, S3, Tls};
 use crate::storage_contract::{opened, s3, settings, source};
 use crate::support::home::{Home, called};
@@ -216,6 +217,29 @@ fn encryption_at_the_service_is_stored_with_each_object() {
             }
         }
     }
+}
+
+/// Parts of an upload that is given up would cost money for ever.
+#[test]
+fn an_upload_that_breaks_off_leaves_no_parts() {
+    let server = S3::moto();
+    let proxy = Proxy::to(server.port);
+    let mut options = s3(&server);
+    options.attempts = 1;
+    let endpoint = format!("http://127.0.0.1:{}", proxy.port);
+    options
+        .settings
+        .extend(settings(&[("endpoint", &endpoint)]));
+    let storage = opened("s3://bucket/x", &options);
+    // Shorter than a part.
+    proxy.harm([Harm::Cut(6_000_000); 3]);
+    let put = storage.put("large", source(20 << 20).path());
+    let error = put.expect_err("the line is cut");
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    let log = server.log();
+    assert!(log.contains("uploadId="), "it was in parts");
+    assert_eq!(server.open_uploads(), 0);
+    assert!(storage.list().expect("list").is_empty());
 }
 
 /// By duplicity's words; what every run reads stays where it can be read at once.

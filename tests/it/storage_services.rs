@@ -3,6 +3,7 @@
 use crate::door::{Bench, listing};
 use crate::servers::{Dav, Rclone, Rsyncd, Sshd};
 use crate::storage_contract::{names, opened, settings, source};
+use crate::support::home::{Home, called};
 use crate::support::programs::{self, Program};
 use dupr::engine::ErrorKind;
 use dupr::engine::secret::Secret;
@@ -180,6 +181,87 @@ fn no_variable_turns_rsync_elsewhere() {
     storage.put("a", source(10).path()).expect("put");
     assert_eq!(storage.list().expect("list").len(), 1);
     assert!(!called.exists(), "RSYNC_RSH was followed");
+}
+
+/// Whatever is told of a target, its password is not: by those that reach it, and by those that do not.
+#[test]
+fn a_password_in_a_url_is_seen_nowhere() {
+    let server = Dav::start();
+    let home = Home::new("masked");
+    let show = "env; cat $DUPR_OUTCOME";
+    let url = |port: u16| format!("webdav://ada:p%40ss%3Aw@127.0.0.1:{port}/x");
+    let mut seen = String::new();
+    let mut hear = |words: &[&str]| {
+        let done = called(home.command(words).output().expect("dupr"));
+        seen += &format!("{words:?}\n{}{}", done.stdout, done.stderr);
+        done.code
+    };
+    for (profile, port, code) in [("home", server.port, 0), ("dead", 1, 13)] {
+        let text = format!(
+            "version = 1\nallow-inline-secrets = true\nsource = {:?}\npassphrase = {{ file = {:?} }}\n[target]\nurl = {:?}\nretries = 1\n\
+             [[hook]]\non = \"finally\"\nexec = [\"sh\", \"-c\", {show:?}]\n",
+            home.source(),
+            home.path().join("pass"),
+            url(port),
+        );
+        home.raw_profile(profile, &text);
+        let log = format!("log-{profile}");
+        let words = [profile, "backup", "-vv", "--log-file", log.as_str()];
+        assert_eq!(hear(&words), code, "{profile}");
+        for words in [
+            &[profile, "backup", "--json"][..],
+            &[profile, "backup", "--plan", "-v"],
+            &[profile, "status"],
+            &[profile, "status", "--remote", "--json"],
+            &[profile, "verify", "-vv"],
+            &["show", profile],
+            &["show", profile, "--json"],
+            &["doctor", profile],
+            &["doctor", profile, "--json"],
+            &["history", profile, "--report", "1"],
+            &["log", profile],
+            &["target", "test", profile],
+            &["target", "ls", profile, "--json"],
+        ] {
+            hear(words);
+        }
+    }
+    // In its words it is an argument; what it says of that is another matter.
+    for port in [server.port, 1] {
+        let (source, url) = (home.source().display().to_string(), url(port));
+        let line = ["duplicity", "full", "-v9", "--no-encryption"];
+        let line = [&line[..], &["--num-retries", "1", &source, &url]].concat();
+        let done = called(home.command(&line).output().expect("dupr"));
+        seen += &format!("{}{}", done.stdout, done.stderr);
+    }
+    for profile in ["home", "dead"] {
+        let log = home.path().join(format!("log-{profile}"));
+        seen += &fs::read_to_string(log).expect("log");
+        seen += &serde_json::to_string(&home.history(profile)).expect("history");
+    }
+    assert!(seen.contains("ada:*****@127.0.0.1"), "{seen}");
+    assert!(!seen.contains("p@ss") && !seen.contains("p%40ss"), "{seen}");
+}
+
+/// As a guide prints it, which cannot work: what stands behind `-x` is the proxy.
+#[test]
+fn a_proxy_that_is_the_server_itself_is_told() {
+    let server = Rsyncd::start();
+    let url = format!("rsync://ada@127.0.0.1:{}::store/x", server.port);
+    for (program, is_told) in [
+        ("false -x %H 873", true),
+        ("false -x 127.0.0.1:9 %H 873", false),
+    ] {
+        let options = variables(&[("RSYNC_CONNECT_PROG", program), ("RSYNC_PASSWORD", "pw")]);
+        let error = opened(&url, &options).list().expect_err(program);
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+        let hint = error.hint().unwrap_or_default();
+        assert_eq!(
+            hint.contains("nc -X 5 -x 127.0.0.1:9050 %H 873"),
+            is_told,
+            "{error}: {hint}"
+        );
+    }
 }
 
 #[test]

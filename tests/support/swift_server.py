@@ -1,8 +1,9 @@
 """OpenStack's own object storage (Debian's python3-swift): its four servers as threads of one process, on loopback.
 
-argv: port, port of memcached, folder for everything. One device, one copy; rings are made for ports
-nobody else has. User of the first login is `backups:ada` with password `p@ss:w`; `backups:bob` with the same password may
-do nothing. Objects are no longer than 8 MiB, a page of a listing has 10 rows, storage policies are `gold` and `silver`. What
+argv: port, port of memcached, folder for everything, and the address of a Keystone, if that is to say who may do what there
+(Debian's python3-keystonemiddleware asks it; `keystone_server.py` knows who asks). One device, one copy; rings are made for ports
+nobody else has. Without Keystone the user of the first login is `backups:ada` with password `p@ss:w`; `backups:bob` with the same
+password may do nothing. Objects are no longer than 8 MiB, a page of a listing has 10 rows, storage policies are `gold` and `silver`. What
 the proxy is asked goes to standard error, a line each.
 """
 import pathlib
@@ -10,6 +11,7 @@ import sys
 
 port, memcached = int(sys.argv[1]), int(sys.argv[2])
 folder = pathlib.Path(sys.argv[3])
+identity = "".join(sys.argv[4:])
 etc = folder / "etc"
 etc.mkdir(exist_ok=True)
 (folder / "devices/d").mkdir(parents=True, exist_ok=True)
@@ -58,7 +60,7 @@ use = egg:swift#{kind}
 """
 PROXY = COMMON + """
 [pipeline:main]
-pipeline = catch_errors proxy-logging cache tempauth slo dlo proxy-server
+pipeline = catch_errors proxy-logging cache {auth} slo dlo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -73,6 +75,23 @@ memcache_servers = 127.0.0.1:{memcached}
 use = egg:swift#tempauth
 user_backups_ada = p@ss:w .admin
 user_backups_bob = p@ss:w
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+www_authenticate_uri = {identity}
+auth_url = {identity}
+interface = public
+auth_type = password
+username = swift
+password = s
+user_domain_id = default
+project_domain_id = default
+project_name = service
+delay_auth_decision = true
+cache = swift.cache
+service_token_roles_required = true
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = member
 [filter:slo]
 use = egg:swift#slo
 [filter:dlo]
@@ -82,7 +101,8 @@ use = egg:swift#dlo
 
 def serve(kind, text, listener):
     file = etc / (kind + ".conf")
-    file.write_text(text.format(kind=kind, etc=etc, folder=folder, memcached=memcached))
+    auth = "authtoken keystoneauth" if identity else "tempauth"
+    file.write_text(text.format(kind=kind, etc=etc, folder=folder, memcached=memcached, auth=auth, identity=identity))
     app = wsgi.loadapp(str(file), {"log_name": kind})
     # As `run_server` does it, which cannot be called more than once in a process.
     return eventlet.spawn(eventlet.wsgi.server, listener(), app, utils.NullLogger(), protocol=SwiftHttpProtocol,

@@ -101,6 +101,9 @@ const TABLE: &[(&[&str], Scheme)] = &[
             "pexpect+sftp",
             "pexpect+scp",
             "lftp+sftp",
+            // A shell's commands at the other end, which is what a server without sftp gets anyway.
+            "fish",
+            "lftp+fish",
             "gio+sftp",
             "gio+ssh",
         ],
@@ -144,7 +147,7 @@ const TABLE: &[(&[&str], Scheme)] = &[
     (&["multi"], Multi),
     (&["par2+"], Par2),
     (
-        &["ssh", "fish", "lftp+fish"],
+        &["ssh"],
         Planned {
             instead: "use sftp:// with the same user and host",
         },
@@ -399,8 +402,6 @@ mod tests {
             ("sx", "no longer exists", "s3://"),
             ("u1", "no longer exists", "s3://"),
             ("u1+http", "no longer exists", "s3://"),
-            ("fish", "not built", "sftp://"),
-            ("lftp+fish", "not built", "sftp://"),
             ("ssh", "not built", "sftp://"),
             ("jottacloud", "not built", "rclone://"),
             ("xorriso", "not built", "file://"),

@@ -873,7 +873,14 @@ mod tests {
     #[test]
     fn ssh_urls_keep_one_slash_for_home() {
         let some = |s: &str| Some(s.to_string());
-        for scheme in ["sftp", "scp", "paramiko+sftp", "pexpect+scp"] {
+        for scheme in [
+            "sftp",
+            "scp",
+            "paramiko+sftp",
+            "pexpect+scp",
+            "fish",
+            "lftp+fish",
+        ] {
             let url = |rest: &str| format!("{scheme}://{rest}");
             assert_eq!(sftp(&url("h/rel")), (None, "h".into(), None, "rel".into()));
             assert_eq!(

@@ -16,7 +16,7 @@ const SAME: &[&str] = &[
     "sftp://u@h/rel", "sftp://u:p%40w@H:2222//abs/x", "sftp://u%40d@h", "sftp://h/", "sftp://h/a;b", "sftp://h/a%3Bb", "sftp://h/a;b/c", "sftp://h:0/a",
     "sftp://h:/a", "sftp://h:99999/a", "sftp://h:x/a", "sftp:///a", "sftp://[::1]/a", "sftp://[::1]:22//a", "sftp://[::1/a", "sftp://u:p:w@h/a",
     "sftp://u:p@w@h/a", "sftp://:p@h/a", "sftp://u:@h/a", "sftp://@h/a", "sftp://h/a?b#c", "sftp://h?b", "SFTP://U@h/A", "scp://h//a/", "pexpect+scp://u@h/a",
-    "paramiko+sftp://h//a", "lftp+sftp://u@h:1/a",
+    "paramiko+sftp://h//a", "lftp+sftp://u@h:1/a", "fish://u@h:22/rel/x", "fish://h//abs", "lftp+fish://u@h/rel", "lftp+fish://h//abs/x",
     "ftp://u:p@h/a/b/", "ftps://h//abs", "ftpes://h:2121/a", "lftp+ftp://h/x", "ncftp+ftp://u@h/x%25y", "ftp:///x",
     "webdav://u:p@h/a//b/", "webdavs://h", "https://h:8443/a%20b", "lftp+webdav://h//a", "webdav://u:a%3Ab@h/x",
     "imap://u%40d:p@H/a", "imaps://u@h:9993/a/b",

@@ -2,7 +2,7 @@
 //! what duplicity leaves.
 
 use super::{Bench, Called, listing};
-use crate::servers::Sshd;
+use crate::servers::{Rsyncd, Socks, Sshd};
 use crate::support::keyring::{Keyring, PASSPHRASE};
 use crate::support::programs::{self, Program};
 use crate::support::scratch::Scratch;
@@ -303,6 +303,66 @@ fn lines_of_a_crontab_save_over_a_proxy_to_rsync() {
         let once = WEEKLY.replace("--full-if", "--num-retries 1 --full-if");
         assert_ne!(shell.run(&by_cron(&once)).code, 0);
         Some(kinds(&bench.path("store")))
+    };
+    let found = live(Program::Dupr).expect("dupr");
+    for real in [Program::Duplicity3, Program::Duplicity08] {
+        if let Some(expected) = live(real) {
+            assert_eq!(found, expected, "{real:?}");
+        }
+    }
+}
+
+/// The same line with a real proxy, and a real daemon behind it: the name of the server means nothing on this side.
+#[test]
+fn lines_of_a_crontab_save_through_socks_to_a_daemon() {
+    let (Some(_), Some(netcat)) = (programs::find("rsync"), programs::find("nc.openbsd")) else {
+        return;
+    };
+    let Some(proxy) = Socks::start() else {
+        return;
+    };
+    let live = |program: Program| {
+        let shell = Shell::new("socks", program)?;
+        let bench = &shell.bench;
+        symlink(&netcat, bench.path("bin/nc")).expect("link");
+        for (name, text) in [
+            (".duplicity.secret", "correct horse\n"),
+            (".rsync.secret", "pw\n"),
+        ] {
+            let path = bench.path(&format!("home/{name}"));
+            fs::write(&path, text).expect("own folder");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
+        }
+        let daemon = Rsyncd::start();
+        let (socks, port) = (proxy.port, daemon.port);
+        // The daemon has a port nobody else has; the recipe's is the usual one.
+        let line = |line: &str, program: &str| {
+            let line = line.replace("$HOME/connect \\%H 873", program);
+            by_cron(&line.replace(
+                &format!("{}::backups/", Socks::NAME),
+                &format!("{}::store/", Socks::NAME),
+            ))
+        };
+        let working = format!("nc -X 5 -x 127.0.0.1:{socks} \\%H {port}");
+        shell.well(&line(WEEKLY, &working));
+        let connected = proxy.connected_to(port);
+        assert!(connected > 0, "{program:?}");
+        bench.write("src/a.txt", "one\nand two\n");
+        bench.settle("src");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        shell.well(&line(WEEKLY, &working));
+        shell.well(&line(PRUNE, &working));
+        let back = WEEKLY
+            .replace("$PWD/src rsync:", "rsync:")
+            .replace("::backups/ ", "::backups/ out ");
+        shell.well(&line(&back, &working));
+        assert!(proxy.connected_to(port) > connected, "{program:?}");
+        bench.settle("out");
+        assert_eq!(listing(&bench.path("out")), listing(&bench.path("src")));
+        // As the guide prints it the server is its own proxy, which cannot be.
+        let once = WEEKLY.replace("--full-if", "--num-retries 1 --full-if");
+        assert_ne!(shell.run(&line(&once, "nc -x \\%H 873")).code, 0);
+        Some(kinds(&daemon.files()))
     };
     let found = live(Program::Dupr).expect("dupr");
     for real in [Program::Duplicity3, Program::Duplicity08] {

@@ -17,6 +17,40 @@ fn dupr(bench: &Bench, words: &[&str], env: &[(&str, &str)]) -> Called {
         .expect("dupr")
 }
 
+/// Nothing is asked, read or written for a place that no longer exists: one code, and what to use instead.
+#[test]
+fn places_that_are_gone_are_refused_before_any_work() {
+    let bench = Bench::new("gone");
+    for (url, says, instead) in [
+        ("ad://some_dir", "31 December 2023", "s3://"),
+        ("acd+acdcli://dir", "31 December 2023", "s3://"),
+        ("cf+hubic://container", "hubiC has ended", "s3://"),
+        ("cf+http://container", "CLOUDFILES_APIKEY", "swift://"),
+        ("gdata+gdocs://u@h/dir", "2015", "gdrive://"),
+        (
+            "mf://u%40h@mediafire.com/dir",
+            "library is gone",
+            "rclone://",
+        ),
+        ("par2+ad://some_dir", "31 December 2023", "s3://"),
+    ] {
+        for words in [
+            &["full", "src", url][..],
+            &["restore", url, "out"],
+            &["collection-status", url],
+            &["cleanup", "--force", url],
+        ] {
+            let env = [("PASSPHRASE", "secret")];
+            let done = bench.call(Program::Dupr, "cache", words, "", &env);
+            let done = done.expect("dupr");
+            let said = format!("{}{}", done.out, done.err);
+            assert_eq!(done.code, 23, "{words:?}: {said}");
+            assert!(said.contains(says) && said.contains(instead), "{said}");
+            assert!(!bench.path("out").exists() && !bench.path("cache").exists());
+        }
+    }
+}
+
 /// A certificate is trusted if it is named, lies in a folder that is named or where duplicity looks, or if nobody is to look.
 fn trust(url: &str, certificate: &std::path::Path) {
     let bench = Bench::new("trust");

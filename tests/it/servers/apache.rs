@@ -25,15 +25,20 @@ pub struct Apache {
 impl Apache {
     /// With HTTP.
     pub fn start() -> Self {
-        Self::with(false)
+        Self::with(false, "")
+    }
+
+    /// With HTTP, and these lines for the collection.
+    pub fn that_says(lines: &str) -> Self {
+        Self::with(false, lines)
     }
 
     /// That sends all who speak HTTP to HTTPS.
     pub fn secure() -> Self {
-        Self::with(true)
+        Self::with(true, "")
     }
 
-    fn with(only_secure: bool) -> Self {
+    fn with(only_secure: bool, lines: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
         make_certificate(dir.path(), false);
@@ -62,6 +67,7 @@ impl Apache {
             "alias",
             "dav",
             "dav_fs",
+            "headers",
             "socache_shmcb",
             "ssl",
         ];
@@ -87,7 +93,7 @@ impl Apache {
                  DocumentRoot {home}/nothing\nAlias /dav {home}/files\nDavLockDB {home}/lock/db\n\
                  <Directory {home}/files>\nDav On\nAuthType Digest\nAuthName \"the realm, of ada\"\n\
                  AuthDigestProvider file\nAuthUserFile {home}/digest\nAuthDigestNonceLifetime 1\n\
-                 Require valid-user\n</Directory>\n\
+                 Require valid-user\n{lines}</Directory>\n\
                  <VirtualHost 127.0.0.1:{port}>\n{all}</VirtualHost>\n\
                  <VirtualHost 127.0.0.1:{0}>\nSSLEngine on\nSSLCertificateFile {home}/cert.pem\n\
                  SSLCertificateKeyFile {home}/key.pem\n</VirtualHost>\n",

@@ -32,9 +32,21 @@ impl Dovecot {
 
     /// With these lines at the end of its configuration.
     pub fn with(secure: bool, lines: &str) -> Self {
+        Self::with_rights(secure, lines, "")
+    }
+
+    /// In the open, with these lines, and with these rights in the file `/etc/dovecot/backups.acl` that the lines speak of.
+    pub fn that_says(lines: &str, rights: &str) -> Self {
+        Self::with_rights(false, lines, rights)
+    }
+
+    fn with_rights(secure: bool, lines: &str, rights: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
         fs::create_dir(path("mail")).expect("dir");
+        fs::write(path("acl"), rights).expect("rights");
+        let acl = path("acl").display().to_string();
+        let lines = lines.replace("/etc/dovecot/backups.acl", &acl);
         let (uid, gid, names) = match rustix::process::geteuid().as_raw() {
             0 => {
                 fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("mode");

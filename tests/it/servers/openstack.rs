@@ -1,4 +1,5 @@
-//! OpenStack's object storage itself, as Debian packages it: `tests/support/swift_server.py` starts its servers.
+//! OpenStack's object storage itself, as Debian packages it (`tests/support/swift_server.py` starts its servers), and Keystone,
+//! which gives out its logins (`tests/support/keystone_server.py`).
 
 use super::{Process, serve};
 use crate::support::programs::find;
@@ -34,6 +35,57 @@ head["X-Object-Manifest"] = sys.argv[3]
 web.urlopen(web.Request(at + sys.argv[2], data=b"", headers=head, method="PUT"))
 "#;
 
+/// Tells Keystone where the storage is: in the region `One`. The address of the region `Two`, and the one that is not public, lead
+/// nowhere.
+const ENDPOINTS: &str = r#"
+import sys, json, urllib.request as web
+at, storage, _, _, service, token = sys.argv[1:]
+for region, interface, address in ("Two", "public", "http://127.0.0.1:1"), ("One", "internal", "http://127.0.0.1:1"), ("One", "public", storage):
+    what = {"service_id": service, "region_id": region, "interface": interface, "url": address + "/v1/AUTH_%(project_id)s"}
+    head = {"X-Auth-Token": token, "Content-Type": "application/json"}
+    web.urlopen(web.Request(at + "/v3/endpoints", data=json.dumps({"endpoint": what}).encode(), headers=head))
+"#;
+
+/// Keystone itself, of today: it has no login of version 2. User `ada` with password `p@ss:w` may write in the project `backups`,
+/// `bob` with the same password nowhere.
+pub struct Identity {
+    _process: Process,
+    dir: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Identity {
+    /// Starts it. `None`, said aloud, if it could not be installed.
+    pub fn start() -> Option<Self> {
+        let python = find("keystone-python")?;
+        let dir = TempDir::new().expect("temp dir");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/keystone_server.py");
+        let (process, port) = serve(&dir.path().join("log"), "run tests/setup", |port| {
+            let mut command = Command::new(&python);
+            command.arg(&script).arg(port.to_string()).arg(dir.path());
+            command
+        });
+        Some(Self {
+            _process: process,
+            dir,
+            port,
+        })
+    }
+
+    /// An address of it.
+    pub fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The ids of the user and of the project, and what only this file needs.
+    pub fn made(&self) -> Vec<String> {
+        let file = self.dir.path().join(self.port.to_string()).join("made");
+        let text = fs::read_to_string(file).expect("what was made there");
+        text.lines().map(str::to_string).collect()
+    }
+}
+
 /// Its four servers, with memcached, where tokens are kept. Objects are no longer than 8 MiB, a page of a listing has 10 rows.
 pub struct Swift {
     _process: Process,
@@ -47,6 +99,22 @@ pub struct Swift {
 impl Swift {
     /// Starts it. `None`, said aloud, if it could not be installed.
     pub fn start() -> Option<Self> {
+        Self::with("")
+    }
+
+    /// Starts it behind Keystone, which gets to know where it is.
+    pub fn behind(identity: &Identity) -> Option<Self> {
+        let server = Self::with(&identity.at(""))?;
+        let done = Command::new("/usr/bin/python3")
+            .args(["-c", ENDPOINTS, &identity.at(""), &server.at("")])
+            .args(identity.made())
+            .output()
+            .expect("python3; run tests/setup");
+        assert!(done.status.success(), "{done:?}");
+        Some(server)
+    }
+
+    fn with(identity: &str) -> Option<Self> {
         find("swift-server")?;
         let memcached = find("memcached")?;
         let dir = place();
@@ -63,6 +131,9 @@ impl Swift {
             command.arg(&script);
             command.args([port, cache].map(|port| port.to_string()));
             command.arg(dir.path());
+            if !identity.is_empty() {
+                command.arg(identity);
+            }
             command
         });
         Some(Self {
@@ -116,6 +187,13 @@ impl Swift {
     pub fn names(&self, container: &str) -> Vec<String> {
         let said = self.python(NAMES, &[container]);
         said.lines().map(str::to_string).collect()
+    }
+
+    /// Address of the account and a token, as a login gives them.
+    pub fn session(&self) -> (String, String) {
+        let said = self.python("print(at.rstrip('/'), head['X-Auth-Token'])", &[]);
+        let (at, token) = said.trim().split_once(' ').expect("two words");
+        (at.to_string(), token.to_string())
     }
 
     /// Makes an object of all objects that begin with a prefix, which is a container and the start of a name.

@@ -2,7 +2,7 @@
 //! folders.
 
 use super::{Hold, Service, Way, all_web, only_named, service, way};
-use crate::servers::{Apache, Dav, Dovecot, Ftpd, Share, StandIns, Tahoe};
+use crate::servers::{Apache, Dav, Dovecot, Ftpd, Keystone, Share, StandIns, Tahoe};
 use crate::support::programs::find;
 use std::fs;
 use std::sync::Arc;
@@ -25,6 +25,22 @@ pub fn web_services_of_users() -> Vec<Service> {
             )
         });
     }
+    // What is stored there is sealed: whoever asks for it first is told to come again.
+    let server = Keystone::of_today();
+    all.push(service("pca", server.port, server, |port| {
+        way(
+            "pca://archive/".into(),
+            &[
+                ("PCA_USERNAME", "ada"),
+                ("PCA_PASSWORD", "p@ss:w"),
+                ("PCA_TENANTNAME", "backups"),
+                ("PCA_REGIONNAME", "One"),
+                ("PCA_AUTHVERSION", "3"),
+                ("PCA_AUTHURL", &format!("http://127.0.0.1:{port}")),
+            ],
+            &[],
+        )
+    }));
     only_named(all)
 }
 

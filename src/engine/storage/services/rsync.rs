@@ -41,6 +41,8 @@ pub(super) struct RsyncStorage {
     download_limit: Option<String>,
     /// The directory as rsync writes it, with a slash at its end.
     root: String,
+    /// Whether the program that connects is told that the server is its proxy.
+    is_its_own_proxy: bool,
     location: Location,
     transfer: Arc<Transfer>,
 }
@@ -116,6 +118,11 @@ impl RsyncStorage {
                 user.unwrap_or_default(),
                 place.dir
             ),
+            is_its_own_proxy: place.daemon
+                && options
+                    .environment
+                    .get("RSYNC_CONNECT_PROG")
+                    .is_some_and(names_no_proxy),
             location: url.location(),
             transfer,
         })
@@ -150,11 +157,27 @@ impl RsyncStorage {
         self.program.run_watched(&all, input, None, Some(&grown))
     }
 
+    fn explain(&self, ended: &Ended) -> Error {
+        let error = explain(ended);
+        match self.is_its_own_proxy && error.kind() == ErrorKind::Unreachable {
+            true => error.with_hint(
+                "RSYNC_CONNECT_PROG names no proxy, as %H is the server: for Tor, nc -X 5 -x 127.0.0.1:9050 %H 873",
+            ),
+            false => error,
+        }
+    }
+
     fn staging(&self) -> Result<TempDir> {
         TempDir::new().map_err(|e| {
             Error::new(ErrorKind::Io, "cannot make a temp dir for rsync").with_source(e)
         })
     }
+}
+
+/// Whether a program such as netcat is told that the server is its proxy, as a guide to rsync over Tor has it.
+fn names_no_proxy(program: &str) -> bool {
+    let words: Vec<&str> = program.split_whitespace().collect();
+    words.windows(2).any(|pair| pair == ["-x", "%H"])
 }
 
 /// Bytes of all files of a directory, half-done ones too.
@@ -191,7 +214,7 @@ impl Storage for RsyncStorage {
                 .filter(|object| !names::is_temp(&object.name))
                 .collect()),
             _ if is_absent(&ended) => Ok(Vec::new()),
-            _ => Err(explain(&ended)),
+            _ => Err(self.explain(&ended)),
         }
     }
 
@@ -222,7 +245,7 @@ impl Storage for RsyncStorage {
                     format!("{name} is not at the target"),
                 ));
             }
-            _ => return Err(explain(&ended)),
+            _ => return Err(self.explain(&ended)),
         }
         let mut download = self.transfer.download(to);
         deliver(&path, &mut download)?;
@@ -250,7 +273,7 @@ impl Storage for RsyncStorage {
         )?;
         match ended.code {
             Some(0) => Ok(()),
-            _ => Err(explain(&ended)),
+            _ => Err(self.explain(&ended)),
         }
     }
 
@@ -266,7 +289,7 @@ impl Storage for RsyncStorage {
         match ended.code {
             Some(0) => Ok(()),
             _ if is_absent(&ended) => Ok(()),
-            _ => Err(explain(&ended)),
+            _ => Err(self.explain(&ended)),
         }
     }
 }
@@ -402,6 +425,19 @@ mod tests {
         assert_eq!(read("drwxr-xr-x 4,096 2026/11/21 05:00:00 ."), None);
         assert_eq!(read("-rw-r--r--"), None);
         assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn the_server_is_not_its_own_proxy() {
+        for (program, is_it) in [
+            ("/bin/nc -x %H 873", true),
+            ("nc -X 5 -x  %H 873", true),
+            ("nc -x 127.0.0.1:9050 %H 873", false),
+            ("ssh gate nc %H 873", false),
+            ("", false),
+        ] {
+            assert_eq!(names_no_proxy(program), is_it, "{program}");
+        }
     }
 
     #[test]

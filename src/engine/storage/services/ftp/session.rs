@@ -40,7 +40,7 @@ pub(super) struct Session {
     mlsd: bool,
     /// Whether the working directory is the target.
     inside: bool,
-    /// Whether a transfer has begun and not ended.
+    /// Whether a transfer has begun and not ended, or an answer may be on its way still.
     busy: bool,
     used: Instant,
 }
@@ -286,7 +286,14 @@ impl Session {
             }
         }
         self.finish(data, bytes, transfer).await?;
-        self.rename(temp, name, transfer).await
+        // To the server, a data connection that was cut is one that has ended.
+        match self.size(temp, transfer).await? {
+            Some(arrived) if arrived != bytes => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("only {arrived} of {bytes} bytes arrived"),
+            )),
+            _ => self.rename(temp, name, transfer).await,
+        }
     }
 
     async fn rename(&mut self, temp: &str, name: &str, transfer: &Transfer) -> Result<()> {
@@ -325,6 +332,8 @@ impl Session {
     /// Removes temp files of dead runs; `own` is a file just written, for the server's clock.
     pub(super) async fn sweep(&mut self, own: &str, transfer: &Transfer) {
         let Ok(entries) = self.entries(transfer).await else {
+            // Nobody hears of it, so nobody else would give this connection up.
+            self.busy = true;
             return;
         };
         let time = |entry: &Listed| {
@@ -339,8 +348,9 @@ impl Session {
                 let age = now.duration_since(then);
                 age.as_hours() >= DEAD_HOURS
             });
-            if dead {
-                let _ = self.remove(&entry.name, transfer).await;
+            if dead && self.remove(&entry.name, transfer).await.is_err() {
+                self.busy = true;
+                return;
             }
         }
     }

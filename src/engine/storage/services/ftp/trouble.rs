@@ -48,6 +48,8 @@ pub(super) fn said(answer: &str) -> Error {
     let denied = has("permission") || has("denied") || has("not allowed") || has("read-only");
     let crowded = has("too many") || has("maximum number") || has("connection limit");
     let kind = match code {
+        // It is the answer to another question: the two no longer speak of the same thing.
+        100..400 => ErrorKind::Unreachable,
         _ if has("no space") || has("quota") || has("disk full") => ErrorKind::Full,
         421 | 530 if crowded => ErrorKind::RateLimited,
         452 | 552 => ErrorKind::Full,
@@ -105,6 +107,10 @@ mod tests {
                 ErrorKind::Full,
             ),
             ("502 Command not implemented", ErrorKind::Unsupported),
+            (
+                "229 Entering Extended Passive Mode (|||45313|)",
+                ErrorKind::Unreachable,
+            ),
             ("", ErrorKind::Io),
         ] {
             assert_eq!(said(answer).kind(), kind, "{answer}");

@@ -300,7 +300,21 @@ impl Session {
         Err(Error::new(ErrorKind::Locked, "the name is taken"))
     }
 
-    /// Removes mails for good.
+    /// Whether one of these mails is there.
+    pub(super) async fn has_any_of(&mut self, uids: &[u64], transfer: &Transfer) -> Result<bool> {
+        for set in sets(uids, AT_ONCE) {
+            let answers = self.fetch(&set, "(UID)", transfer).await?;
+            let mut found = answers
+                .iter()
+                .filter_map(|values| Fetched::of(values).and_then(|mail| mail.uid()));
+            if found.any(|uid| uids.contains(&uid)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes mails for good, as far as the server lets this user.
     pub(super) async fn remove(&mut self, uids: &[u64], transfer: &Transfer) -> Result<()> {
         for set in sets(uids, AT_ONCE) {
             let flag = format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)");

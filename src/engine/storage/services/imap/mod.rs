@@ -142,7 +142,13 @@ impl Storage for ImapStorage {
         self.with(async |session| {
             let found = session.find(&self.folder, Some(name), &self.transfer);
             let uids: Vec<u64> = found.await?.iter().map(|mail| mail.uid).collect();
-            session.remove(&uids, &self.transfer).await
+            session.remove(&uids, &self.transfer).await?;
+            // Source: RFC 4314, section 4: who may not remove mails is told that it went well.
+            match session.has_any_of(&uids, &self.transfer).await? {
+                false => Ok(()),
+                true => Err(Error::new(ErrorKind::Denied, "the server keeps the mail")
+                    .with_hint("may this user remove mails from the mailbox?")),
+            }
         })
         .map_err(|e| e.within(format!("cannot delete {name}")))
     }

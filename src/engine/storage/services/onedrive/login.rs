@@ -1,7 +1,7 @@
 //! Who asks at Microsoft: a user who has let a client in, as a refresh token tells.
 //!
 //! A new refresh token comes with each access token; the old one holds for some months. So the file the token is from is
-//! written again. Variables and file are duplicity's.
+//! written again, and read again before the next question: other runs renew it, too. Variables and file are duplicity's.
 
 use super::super::oauth::{Form, Grant, Login};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -23,10 +23,16 @@ const CLIENT: &str = "1612f841-ae01-46ab-9535-43ba6ec04029";
 
 struct User {
     client: String,
-    refresh: Mutex<Secret>,
+    tokens: Mutex<Tokens>,
     /// Where the token is kept, unless somebody else keeps it.
     file: Option<PathBuf>,
     notices: Notices,
+}
+
+/// The refresh token that is newest, and the one that was last seen in the file.
+struct Tokens {
+    newest: Secret,
+    in_file: Option<Secret>,
 }
 
 /// The login the variables tell.
@@ -48,11 +54,15 @@ pub(super) fn of(options: &StorageOptions) -> Result<Login> {
             (client, kept(&path)?, Some(path))
         }
     };
+    let tokens = Tokens {
+        in_file: file.is_some().then(|| refresh.clone()),
+        newest: refresh,
+    };
     Ok(Login {
         url: format!("{}/common/oauth2/v2.0/token", server.trim_end_matches('/')),
         grant: Box::new(User {
             client: client.to_string(),
-            refresh: Mutex::new(refresh),
+            tokens: Mutex::new(tokens),
             file,
             notices: options.notices.clone(),
         }),
@@ -120,10 +130,18 @@ impl User {
 
 impl Grant for User {
     fn form(&self, _: i64) -> Result<Form> {
-        let refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another run, or duplicity, may have renewed it meanwhile, and the one that is held ends some day.
+        if let Some(path) = &self.file
+            && let Ok(there) = kept(path)
+            && tokens.in_file.as_ref() != Some(&there)
+        {
+            tokens.newest = there.clone();
+            tokens.in_file = Some(there);
+        }
         Ok(vec![
             ("grant_type", Secret::new("refresh_token")),
-            ("refresh_token", refresh.clone()),
+            ("refresh_token", tokens.newest.clone()),
             ("client_id", Secret::new(self.client.as_str())),
         ])
     }
@@ -135,13 +153,16 @@ impl Grant for User {
         else {
             return;
         };
-        *self.refresh.lock().unwrap_or_else(PoisonError::into_inner) = Secret::new(token);
-        if let Some(path) = &self.file
-            && let Err(error) = self.keep(path, answer)
-        {
-            self.notices.tell(format!(
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.newest = Secret::new(token);
+        let Some(path) = &self.file else {
+            return;
+        };
+        match self.keep(path, answer) {
+            Ok(()) => tokens.in_file = Some(tokens.newest.clone()),
+            Err(error) => self.notices.tell(format!(
                 "the new token of OneDrive could not be kept, the old one ends some day: {error}"
-            ));
+            )),
         }
     }
 }
