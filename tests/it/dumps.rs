@@ -404,7 +404,7 @@ fn mongodb_is_dumped_whole_or_database_by_database() {
     fs::create_dir(home.path().join("bin")).expect("bin");
     let at = home.path().display();
     let stand_in = format!(
-        "[ \"$*\" != --version ] || exit 0\necho \"$*\" >> {at}/words\ncase \"$*\" in --config=/dev/stdin*) cat /dev/stdin > {at}/config ;; esac\n\
+        "[ \"$*\" != --version ] || {{ echo 'mongodump version: 100.9.4'; exit 0; }}\necho \"$*\" >> {at}/words\ncase \"$*\" in --config=/dev/stdin*) cat /dev/stdin > {at}/config ;; esac\n\
          [ ! -e {at}/gone ] || exit 1\necho \"archive by $*\""
     );
     home.script("bin/mongodump", &stand_in);

@@ -39,6 +39,21 @@ const BLOCKS: &[(&str, &str, &str)] = &[
     ),
     (
         "append-only.md",
+        "RequestHeader set Overwrite F\n",
+        "storage_locked::webdav_takes_backups_and_gives_nothing_back",
+    ),
+    (
+        "append-only.md",
+        "mail_plugins = acl\n",
+        "storage_locked::imap_takes_backups_and_gives_nothing_back",
+    ),
+    (
+        "append-only.md",
+        "* owner lrwsik\n",
+        "storage_locked::imap_takes_backups_and_gives_nothing_back",
+    ),
+    (
+        "append-only.md",
         "AllowOverwrite off",
         "storage_locked::ftp_takes_backups_and_gives_nothing_back",
     ),
