@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a [`Proxy`] does to one connection.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,19 @@ struct Shared {
     allowance: Mutex<Option<u64>>,
     /// How many pieces were held back.
     held: AtomicU64,
+    /// Whether what stalls may end.
+    is_over: AtomicBool,
+    /// Those in front of connections for data.
+    beside: Mutex<Vec<Proxy>>,
+}
+
+/// With it end the lines that stall: else the server counts them among its connections still.
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        let beside = std::mem::take(&mut *self.shared.beside.lock().expect("beside"));
+        drop(beside);
+    }
 }
 
 impl Proxy {
@@ -235,7 +248,12 @@ impl Line {
             let ends = matches!(self.harm, Some(Harm::Cut(_) | Harm::Stall(_)));
             if ends && passed < bytes {
                 if let Some(Harm::Stall(_)) = self.harm {
-                    thread::sleep(Duration::from_secs(600));
+                    let start = Instant::now();
+                    while !self.shared.is_over.load(Ordering::SeqCst)
+                        && start.elapsed() < Duration::from_secs(600)
+                    {
+                        thread::sleep(Duration::from_millis(50));
+                    }
                 }
                 break;
             }
@@ -304,6 +322,7 @@ impl Line {
         };
         let there = format!("|||{port}|");
         let here = format!("|||{}|", proxy.port);
+        self.shared.beside.lock().expect("beside").push(proxy);
         text.replace(&there, &here).into_bytes()
     }
 

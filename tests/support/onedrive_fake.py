@@ -1,7 +1,7 @@
 """A strict imitation of OneDrive, in memory, written from the public description of Microsoft Graph, version 1.0.
 
 argv: port, uses of an access token, entries of a listing's page, longest part in bytes, file for a log. The client is `client`; its
-first refresh token is `refresh-0`, and each login gives the next one: the last four hold. What the description does not have is
+first refresh token is `refresh-0`, and each login gives the next one: those hold that are at most two older than the newest with which anybody logged in. What the description does not have is
 refused with 400. Contents lie at another address, which needs no token and takes none. `partial` in a name: 320 KiB of the first part
 are kept.
 """
@@ -18,6 +18,7 @@ port, uses, rows, longest = map(int, sys.argv[1:5])
 GRANULE = 320 * 1024
 tokens, faults = Tokens(uses), Faults()
 refresh = [0]
+used = [0]
 # Path in lower case: (path, content or None for a folder).
 items, sessions = {"": ("", None)}, {}
 ODD = set('"*:<>?\\|')
@@ -100,7 +101,7 @@ class Graph(Handler):
 
     def token(self):
         form = self.form()
-        held = ["refresh-%d" % n for n in range(max(0, refresh[0] - 3), refresh[0] + 1)]
+        held = ["refresh-%d" % n for n in range(max(0, used[0] - 2), refresh[0] + 1)]
         if set(form) != {"grant_type", "refresh_token", "client_id"} or form["grant_type"] != "refresh_token":
             raise Refused(400, {"error": "invalid_request"})
         if form["client_id"] != "client":
@@ -108,6 +109,7 @@ class Graph(Handler):
         with lock:
             if form["refresh_token"] not in held:
                 raise Refused(400, {"error": "invalid_grant", "error_description": "expired " + form["refresh_token"]})
+            used[0] = max(used[0], int(form["refresh_token"].split("-")[1]))
             refresh[0] += 1
             return dict(tokens.give(), refresh_token="refresh-%d" % refresh[0], scope="Files.ReadWrite User.Read")
 

@@ -239,6 +239,21 @@ fn object(entry: Entry) -> Option<Object> {
     })
 }
 
+/// What lines and servers that are ill look like in the words of Go and of the services' modules.
+const LINE_TROUBLES: [&str; 11] = [
+    "connection refused",
+    "connection reset",
+    "connection broken",
+    "broken pipe",
+    "no such host",
+    "timeout",
+    "eof",
+    ": 500 ",
+    ": 502 ",
+    ": 503 ",
+    ": 504 ",
+];
+
 /// What kind of trouble rclone had: by its exit code, and by its words where the code is 1 for everything.
 fn explain(ended: &Ended) -> Error {
     let words = ended.complaints.to_lowercase();
@@ -250,17 +265,13 @@ fn explain(ended: &Ended) -> Error {
         _ if has("permission denied") || has("access denied") || has("unauthorized") => {
             ErrorKind::Denied
         }
-        _ if has("too many requests") || has("rate limit") => ErrorKind::RateLimited,
+        _ if has("too many requests") || has("rate limit") || has(": 429") => {
+            ErrorKind::RateLimited
+        }
         NO_DIRECTORY | NO_FILE => ErrorKind::NotFound,
         // Source: rclone's manual, "temporary error, more retries might fix it".
         Some(5) => ErrorKind::Unreachable,
-        _ if has("connection refused")
-            || has("no such host")
-            || has("timeout")
-            || has("connection reset") =>
-        {
-            ErrorKind::Unreachable
-        }
+        _ if LINE_TROUBLES.iter().any(|trouble| has(trouble)) => ErrorKind::Unreachable,
         _ => ErrorKind::Io,
     };
     let error = Error::new(kind, format!("rclone: {}", ended.last_words()));

@@ -170,6 +170,13 @@ impl Session {
             }
         }
         self.finish(data, 0, transfer).await?;
+        // A data connection that is cut looks like one that has ended: what is not there must not look as if it were not.
+        if text.last().is_some_and(|last| *last != b'\n') {
+            return Err(Error::new(
+                ErrorKind::Unreachable,
+                "the list of files ended in the middle of a line",
+            ));
+        }
         let parse = if self.mlsd {
             listing::mlsd
         } else {
