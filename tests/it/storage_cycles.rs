@@ -171,7 +171,7 @@ const OTHER: [&str; 6] = [
 ];
 const SECURE: [&str; 5] = ["webdavs", "webdavs at Apache", "imaps", "ftpes", "ftps"];
 const TOOLS: [&str; 5] = ["tahoe", "gio+smb", "mega", "megav2", "hsi"];
-const LOCAL: [&str; 3] = ["file", "multi", "par2+file"];
+const LOCAL: [&str; 4] = ["file", "multi", "multi by turns", "par2+file"];
 
 /// A whole life at each of these, which are all that there are.
 fn live(services: &[Service], names: &[&str]) {

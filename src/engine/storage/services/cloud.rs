@@ -12,6 +12,7 @@ use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
+use super::later::Heeding;
 use super::{azure, s3, tls, webdav};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
@@ -118,18 +119,18 @@ struct Classed {
 pub(super) fn operator(
     service: impl Builder,
     transport: Option<HttpTransporter>,
+    transfer: &Arc<Transfer>,
     explain: impl Fn(opendal::Error) -> Error,
 ) -> Result<Operator> {
     // Gives opendal its HTTP client; repeated calls do nothing.
     opendal::install_default();
     let runtime = runtime::get()?;
     let operator = Operator::new(service).map_err(explain)?;
-    let mut context = operator
+    let transport = Heeding::new(transport.unwrap_or_default(), Arc::clone(transfer));
+    let context = operator
         .base_context()
-        .with_executor(Executor::with(Parts(runtime)));
-    if let Some(transport) = transport {
-        context = context.with_http_transport(transport);
-    }
+        .with_executor(Executor::with(Parts(runtime)))
+        .with_http_transport(HttpTransporter::new(transport));
     Ok(operator.with_context(context))
 }
 
