@@ -6,7 +6,6 @@ use super::super::transfer::Transfer;
 use super::web::header;
 use ::http::header::{DATE, RETRY_AFTER};
 use ::http::{HeaderMap, Request, Response, StatusCode};
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use opendal::{Buffer, HttpBody, HttpTransport, HttpTransporter};
 use std::sync::Arc;
@@ -48,9 +47,8 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    // By the clock of the service, which need not be right either.
-    let now = date(headers).unwrap_or_else(|| Timestamp::now().as_second());
-    let seconds = seconds_of(text)?.saturating_sub(now);
+    // By the clock of the service, which says what it is; nobody else's is the same.
+    let seconds = seconds_of(text)?.saturating_sub(date(headers)?);
     Some(Duration::from_secs(seconds.try_into().unwrap_or(0)))
 }
 
@@ -86,9 +84,10 @@ mod tests {
         assert_eq!(asked("7", now), seconds(7));
         assert_eq!(asked(" 7 ", None), seconds(7));
         assert_eq!(asked("Sun, 06 Nov 1994 08:50:00 GMT", now), seconds(23));
-        // That was before, by either clock.
+        // That was before.
         assert_eq!(asked("Sun, 06 Nov 1994 08:49:00 GMT", now), seconds(0));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:50:00 GMT", None), seconds(0));
+        // Nobody knows how long that is from now.
+        assert_eq!(asked("Sun, 06 Nov 1994 08:50:00 GMT", None), None);
         for wrong in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
             assert_eq!(asked(wrong, now), None, "{wrong}");
         }
