@@ -3,6 +3,8 @@
 //! What a server confirms passes through here as well, so a proxy can also make it lie: what it has just stored is taken
 //! away before its answer is heard ([`Proxy::before_each_answer`]).
 
+use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -20,6 +22,8 @@ pub enum Harm {
     Stall(u64),
     /// Answers one request of HTTP with this status, and ends it.
     Answer(u16),
+    /// Answers one request of HTTP with 503 and when to come back, as a date or in seconds.
+    Later { seconds: u32, as_date: bool },
     /// Passes so many bytes in a second, each way.
     Slow(u64),
     /// Shortens an answer of HTTP to its first half if its body has at least so many bytes, makes its head fit, and ends it
@@ -53,9 +57,15 @@ struct Shared {
     first: Mutex<Option<Harm>>,
     passed: AtomicU64,
     shortened: AtomicU64,
+    /// Lines that were cut or went dead.
+    broken: AtomicU64,
+    /// Most bytes on one line, both ways.
+    longest: AtomicU64,
     watch: Mutex<Option<Watch>>,
     /// Bytes that may still be sent to the server, over all connections.
     allowance: Mutex<Option<u64>>,
+    /// Whether connections end when there are none left.
+    dies: AtomicBool,
     /// How many pieces were held back.
     held: AtomicU64,
     /// Whether what stalls may end.
@@ -86,9 +96,16 @@ impl Proxy {
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let harm = all.plan.lock().expect("plan").pop_front();
-                if let Some(Harm::Answer(status)) = harm {
-                    thread::spawn(move || answer(near, status));
-                    continue;
+                match harm {
+                    Some(Harm::Answer(status)) => {
+                        thread::spawn(move || answer(near, status, ""));
+                        continue;
+                    }
+                    Some(Harm::Later { seconds, as_date }) => {
+                        thread::spawn(move || answer(near, 503, &later(seconds, as_date)));
+                        continue;
+                    }
+                    _ => {}
                 }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else {
                     continue;
@@ -140,6 +157,18 @@ impl Proxy {
         *self.shared.allowance.lock().expect("allowance") = Some(bytes);
     }
 
+    /// Once so many further bytes were sent to the server, over all connections, it is as good as dead, until
+    /// [`Proxy::release`]: every connection ends.
+    pub fn die_after(&self, bytes: u64) {
+        self.shared.dies.store(true, Ordering::SeqCst);
+        *self.shared.allowance.lock().expect("allowance") = Some(bytes);
+    }
+
+    /// Whether it has died.
+    pub fn is_dead(&self) -> bool {
+        *self.shared.allowance.lock().expect("allowance") == Some(0)
+    }
+
     /// Whether something is held back.
     pub fn is_holding(&self) -> bool {
         self.shared.held.load(Ordering::SeqCst) > 0
@@ -148,6 +177,7 @@ impl Proxy {
     /// Ends the connections on which something is held back; others pass everything from now on.
     pub fn release(&self) {
         *self.shared.allowance.lock().expect("allowance") = None;
+        self.shared.dies.store(false, Ordering::SeqCst);
         while self.is_holding() {
             thread::sleep(Duration::from_millis(5));
         }
@@ -156,6 +186,16 @@ impl Proxy {
     /// Answers that were shortened, or contents that were changed.
     pub fn shortened(&self) -> u64 {
         self.shared.shortened.load(Ordering::SeqCst)
+    }
+
+    /// Lines that were cut or went dead as planned.
+    pub fn broken(&self) -> u64 {
+        self.shared.broken.load(Ordering::SeqCst)
+    }
+
+    /// Most bytes that came on one line so far, both ways.
+    pub fn longest(&self) -> u64 {
+        self.shared.longest.load(Ordering::SeqCst)
     }
 
     /// Harm that was planned for connections nobody made.
@@ -179,11 +219,23 @@ struct Line {
     shared: Arc<Shared>,
 }
 
+/// Headers that ask to come back later.
+fn later(seconds: u32, as_date: bool) -> String {
+    let date = |time| DateTimePrinter::new().timestamp_to_rfc9110_string(&time);
+    let now = Timestamp::now();
+    let then = now + SignedDuration::from_secs(seconds.into());
+    match (as_date, date(now), date(then)) {
+        (true, Ok(now), Ok(then)) => format!("Date: {now}\r\nRetry-After: {then}\r\n"),
+        _ => format!("Retry-After: {seconds}\r\n"),
+    }
+}
+
 /// Says a status to whatever is asked, and hears what comes until the other side has enough.
-fn answer(mut near: TcpStream, status: u16) {
+fn answer(mut near: TcpStream, status: u16, headers: &str) {
     let mut piece = vec![0; 16 << 10];
     let _ = near.read(&mut piece);
-    let head = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let head =
+        format!("HTTP/1.1 {status} No\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
     let _ = near.write_all(head.as_bytes());
     let _ = near.shutdown(Shutdown::Write);
     while let Ok(1..) = near.read(&mut piece) {}
@@ -196,6 +248,8 @@ impl Line {
         let mut answered = 0u64;
         while let Ok(bytes @ 1..) = from.read(&mut piece) {
             let before = self.count.fetch_add(bytes as u64, Ordering::SeqCst);
+            let longest = &self.shared.longest;
+            longest.fetch_max(before + bytes as u64, Ordering::SeqCst);
             let mut got = piece[..bytes].to_vec();
             if is_answer {
                 let watch = self.shared.watch.lock().expect("watch").clone();
@@ -247,6 +301,7 @@ impl Line {
             total.fetch_add(passed as u64, Ordering::SeqCst);
             let ends = matches!(self.harm, Some(Harm::Cut(_) | Harm::Stall(_)));
             if ends && passed < bytes {
+                self.shared.broken.fetch_add(1, Ordering::SeqCst);
                 if let Some(Harm::Stall(_)) = self.harm {
                     let start = Instant::now();
                     while !self.shared.is_over.load(Ordering::SeqCst)
@@ -278,6 +333,9 @@ impl Line {
         };
         got.truncate(rest);
         let _ = to.write_all(got);
+        if self.shared.dies.load(Ordering::SeqCst) {
+            return false;
+        }
         held.fetch_add(1, Ordering::SeqCst);
         while self.shared.allowance.lock().expect("allowance").is_some() {
             thread::sleep(Duration::from_millis(5));

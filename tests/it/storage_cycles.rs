@@ -9,6 +9,7 @@ use crate::services::{
     Service, each, local_services, only_named, other_services, packages, scheme_of,
     secure_services, some_are_left_out, tool_services, web_services_of_users,
 };
+use crate::storage_lines::survives_a_bad_line;
 use crate::support::home::Home;
 use crate::support::programs::Program;
 use std::collections::BTreeSet;
@@ -171,7 +172,7 @@ const OTHER: [&str; 6] = [
 ];
 const SECURE: [&str; 5] = ["webdavs", "webdavs at Apache", "imaps", "ftpes", "ftps"];
 const TOOLS: [&str; 5] = ["tahoe", "gio+smb", "mega", "megav2", "hsi"];
-const LOCAL: [&str; 3] = ["file", "multi", "par2+file"];
+const LOCAL: [&str; 4] = ["file", "multi", "multi by turns", "par2+file"];
 
 /// A whole life at each of these, which are all that there are.
 fn live(services: &[Service], names: &[&str]) {
@@ -199,7 +200,10 @@ fn backups_live_behind_tls() {
 
 #[test]
 fn backups_live_at_what_other_programs_reach() {
-    live(&tool_services(), &TOOLS);
+    let mut services = tool_services();
+    live(&services, &TOOLS);
+    services.retain(|service| service.port != 0);
+    each(&services, survives_a_bad_line);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::documents::last_result;
 use crate::proxy::{Harm, Proxy, Silence};
-use crate::services::{each, other_services, patient, services, web_services};
+use crate::services::{Service, each, other_services, patient, services, web_services};
 use crate::storage_contract::source;
 use crate::storage_troubles::{impatient, must_time_out, survives_cuts};
 use dupr::engine::ErrorKind;
@@ -149,7 +149,36 @@ fn every_service_waits_for_a_busy_server() {
             let left = open(service.port).list().expect(&what);
             assert!(left.is_empty(), "{what}: {left:?}");
         }
+        comes_back_when_it_is_told(service);
     });
+}
+
+/// Not before: after so many seconds, or at a date by the server's clock. Programs of others do as they like.
+fn comes_back_when_it_is_told(service: &Service) {
+    if service.name == "rclone" {
+        return;
+    }
+    // Whatever an upload makes first is there.
+    let direct = service.open(service.port, "later", patient());
+    direct.put("a", source(10).path()).expect(service.name);
+    // Box is asked for its own time first, which is another one there.
+    let has_clock = service.name != "box";
+    for (step, as_date) in [(0, has_clock), (1, false), (2, has_clock)] {
+        let proxy = Proxy::to(service.port);
+        let storage = service.open(proxy.port, "later", patient());
+        let seconds = 1;
+        proxy.harm([Harm::Later { seconds, as_date }]);
+        let start = Instant::now();
+        match step {
+            0 => drop(storage.list().expect(service.name)),
+            1 => storage.put("a", source(20).path()).expect(service.name),
+            _ => drop(storage.get("a", &mut Vec::new()).expect(service.name)),
+        }
+        let took = start.elapsed();
+        assert_eq!(proxy.left(), 0, "{} {step}", service.name);
+        let enough = Duration::from_secs(seconds.into());
+        assert!(took >= enough, "{} {step}: {took:?}", service.name);
+    }
 }
 
 /// What a server does to an object it confirms.

@@ -1,6 +1,6 @@
 //! Tries again what may succeed a little later.
 //!
-//! Uploads start anew from the first byte. A download goes on where the receiver stands, see `resuming`.
+//! A service that says when to come back is left alone until then. Uploads start anew from the first byte. A download goes on where the receiver stands, see `resuming`.
 
 use super::growing::Growing;
 use super::names::random;
@@ -50,7 +50,8 @@ impl<S> Retry<S> {
         for failures in 1..self.attempts {
             match call() {
                 Err(error) if error.kind().is_retryable() => {
-                    self.transfer.pause(self.pause(failures))?
+                    let pause = self.pause(failures).max(self.transfer.still_asked());
+                    self.transfer.pause(pause)?
                 }
                 other => return other,
             }
@@ -147,6 +148,7 @@ mod tests {
     use crate::engine::error::{Error, ErrorKind};
     use crate::testing::{Fault, FaultyStorage, MemoryStorage, Operation, RecordingStorage};
     use std::io;
+    use std::time::Instant;
 
     fn retry<S>(inner: S, attempts: u32) -> Retry<S> {
         let options = StorageOptions {
@@ -171,6 +173,24 @@ mod tests {
         let storage = retry(faulty, 3);
         assert!(storage.stat("a").expect("third attempt").is_some());
         assert_eq!(storage.inner.unfired(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_service_that_says_when_to_come_back_is_left_alone() {
+        let faulty = FaultyStorage::new(filled()).fail(
+            Operation::Stat,
+            1,
+            Fault::Before(ErrorKind::RateLimited),
+        );
+        let storage = retry(faulty, 2);
+        let wait = Duration::from_millis(300);
+        let start = Instant::now();
+        storage.transfer.leave_alone(wait);
+        // Only what failed waits.
+        storage.list().expect("at once");
+        assert!(start.elapsed() < wait);
+        storage.stat("a").expect("second attempt");
+        assert!(start.elapsed() >= wait);
     }
 
     #[test]

@@ -14,11 +14,14 @@ use std::io::{Read, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a request to stop may go unheard.
 const EAR: Duration = Duration::from_millis(100);
+
+/// Longest time a service is left alone because it asks for that.
+pub(super) const MAX_ASKED: Duration = Duration::from_secs(120);
 
 /// Most bytes the system takes from us before the peer has them, and the slowest line on which they still go.
 const IN_FLIGHT: u64 = 4 << 20;
@@ -60,6 +63,8 @@ pub(super) struct Transfer {
     download: Option<Pacer>,
     timeout: Duration,
     cancel: Cancel,
+    /// Until when the service wants to be left alone.
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 impl Transfer {
@@ -69,6 +74,7 @@ impl Transfer {
             download: options.download_rate.map(Pacer::new),
             timeout: options.timeout.max(Duration::from_millis(1)),
             cancel: options.cancel.clone(),
+            quiet_until: Mutex::new(None),
         }
     }
 
@@ -81,6 +87,29 @@ impl Transfer {
     /// not have them for a while.
     pub(super) fn patience_after(&self, bytes: u64) -> Duration {
         self.timeout + Duration::from_secs(bytes.min(IN_FLIGHT) / SLOWEST_BYTES_PER_SECOND)
+    }
+
+    /// The service wants to be left alone for so long: whoever tries again waits for that, but no longer than
+    /// [`MAX_ASKED`].
+    #[cfg(any(feature = "cloud", test))]
+    pub(super) fn leave_alone(&self, wait: Duration) {
+        let until = Instant::now() + wait.min(MAX_ASKED);
+        let mut quiet_until = self.quiet_until();
+        *quiet_until = quiet_until.max(Some(until));
+    }
+
+    /// How long the service still wants to be left alone.
+    pub(super) fn still_asked(&self) -> Duration {
+        let until = *self.quiet_until();
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
+    }
+
+    fn quiet_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.quiet_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// # Errors
@@ -336,6 +365,20 @@ mod tests {
             .pause(Duration::from_secs(3600))
             .expect_err("urgent");
         assert_eq!(error.kind(), ErrorKind::Interrupted);
+    }
+
+    #[test]
+    fn a_service_is_left_alone_for_two_minutes_at_most() {
+        let transfer = Transfer::new(&StorageOptions::default());
+        assert_eq!(transfer.still_asked(), Duration::ZERO);
+        transfer.leave_alone(Duration::from_secs(100));
+        // Of two answers the longer one counts.
+        transfer.leave_alone(Duration::from_secs(1));
+        let asked = transfer.still_asked().as_secs_f64();
+        assert!((90.0..=100.0).contains(&asked), "{asked}");
+        transfer.leave_alone(Duration::from_secs(7 * 3600));
+        let asked = transfer.still_asked().as_secs_f64();
+        assert!((110.0..=120.0).contains(&asked), "{asked}");
     }
 
     #[test]

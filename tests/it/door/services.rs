@@ -2,6 +2,7 @@
 
 use super::{Bench, Called, listing};
 use crate::servers::{Azurite, Dav, Ftpd, S3, Sshd};
+use crate::support::home::{Called as Refused, Home};
 use crate::support::programs::Program;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -45,8 +46,32 @@ fn places_that_are_gone_are_refused_before_any_work() {
             let done = done.expect("dupr");
             let said = format!("{}{}", done.out, done.err);
             assert_eq!(done.code, 23, "{words:?}: {said}");
+            // All of it in one line.
             assert!(said.contains(says) && said.contains(instead), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
             assert!(!bench.path("out").exists() && !bench.path("cache").exists());
+        }
+        let home = Home::new("gone");
+        let one_line = |said: Refused| {
+            let line = said.stderr.lines().next().unwrap_or_default();
+            let is_whole = line.contains(says) && line.contains(instead);
+            assert!(is_whole && said.stdout.is_empty(), "{}", said.stderr);
+            said.stderr.lines().count()
+        };
+        assert_eq!(one_line(home.expect(1, &["target", "ls", url])), 1);
+        let secret = home.path().join("pass");
+        home.raw_profile(
+            "home",
+            &format!(
+                "version = 1\nsource = {:?}\ntarget = {url:?}\npassphrase = {{ file = {secret:?} }}\n",
+                home.source()
+            ),
+        );
+        for words in [&["home", "backup"][..], &["home", "restore", "out"]] {
+            // Below it is shown where that stands.
+            one_line(home.expect(2, words));
+            let made = [".local", ".cache", "out"].map(|name| home.path().join(name));
+            assert!(made.iter().all(|path| !path.exists()), "{words:?} {made:?}");
         }
     }
 }

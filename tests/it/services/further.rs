@@ -136,7 +136,7 @@ pub fn tool_services() -> Vec<Service> {
     only_named(all)
 }
 
-/// Folders of this machine, alone, as a list of two, and with recovery files.
+/// Folders of this machine, alone, as lists of two, and with recovery files.
 pub fn local_services() -> Vec<Service> {
     let dir = Arc::new(TempDir::new().expect("temp dir"));
     let at = dir.path().display().to_string();
@@ -144,12 +144,20 @@ pub fn local_services() -> Vec<Service> {
         {"url": format!("file://{at}/one")}, {"url": format!("file://{at}/other")},
     ]);
     fs::write(dir.path().join("list.json"), entries.to_string()).expect("list");
+    let entries = serde_json::json!([
+        {"url": format!("file://{at}/odd")}, {"url": format!("file://{at}/even")},
+    ]);
+    fs::write(dir.path().join("stripe.json"), entries.to_string()).expect("list");
     let mut all = Vec::new();
     for (name, url) in [
         ("file", format!("file://{at}/")),
         (
             "multi",
             format!("multi://{at}/list.json?mode=mirror&subpath=/"),
+        ),
+        (
+            "multi by turns",
+            format!("multi://{at}/stripe.json?subpath=/"),
         ),
         ("par2+file", format!("par2+file://{at}/safe/")),
     ] {

@@ -63,7 +63,7 @@ pub fn reader(service: &Service, folder: &str) -> Option<Reader> {
         "rsync through ssh" => {
             words.push(format!("--ssh-options={}", setting("ssh-options")));
         }
-        "file" | "multi" | "webdav" | "rsync" | "rclone" => {}
+        "file" | "multi" | "multi by turns" | "webdav" | "rsync" | "rclone" => {}
         "par2+file" => {
             find("par2")?;
         }

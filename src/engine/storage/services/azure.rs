@@ -57,7 +57,7 @@ pub(super) fn open(
         let transport = Some(HttpTransporter::new(compared));
         let making = Making::new(container, transport.clone(), options)?;
         let transport = making.map(HttpTransporter::new).or(transport);
-        operator(service()?, transport, &explain)
+        operator(service()?, transport, &transfer, &explain)
     };
     let tiered = match tier {
         Some(tier) => Some(through(Some(to_tier(tier, options)?))?),

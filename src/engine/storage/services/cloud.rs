@@ -4,11 +4,13 @@
 //! service shows an upload before it is whole, the object is stored under a temp name first and renamed.
 
 mod clock;
+mod operator;
 mod upload;
+
+pub(super) use operator::operator;
 
 use super::super::growing::Growing;
 use super::super::names;
-use super::super::runtime;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Rest, Storage, StorageOptions, ThawOrder, taken};
 use super::claim;
@@ -16,8 +18,7 @@ use super::{azure, s3, tls, webdav};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::time::Timestamp;
 use futures_core::Stream;
-use opendal::raw::BoxedStaticFuture;
-use opendal::{Builder, EntryMode, Execute, Executor, HttpTransporter, Operator};
+use opendal::{EntryMode, Operator};
 use std::future::poll_fn;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 
 /// Length of a part of a large object, unless the settings name another.
 const PART: u64 = 8 << 20;
@@ -112,25 +112,6 @@ struct Classed {
     operator: Operator,
     /// Picks the names that stay in the standard class.
     standard_names: fn(&str) -> bool,
-}
-
-/// An operator of a service, with what it needs to run here, through this transport; `None` for the usual one.
-pub(super) fn operator(
-    service: impl Builder,
-    transport: Option<HttpTransporter>,
-    explain: impl Fn(opendal::Error) -> Error,
-) -> Result<Operator> {
-    // Gives opendal its HTTP client; repeated calls do nothing.
-    opendal::install_default();
-    let runtime = runtime::get()?;
-    let operator = Operator::new(service).map_err(explain)?;
-    let mut context = operator
-        .base_context()
-        .with_executor(Executor::with(Parts(runtime)));
-    if let Some(transport) = transport {
-        context = context.with_http_transport(transport);
-    }
-    Ok(operator.with_context(context))
 }
 
 impl CloudStorage {
@@ -451,15 +432,6 @@ impl Storage for CloudStorage {
                 _ => Ok(()),
             }
         })
-    }
-}
-
-/// Sends the parts of an upload side by side; opendal has no executor of its own in this build.
-struct Parts(&'static Runtime);
-
-impl Execute for Parts {
-    fn execute(&self, part: BoxedStaticFuture<()>) {
-        self.0.spawn(part);
     }
 }
 

@@ -93,8 +93,12 @@ impl GioStorage {
             let above = above.filter(|above| !above.ends_with('/') && above.contains("://"));
             match above.filter(|_| is_absent(&ended)) {
                 Some(above) => place = above,
-                None if asked == 0 => return Err(explain(&ended)),
                 None => {
+                    let error = explain(&ended);
+                    // It asks for the password before it has anybody to show it to.
+                    if asked == 0 || error.kind() == ErrorKind::Unreachable {
+                        return Err(error);
+                    }
                     let text = format!("gio: {} is not opened by this password", self.location);
                     return Err(Error::new(ErrorKind::Denied, text)
                         .with_hint("check the user in the URL, and BACKEND_PASSWORD"));
@@ -274,6 +278,17 @@ fn is_absent(ended: &Ended) -> bool {
     says(ended, "no such file") || says(ended, "not found") || says(ended, "doesn’t exist")
 }
 
+/// What the system calls a line that broke, or cannot be had.
+const BROKEN: [&str; 7] = [
+    "timed out",
+    "refused",
+    "unreachable",
+    "connection abort",
+    "connection reset",
+    "broken pipe",
+    "host is down",
+];
+
 /// What kind of trouble there was, by the words for it.
 fn explain(ended: &Ended) -> Error {
     let (kind, hint) = if says(ended, "not supported") || says(ended, "isn’t supported") {
@@ -289,7 +304,7 @@ fn explain(ended: &Ended) -> Error {
         )
     } else if says(ended, "no space") || says(ended, "quota") {
         (ErrorKind::Full, "")
-    } else if says(ended, "timed out") || says(ended, "refused") || says(ended, "unreachable") {
+    } else if BROKEN.iter().any(|words| says(ended, words)) {
         (ErrorKind::Unreachable, "")
     } else if is_absent(ended) {
         (ErrorKind::NotFound, "")

@@ -26,6 +26,8 @@ mod hsi;
 mod http;
 #[cfg(feature = "imap")]
 mod imap;
+#[cfg(feature = "cloud")]
+mod later;
 mod local;
 mod mega;
 mod megacmd;

@@ -219,7 +219,7 @@ fn open_listening(
         if let Some(class) = class {
             service = service.default_storage_class(class);
         }
-        operator(service, transport.clone(), &explain)
+        operator(service, transport.clone(), &transfer, &explain)
     };
     let class = options
         .setting("storage-class")

@@ -101,9 +101,17 @@ impl Storage for TahoeStorage {
         let mut download = self.transfer.download(to);
         let words = ["get".into(), "--".into(), self.place(name)?, "-".into()];
         let ended = self.program.run(&words, Vec::new(), Some(&mut download))?;
-        match ended.code {
-            Some(0) => Ok(download.bytes()),
-            _ => Err(explain(&ended)),
+        if ended.code != Some(0) {
+            return Err(explain(&ended));
+        }
+        // The program takes the end of a line that broke for that of the file.
+        let bytes = download.bytes();
+        match self.stat(name)? {
+            Some(object) if object.size != bytes => {
+                let text = format!("tahoe: {bytes} bytes of {} came", object.size);
+                Err(Error::new(ErrorKind::Unreachable, text))
+            }
+            _ => Ok(bytes),
         }
     }
 
@@ -131,6 +139,17 @@ impl Storage for TahoeStorage {
     }
 }
 
+/// What Python calls a line that broke; the program prints it as it comes.
+const BROKEN: [&str; 7] = [
+    "connectionreseterror",
+    "connectionabortederror",
+    "brokenpipeerror",
+    "remotedisconnected",
+    "badstatusline",
+    "incompleteread",
+    "timeouterror",
+];
+
 /// What kind of trouble there was, by the words for it.
 fn explain(ended: &Ended) -> Error {
     let (kind, hint) = if ended.said("unknown alias") {
@@ -138,6 +157,8 @@ fn explain(ended: &Ended) -> Error {
         (ErrorKind::Usage, hint)
     } else if ended.said("error trying to connect") || ended.said("node.url") {
         (ErrorKind::Unreachable, "start the node: tahoe run")
+    } else if BROKEN.iter().any(|words| ended.said(words)) {
+        (ErrorKind::Unreachable, "")
     } else if ended.said("unhappinesserror") || ended.said("notenoughshares") {
         (ErrorKind::Unreachable, "are enough servers of the grid up?")
     } else if ended.said("no such child") {
@@ -147,16 +168,23 @@ fn explain(ended: &Ended) -> Error {
     } else {
         (ErrorKind::Io, "")
     };
-    // What is quoted in an answer is a page; the first line says what it was.
+    // What is quoted in an answer is a page; the first line says what it was. Of a crash it is the last one.
     let mut lines = ended.complaints.lines().map(str::trim);
-    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
-    // A capability may stand in any of its words.
-    let words = line
-        .split_whitespace()
-        .map(|word| match word.contains("URI:") {
-            true => "URI:…",
-            false => word,
-        });
+    let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let last = ended.last_words();
+    let line = match BROKEN.iter().any(|words| ended.said(words)) {
+        true => last.as_str(),
+        false => first,
+    };
+    // A capability may stand in any of its words, in an address with escapes.
+    let is_secret = |word: &str| {
+        let word = word.to_ascii_uppercase();
+        word.contains("URI:") || word.contains("URI%3A")
+    };
+    let words = line.split_whitespace().map(|word| match is_secret(word) {
+        true => "URI:…",
+        false => word,
+    });
     let mut line = words.collect::<Vec<_>>().join(" ");
     line.retain(|c| !c.is_control());
     let error = Error::new(kind, format!("tahoe: {line}"));
@@ -179,5 +207,26 @@ mod tests {
         };
         let error = explain(&ended);
         assert_eq!(error.to_string(), "tahoe: Error: URI:… is");
+        let ended = Ended {
+            complaints: "\"Error trying to connect to http://127.0.0.1:1/uri/URI%3ADIR2%3Acanary?t=json: refused".into(),
+            ..ended
+        };
+        let error = explain(&ended);
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn a_crash_on_a_broken_line_is_no_crash() {
+        let ended = Ended {
+            code: Some(1),
+            output: Vec::new(),
+            complaints: "Traceback (most recent call last):\n  File \"client.py\", line 1, in x\n    read()\n\
+                         builtins.ConnectionResetError: [Errno 104] Connection reset by peer\n"
+                .into(),
+        };
+        let error = explain(&ended);
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(error.to_string().ends_with("reset by peer"), "{error}");
     }
 }

@@ -6,12 +6,12 @@
 
 use super::super::StorageOptions;
 use super::super::transfer::{Download, Transfer, Upload};
-use super::{http, tls};
+use super::{http, later, tls};
 use crate::engine::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures_core::Stream;
 use md5::{Digest, Md5};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use std::future::poll_fn;
 use std::io;
@@ -77,7 +77,14 @@ impl Web {
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let answer = self.transfer.answer(request.send()).await?;
-        answer.map_err(|e| self.unreachable(&e))
+        self.heard(answer)
+    }
+
+    /// An answer, or why there is none.
+    fn heard(&self, answer: reqwest::Result<Response>) -> Result<Response> {
+        let response = answer.map_err(|e| self.unreachable(&e))?;
+        later::heed(&self.transfer, response.status(), response.headers());
+        Ok(response)
     }
 
     /// Sends the next `bytes` bytes of `upload` as the body of a request.
@@ -140,9 +147,8 @@ impl Web {
                 Poll::Pending => fed.as_mut().poll(cx).map(|_| None),
             });
             if let Some(answer) = self.transfer.taken(early).await? {
-                let response = answer.map_err(|e| self.unreachable(&e))?;
                 return Ok(Sent {
-                    response,
+                    response: self.heard(answer)?,
                     md5: None,
                 });
             }
@@ -151,7 +157,7 @@ impl Web {
         let limit = self.transfer.patience_after(bytes);
         let answer = self.transfer.answer_within(limit, answer).await?;
         Ok(Sent {
-            response: answer.map_err(|e| self.unreachable(&e))?,
+            response: self.heard(answer)?,
             md5: Some(hex(&hash.finalize())),
         })
     }
@@ -232,11 +238,6 @@ impl Web {
 /// A header as text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// How long the service asks to wait, in seconds.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    header(headers, RETRY_AFTER.as_str())?.parse().ok()
 }
 
 /// Bytes in hexadecimal digits.

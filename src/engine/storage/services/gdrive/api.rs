@@ -2,7 +2,8 @@
 //!
 //! Everything has an id there, and a name is only a property of it: several files of one folder may have the same.
 
-use super::super::oauth::{Authorized, Login, Meaning, date, escaped};
+use super::super::later::date;
+use super::super::oauth::{Authorized, Login, Meaning, escaped};
 use super::super::web::header;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::StorageOptions;

@@ -8,11 +8,12 @@ pub(super) mod google;
 pub(super) mod sealed_key;
 
 use super::super::StorageOptions;
-use super::super::transfer::{Download, Transfer};
-use super::web::{Sent, Web, header, retry_after};
+use super::super::transfer::{Download, MAX_ASKED, Transfer};
+use super::later::{date, retry_after};
+use super::web::{Sent, Web, header};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::secret::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::path::Path;
@@ -22,9 +23,6 @@ use tokio::sync::Mutex;
 
 /// A token is not used any more so long before its end.
 const BEFORE_ITS_END: Duration = Duration::from_secs(300);
-
-/// Longest pause a service can ask for.
-const MAX_WAIT_SECONDS: u64 = 120;
 
 /// What a form says.
 pub(super) type Form = Vec<(&'static str, Secret)>;
@@ -76,8 +74,6 @@ pub(super) struct Authorized {
     held: Mutex<Option<Held>>,
     service: &'static str,
     meaning: fn(StatusCode, &Value) -> Meaning,
-    /// Whether there will be another attempt that is worth waiting for.
-    tries_again: bool,
 }
 
 impl Authorized {
@@ -96,7 +92,6 @@ impl Authorized {
             held: Mutex::new(None),
             service,
             meaning,
-            tries_again: options.attempts > 1,
         })
     }
 
@@ -264,7 +259,7 @@ impl Authorized {
     }
 
     /// # Errors
-    /// What an answer means, unless it is a success. If it says when to come back, that is waited for.
+    /// What an answer means, unless it is a success.
     pub(super) async fn good(&self, what: &str, response: Response) -> Result<Response> {
         match response.status().is_success() {
             true => Ok(response),
@@ -275,30 +270,20 @@ impl Authorized {
     /// What an answer that is no success means.
     pub(super) async fn trouble(&self, what: &str, response: Response) -> Error {
         let status = response.status();
-        let wait = retry_after(response.headers());
         let error = self.web.refused(what, status);
         let body = self.web.body(response).await.unwrap_or_default();
         let answer = serde_json::from_slice(&body).unwrap_or_default();
         let Meaning { kind, text } = (self.meaning)(status, &answer);
         let kind = kind.unwrap_or(error.kind());
         let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-        let mut error = match text.is_empty() {
+        let error = match text.is_empty() {
             true => Error::new(kind, error.to_string()),
             false => Error::new(kind, format!("{error}: {text}")),
         };
-        if kind == ErrorKind::Denied {
-            error = error.with_hint(self.login.hint);
+        match kind {
+            ErrorKind::Denied => error.with_hint(self.login.hint),
+            _ => error,
         }
-        if let Some(seconds) = wait
-            && kind.is_retryable()
-            && self.tries_again
-        {
-            let pause = Duration::from_secs(seconds.min(MAX_WAIT_SECONDS));
-            if let Err(stopped) = self.web.transfer().pause(pause) {
-                return stopped;
-            }
-        }
-        error
     }
 
     /// Waits as long as an answer asks for.
@@ -306,9 +291,8 @@ impl Authorized {
     /// # Errors
     /// `Interrupted`.
     pub(super) fn wait(&self, answer: &Response) -> Result<()> {
-        let seconds = retry_after(answer.headers()).unwrap_or(1);
-        let pause = Duration::from_secs(seconds.min(MAX_WAIT_SECONDS));
-        self.web.transfer().pause(pause)
+        let asked = retry_after(answer.headers()).unwrap_or(Duration::from_secs(1));
+        self.web.transfer().pause(asked.min(MAX_ASKED))
     }
 
     /// Asks, with JSON if there is any; the answer as JSON.
@@ -357,13 +341,6 @@ impl Authorized {
     }
 }
 
-/// When the service answered, in seconds.
-pub(super) fn date(headers: &HeaderMap) -> Option<i64> {
-    let text = header(headers, DATE.as_str())?;
-    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
-    time.ok().map(|time| time.as_second())
-}
-
 /// Text as it stands in an address or in a form.
 pub(super) fn escaped(text: &str) -> String {
     /// What stands for itself everywhere.
@@ -389,13 +366,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_and_dates() {
+    fn forms_are_escaped() {
         let form = [("a", Secret::new("b c&-._~")), ("d", Secret::new(""))];
         assert_eq!(encoded(&form), "a=b%20c%26-._~&d=");
-        let mut headers = HeaderMap::new();
-        assert_eq!(date(&headers), None);
-        let text = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
-        headers.insert(DATE, text);
-        assert_eq!(date(&headers), Some(784_111_777));
     }
 }

@@ -12,7 +12,8 @@ use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions, names};
 use super::claim;
-use super::web::{Sent, Web, header, retry_after};
+use super::later::retry_after;
+use super::web::{Sent, Web, header};
 use crate::engine::error::{Error, ErrorKind, Result};
 use login::{Given, Login, Session};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,7 +23,6 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// Characters of names that stand as they are in an address.
@@ -35,9 +35,6 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// Longest segment in MiB, unless the settings name another length.
 // Source: `max_file_size` of the service is 5 GiB. COMPAT(dup all): the default of --mp-segment-size.
 const SEGMENT_MB: u64 = 5120;
-
-/// Longest pause the service can ask for.
-const MAX_WAIT_SECONDS: u64 = 120;
 
 /// Where objects lie.
 pub(super) struct Place<'a> {
@@ -63,8 +60,6 @@ pub(super) struct SwiftStorage {
     segment: u64,
     location: Location,
     notices: Notices,
-    /// Whether there will be another attempt that is worth waiting for.
-    tries_again: bool,
 }
 
 impl SwiftStorage {
@@ -112,7 +107,6 @@ impl SwiftStorage {
             segment: segment << 20,
             location,
             notices: options.notices.clone(),
-            tries_again: options.attempts > 1,
         })
     }
 
@@ -342,15 +336,6 @@ impl SwiftStorage {
             return Ok(());
         }
         let error = self.web.refused(what, status);
-        // Who is told when to come back waits so long; an archive may say hours, which is for whoever reads the error.
-        if let Some(seconds) = retry_after(response.headers())
-            && seconds <= MAX_WAIT_SECONDS
-            && self.tries_again
-            && error.kind().is_retryable()
-        {
-            let pause = Duration::from_secs(seconds);
-            self.web.transfer().pause(pause)?;
-        }
         Err(match status.as_u16() {
             403 => error.with_hint(format!(
                 "may this user write to the container {}?",
@@ -361,9 +346,9 @@ impl SwiftStorage {
             ),
             429 if self.service == "pca" => {
                 error.with_hint(match retry_after(response.headers()) {
-                    Some(seconds) => format!(
+                    Some(wait) => format!(
                         "the archive unseals the object: try again in {} minutes",
-                        seconds.div_ceil(60)
+                        wait.as_secs().div_ceil(60)
                     ),
                     None => "the archive unseals the object: try again later".to_string(),
                 })

@@ -64,7 +64,7 @@ pub(super) fn open(
     let web = Web::with("webdav", client, Arc::clone(&transfer));
     let sender = Sender::new(web, Arc::clone(&way), &base, place.path);
     let transport = HttpTransporter::new(Shared(way));
-    let through = |service| operator(service, Some(transport.clone()), explain);
+    let through = |service| operator(service, Some(transport.clone()), &transfer, explain);
     let rooted = through(Webdav::default().endpoint(&base).root(place.path))?;
     // A server that sends requests on names files by where they are there, which may be shorter than the root.
     let path = percent_encode_path(place.path.trim_matches('/'));
