@@ -303,7 +303,7 @@ impl Batch {
         if options.force && !batch.commands().iter().any(|c| c.takes_force()) {
             return Err(BatchError::new(
                 "no command of this batch takes --force",
-                None,
+                "purge, cleanup, restore and fetch take it".to_owned(),
             ));
         }
         if options.compare_data
@@ -314,20 +314,21 @@ impl Batch {
         {
             return Err(BatchError::new(
                 "no command of this batch takes --compare-data",
-                None,
+                "verify and verifyPath take it".to_owned(),
             ));
         }
         let has = |words: &[Word]| batch.commands().iter().any(|c| words.contains(&c.word()));
         if options.all && !has(&[Word::Check]) {
             return Err(BatchError::new(
                 "no command of this batch takes --all",
-                None,
+                "check takes it; all profiles are meant by the word all in place of a name"
+                    .to_owned(),
             ));
         }
         if options.overwrite.is_some() && !has(&[Word::Restore, Word::Fetch]) {
             return Err(BatchError::new(
                 "no command of this batch takes --overwrite",
-                None,
+                "restore and fetch take it".to_owned(),
             ));
         }
         Ok(batch)

@@ -65,6 +65,17 @@ pub fn command(word: Word) -> Grammar {
         .long_about(more)
 }
 
+/// A word of the language as people write it: duply's words of two parts have a capital.
+pub fn spelling(word: &str) -> String {
+    for first in ["purge", "verify"] {
+        let mut rest = word.strip_prefix(first).unwrap_or_default().chars();
+        if let Some(letter) = rest.next() {
+            return format!("{first}{}{}", letter.to_uppercase(), rest.as_str());
+        }
+    }
+    word.to_owned()
+}
+
 /// What a command does: in a line, and at length.
 fn text(word: Word) -> (&'static str, &'static str) {
     match word {

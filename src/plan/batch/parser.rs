@@ -93,8 +93,10 @@ fn token(word: &str) -> Result<Token, BatchError> {
         ));
     }
     let known = WORDS.iter().map(|(text, _)| *text);
-    let help =
-        crate::profile::error::nearest(&lower, known).map(|near| format!("did you mean {near}?"));
+    let help = match crate::profile::error::nearest(&lower, known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "`dupr help` lists the commands".to_owned(),
+    };
     Err(BatchError::new(format!("unknown command {word:?}"), help))
 }
 
