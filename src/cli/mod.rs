@@ -12,6 +12,7 @@ pub mod run;
 pub mod scheduled;
 pub mod session;
 pub mod signals;
+pub mod silence;
 pub mod tools;
 pub mod ui;
 pub mod world;

@@ -64,6 +64,12 @@ fn advice(kind: ErrorKind, profile: &str) -> Option<String> {
 /// Advice with the words to type for this run: one that makes no set is not told to.
 fn of_this_run(text: &str, outcome: &Outcome) -> String {
     let text = text.replace("`list`", &format!("`dupr {} list`", outcome.profile));
+    let text = match text.strip_suffix("that is empty or does not exist.") {
+        Some(_) => format!(
+            "{text} With --overwrite never what is missing is added to one that holds something."
+        ),
+        None => text,
+    };
     let words = outcome.batch.split(|c: char| !c.is_alphanumeric());
     let making = ["backup", "bkp", "full", "incr"];
     if words.into_iter().any(|word| making.contains(&word)) {
@@ -185,6 +191,8 @@ mod tests {
             "Check it, then run it again. `dupr home list` shows more."
         );
         outcome.batch = "restore".into();
+        let full = "Choose a directory that is empty or does not exist.";
+        assert!(of_this_run(full, &outcome).contains("--overwrite never"));
         let advice = advice(ErrorKind::Interrupted, "home").unwrap();
         assert_eq!(of_this_run(&advice, &outcome), "Run it again.");
     }

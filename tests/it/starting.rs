@@ -190,6 +190,21 @@ fn a_wrong_answer_is_asked_again() {
         assert!(shown.contains(said), "{said}: {shown}");
     }
     assert_eq!(written(&home), ["letters.pass", "letters.toml"]);
+    // For programs it is one document.
+    let words = [
+        "init", "more", "--source", &source, "--target", &target, "-y", "--json",
+    ];
+    let told = home.expect(0, &words).stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        (&told["profile"], &told["tested"]),
+        (&"more".into(), &true.into())
+    );
+    assert!(
+        told["sheet"]
+            .as_str()
+            .is_some_and(|s| s.contains("Recovery sheet"))
+    );
 }
 
 #[test]
