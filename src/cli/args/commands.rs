@@ -54,6 +54,7 @@ pub fn command(word: Word) -> Grammar {
         command = command.arg(
             Arg::new("overwrite")
                 .long("overwrite")
+                .value_name("WHICH")
                 .value_parser(clap::value_parser!(super::OverwriteWord))
                 .help("Add to a destination that holds something, and replace such files there"),
         );
