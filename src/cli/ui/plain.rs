@@ -45,8 +45,6 @@ pub struct Plain {
     lines: Arc<Lines>,
     /// Looks while a step runs whether it is to tell how far it is.
     looks: Mutex<Option<JoinHandle<()>>>,
-    /// What was noted last: two looks at the same thing say the same.
-    noted: Mutex<String>,
 }
 
 /// What lines are made of.
@@ -98,20 +96,11 @@ impl Plain {
         Self {
             lines: Arc::new(lines),
             looks: Mutex::default(),
-            noted: Mutex::default(),
         }
     }
 
     fn tell(&self, from: Loudness, text: &str) {
         self.lines.tell(from, text);
-    }
-
-    /// Whether the last note said something else.
-    fn is_new(&self, text: &str) -> bool {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = *noted != text;
-        text.clone_into(&mut noted);
-        new
     }
 
     /// No step runs any more.
@@ -198,9 +187,7 @@ impl Monitor for Plain {
         self.tell(Loudness::Normal, &format!("problem: {problem}"));
     }
     fn note(&self, level: Level, text: &str) {
-        if self.is_new(text) {
-            self.tell(loudness_of(level), text);
-        }
+        self.tell(loudness_of(level), text);
     }
     fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
         if let Some(change) = change {
@@ -267,21 +254,5 @@ impl RunMonitor for Plain {
                 );
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_just_noted_is_not_noted_again() {
-        let plain = Plain::new(
-            Loudness::Quiet,
-            crate::cli::session::CLOCK,
-            &Asked::default(),
-        );
-        let new = ["a", "a", "b", "a"].map(|text| plain.is_new(text));
-        assert_eq!(new, [true, false, true, true]);
     }
 }
