@@ -200,6 +200,22 @@ pub const WORDS: &[(&str, Word)] = &[
 /// Tools, which are no part of a batch: `dupr home history`.
 pub const ALONE: &[&str] = &["history", "show", "plan", "doctor", "thaw"];
 
+/// Tools that come first and cannot stand behind a profile: `dupr schedule install home`.
+pub const FIRST: &[&str] = &[
+    "init",
+    "profiles",
+    "schedule",
+    "watch",
+    "target",
+    "keys",
+    "import",
+    "schema",
+    "completions",
+    "man",
+    "version",
+    "help",
+];
+
 /// Commands that are kept free and not there yet; docs/roadmap.md names them.
 pub const TO_COME: &[&str] = &["browse", "mount"];
 

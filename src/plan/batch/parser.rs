@@ -1,6 +1,6 @@
 //! Text to a tree of words: the grammar of the batch language, without arguments.
 
-use super::{ALONE, BatchError, Rough, TO_COME, WORDS, Word};
+use super::{ALONE, BatchError, FIRST, Rough, TO_COME, WORDS, Word};
 use crate::plan::When;
 
 /// Deepest nesting of groups: more is no batch a person wrote.
@@ -84,6 +84,14 @@ fn token(word: &str) -> Result<Token, BatchError> {
         return Err(BatchError::new(
             format!("{lower} is no part of a batch: it stands alone"),
             Some(format!("dupr PROFILE {lower}")),
+        ));
+    }
+    if FIRST.contains(&lower.as_str()) {
+        return Err(BatchError::new(
+            format!("{lower} is a tool, and comes before a profile"),
+            Some(format!(
+                "write dupr {lower} …; `dupr help {lower}` tells of it"
+            )),
         ));
     }
     if TO_COME.contains(&lower.as_str()) {

@@ -169,6 +169,11 @@ fn arguments_without_a_command_are_refused() {
             "`dupr help backup` tells what it takes",
         ),
         ("zzzzzzzz", &[], "`dupr help` lists the commands"),
+        (
+            "schedule",
+            &[],
+            "write dupr schedule …; `dupr help schedule` tells of it",
+        ),
     ] {
         assert_eq!(help(text, arguments).as_deref(), Some(said));
     }
