@@ -87,7 +87,7 @@ pub struct Common {
     /// How those lines look
     #[arg(long, value_enum, value_name = "FORM", global = true)]
     pub log_format: Option<LogForm>,
-    /// Colors
+    /// When to use colors
     #[arg(long, value_enum, value_name = "WHEN", global = true)]
     pub color: Option<ColorWhen>,
     /// No live line, only finished steps
@@ -139,9 +139,9 @@ pub enum LogForm {
 pub enum ColorWhen {
     /// At a terminal, unless NO_COLOR is set.
     Auto,
-    /// Always.
+    /// In files and pipes as well.
     Always,
-    /// Never.
+    /// Not at all.
     Never,
 }
 
@@ -215,6 +215,11 @@ pub enum What {
     Man(ManArgs),
     /// Version and build
     Version,
+    /// What a tool or a command of a batch does, with its arguments and options
+    Help {
+        /// Its name; what dupr can do if absent
+        words: Vec<String>,
+    },
     /// A profile and its batch.
     #[command(external_subcommand)]
     Profile(Vec<OsString>),
@@ -222,6 +227,7 @@ pub enum What {
 
 /// A profile, a batch and its arguments.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Batch")]
 pub struct BatchWords {
     /// Names (with commas), a glob, a path, or `all`
     pub profile: String,
@@ -241,11 +247,11 @@ pub struct BatchWords {
 /// Which files at a destination are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OverwriteWord {
-    /// None: what is missing is added.
+    /// Not one: what is missing is added.
     Never,
     /// Those that were changed last before the ones in the backup.
     Older,
-    /// All.
+    /// Every one.
     Always,
 }
 
@@ -259,7 +265,7 @@ impl From<OverwriteWord> for Overwrite {
     }
 }
 
-/// The words after a profile's name.
+/// Runs commands for a profile, or for several: `dupr help` lists them, `dupr help backup` tells of one.
 #[derive(Debug, Parser)]
 #[command(
     name = "dupr",
@@ -267,12 +273,12 @@ impl From<OverwriteWord> for Overwrite {
     override_usage = "dupr PROFILE BATCH [ARGUMENTS] [OPTIONS]"
 )]
 pub struct ProfileLine {
-    /// Options for everything.
-    #[command(flatten)]
-    pub common: Common,
     /// Profile, batch and arguments.
     #[command(flatten)]
     pub words: BatchWords,
+    /// Options for everything.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl Common {
@@ -316,10 +322,19 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 fn after_help() -> String {
-    let mut text = String::from(
-        "Commands of a batch: backup full incr bkp pre post purge purgeFull purgeIncr purgeAuto cleanup verify\n\
-         verifyPath check status list find versions diff restore fetch sync replicate. `_` then, `+` only if the last one succeeded,\n\
-         `-` only if it failed, `[ ]` groups: `dupr home backup_purge`, `dupr home 'bkp+[verify-status]'`.\n\n\
+    let mut text = String::from("Commands of a batch:\n");
+    for command in commands::commands() {
+        let about = command.get_about().map(ToString::to_string);
+        text.push_str(&format!(
+            "  {:<10}  {}\n",
+            commands::spelling(command.get_name()),
+            about.unwrap_or_default()
+        ));
+    }
+    text.push_str(
+        "\nThey are joined by `_` (then), `+` (only if the last one succeeded) and `-`\n\
+         (only if it failed), and grouped by `[ ]`: `dupr home backup_purge`,\n\
+         `dupr home 'bkp+[verify-status]'`. `dupr help WORD` tells more of each.\n\n\
          Exit codes:\n",
     );
     for (code, meaning) in super::exit::TABLE {
@@ -336,6 +351,22 @@ mod tests {
     fn the_grammar_is_consistent() {
         grammar().debug_assert();
         ProfileLine::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_a_table_that_fits_a_terminal() {
+        let text = after_help();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        for (word, _) in crate::plan::batch::WORDS {
+            let start = format!("  {:<10}  ", commands::spelling(word));
+            let lines = text.lines().filter(|l| l.starts_with(&start));
+            assert_eq!(lines.count(), 1, "{word}");
+        }
+        // Not broken anew by what prints it.
+        let help = grammar().term_width(80).render_help().to_string();
+        assert!(help.contains(&text), "{help}");
     }
 
     #[test]

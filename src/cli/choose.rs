@@ -2,6 +2,7 @@
 
 use super::args::RESERVED;
 use super::world::World;
+use crate::plan::batch::WORDS;
 use crate::profile::error::{Errors, nearest};
 use crate::profile::lookup::{self, Found};
 use crate::profile::{Group, Groups, Surroundings};
@@ -165,10 +166,11 @@ impl Search<'_> {
                     "looked in {}; `dupr init` makes a first one",
                     places.join(", ")
                 );
-                return Err(Errors::single(
-                    format!("no profile matches {word}"),
-                    Some(help),
-                ));
+                let message = match lookup::list(dirs).is_empty() {
+                    true => "there is no profile yet".to_owned(),
+                    false => format!("no profile matches {word}"),
+                };
+                return Err(Errors::single(message, Some(help)));
             }
             matching.into_iter().for_each(|found| add(found, chosen));
             return Ok(());
@@ -181,7 +183,7 @@ impl Search<'_> {
             Err(errors) => match self.groups.members(word) {
                 Some(_) if depth == 0 => Err(Errors::single(
                     format!("the groups in groups.toml around {word:?} go in circles"),
-                    None,
+                    Some("take one of them out of the other".to_owned()),
                 )),
                 Some(_) if !self.as_names && self.groups.is_rich(word) => Err(Errors::single(
                     format!("the group {word} runs as one and cannot be part of another"),
@@ -202,6 +204,17 @@ fn with_tools(word: &str, mut errors: Errors) -> Errors {
         return Errors::single(
             format!("{word} is a tool's name and no profile's, and this dupr has no such tool yet"),
             Some("`dupr --help` lists the tools; docs/roadmap.md what is to come".to_owned()),
+        );
+    }
+    if let Some((command, _)) = WORDS
+        .iter()
+        .find(|(text, _)| word.eq_ignore_ascii_case(text))
+    {
+        return Errors::single(
+            format!("{command} is a command, and the profile comes before it"),
+            Some(format!(
+                "write `dupr PROFILE {command}`; `dupr help {command}` tells of it, `dupr profiles` lists profiles"
+            )),
         );
     }
     if let Some(tool) = nearest(word, RESERVED.iter().copied())
@@ -320,10 +333,24 @@ mod tests {
         assert!(help("hom").contains("did you mean home?"));
         assert!(help("statu").contains("did you mean status?"));
         assert!(help("serve").contains("no such tool yet"));
+        assert!(help("Backup").contains("`dupr PROFILE backup`"));
         assert!(help("x*").contains("no profile matches"));
         assert!(help(",").contains("means no profile"));
         assert!(help("none").contains("means no profile"));
         assert!(help("round").contains("circles"));
         assert!(help("home,nothing-like-it").contains("nothing-like-it"));
+    }
+
+    #[test]
+    fn who_has_no_profile_yet_is_told_how_to_make_one() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = vec![root.path().to_owned()];
+        for (word, said) in [
+            ("all", "there is no profile yet"),
+            ("home", "`dupr init home`"),
+        ] {
+            let text = profiles(word, &dirs).unwrap_err().to_string();
+            assert!(text.contains(said) && text.contains("dupr init"), "{text}");
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod run;
 pub mod scheduled;
 pub mod session;
 pub mod signals;
+pub mod silence;
 pub mod tools;
 pub mod ui;
 pub mod world;
@@ -82,6 +83,10 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
                     Err(e) => explain(&e),
                 };
             }
+            if let Some(text) = tools::help::of_line(&words) {
+                out::text(&text);
+                return exit::DONE;
+            }
             match ProfileLine::try_parse_from(std::iter::once("dupr".into()).chain(words)) {
                 Ok(line) => run::run(&line.words, &Session::new(world, common.and(line.common))),
                 Err(e) => explain(&e),
@@ -113,6 +118,26 @@ fn dispatch(world: World, common: Common, what: What) -> u8 {
         What::Completions { shell } => tools::docs::completions(shell),
         What::Man(args) => tools::manual::run(&args, &Session::new(world, common)),
         What::Version => tools::docs::version(),
+        What::Help { words } => help(&words, &Session::new(world, common)),
+    }
+}
+
+fn help(words: &[String], session: &Session) -> u8 {
+    if matches!(words, [word] if word == "duplicity" || word == "rdiffdir") {
+        let line = words
+            .iter()
+            .chain([&"--help".to_owned()])
+            .map(OsString::from)
+            .collect::<Vec<_>>();
+        return u8::try_from(start(std::iter::once("dupr".into()).chain(line)))
+            .unwrap_or(exit::STEP_FAILED);
+    }
+    match tools::help::text(words) {
+        Ok(text) => {
+            out::text(&text);
+            exit::DONE
+        }
+        Err(e) => complain::error(&e, session),
     }
 }
 

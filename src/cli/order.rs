@@ -95,6 +95,17 @@ mod tests {
     }
 
     #[test]
+    fn every_tool_stands_behind_a_profile_or_is_told_to_come_first() {
+        use crate::plan::batch::{FIRST, WORDS};
+        let grammar = Cli::command();
+        for tool in grammar.get_subcommands().map(|t| t.get_name()) {
+            let word = WORDS.iter().any(|(word, _)| *word == tool);
+            let behind = TOOLS.contains(&tool);
+            assert_eq!(FIRST.contains(&tool), !word && !behind, "{tool}");
+        }
+    }
+
+    #[test]
     fn a_batch_stays_a_batch() {
         for line in [
             "home",

@@ -25,7 +25,7 @@ pub fn run(words: &BatchWords, session: &Session) -> u8 {
         return complain::error(&e, session);
     }
     if let Err(e) = session.log_file() {
-        return failed(&e);
+        return complain::error(&e, session);
     }
     if session.common.plan {
         jobs::plans(&units, session)

@@ -1,6 +1,7 @@
 //! What one invocation hands to its jobs: secrets, signals, the log, whoever shows progress.
 
 use super::args::{ColorWhen, Common, LogForm};
+use super::silence::Silence;
 use super::ui::plain::{Asked, Loudness, Plain};
 use super::ui::terminal::Terminal;
 use super::world::{self, World};
@@ -134,6 +135,7 @@ impl Session {
             )
             .with_hint("name a file, a variable or a command for the secret in the profile"));
         }
+        let _silent = Silence::begin();
         let text = rpassword::prompt_password(format!("{prompt}: "));
         text.map(|t| Secret::new(t.into_bytes()))
             .map_err(|e| Error::from(e).within("cannot ask for a secret"))

@@ -81,6 +81,18 @@ impl Word {
     }
 }
 
+/// A command with its arguments, those in brackets that may be left out.
+fn synopsis(word: Word) -> String {
+    let mut text = word.text().to_owned();
+    for argument in word.arguments() {
+        text.push_str(&match argument.optional {
+            true => format!(" [{}]", argument.placeholder),
+            false => format!(" {}", argument.placeholder),
+        });
+    }
+    text
+}
+
 fn slots(word: Word) -> &'static [Slot] {
     match word {
         Word::Purge | Word::Verify | Word::List => &[Slot::Time],
@@ -146,8 +158,10 @@ fn deal(words: &[Word], given: &[String]) -> Result<Bound, BatchError> {
                 _ => None,
             }
         } else {
-            let missing =
-                || BatchError::new(format!("{} needs {}", word.text(), slot.name()), None);
+            let missing = || {
+                let help = format!("write dupr PROFILE {}", synopsis(*word));
+                BatchError::new(format!("{} needs {}", word.text(), slot.name()), help)
+            };
             let text = left.pop_front().ok_or_else(missing)?;
             if !slot.fits(text) {
                 return Err(missing());
@@ -159,7 +173,9 @@ fn deal(words: &[Word], given: &[String]) -> Result<Bound, BatchError> {
     if let Some(extra) = left.front() {
         let takers: Vec<&Place> = all.iter().filter(|(_, _, s)| s.optional()).collect();
         let help = match takers.as_slice() {
-            [] => None,
+            [] => words
+                .first()
+                .map(|word| format!("`dupr help {}` tells what it takes", word.text())),
             [(_, word, Slot::Count), ..] => {
                 Some(format!("{} takes a number from 1 up", word.text()))
             }

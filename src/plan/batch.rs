@@ -200,6 +200,22 @@ pub const WORDS: &[(&str, Word)] = &[
 /// Tools, which are no part of a batch: `dupr home history`.
 pub const ALONE: &[&str] = &["history", "show", "plan", "doctor", "thaw"];
 
+/// Tools that come first and cannot stand behind a profile: `dupr schedule install home`.
+pub const FIRST: &[&str] = &[
+    "init",
+    "profiles",
+    "schedule",
+    "watch",
+    "target",
+    "keys",
+    "import",
+    "schema",
+    "completions",
+    "man",
+    "version",
+    "help",
+];
+
 /// Commands that are kept free and not there yet; docs/roadmap.md names them.
 pub const TO_COME: &[&str] = &["browse", "mount"];
 
@@ -303,7 +319,7 @@ impl Batch {
         if options.force && !batch.commands().iter().any(|c| c.takes_force()) {
             return Err(BatchError::new(
                 "no command of this batch takes --force",
-                None,
+                "purge, cleanup, restore and fetch take it".to_owned(),
             ));
         }
         if options.compare_data
@@ -314,20 +330,21 @@ impl Batch {
         {
             return Err(BatchError::new(
                 "no command of this batch takes --compare-data",
-                None,
+                "verify and verifyPath take it".to_owned(),
             ));
         }
         let has = |words: &[Word]| batch.commands().iter().any(|c| words.contains(&c.word()));
         if options.all && !has(&[Word::Check]) {
             return Err(BatchError::new(
                 "no command of this batch takes --all",
-                None,
+                "check takes it; all profiles are meant by the word all in place of a name"
+                    .to_owned(),
             ));
         }
         if options.overwrite.is_some() && !has(&[Word::Restore, Word::Fetch]) {
             return Err(BatchError::new(
                 "no command of this batch takes --overwrite",
-                None,
+                "restore and fetch take it".to_owned(),
             ));
         }
         Ok(batch)

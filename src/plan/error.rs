@@ -43,8 +43,10 @@ impl Error {
             Error::Clock { .. } => {
                 Some("set the clock, or wait until it has passed that time".to_owned())
             }
-            Error::Unreachable(_) => None,
-            Error::NoBackup(_) => Some("make one with backup".to_owned()),
+            Error::Unreachable(_) => {
+                Some("check the network and that the target answers; nothing was done".to_owned())
+            }
+            Error::NoBackup(_) => Some("`dupr PROFILE backup` makes one".to_owned()),
         }
     }
 

@@ -90,7 +90,7 @@ pub fn needs(
                 return missing(
                     "purgeauto",
                     "a rule under [retention]",
-                    "write max-age or keep-fulls",
+                    "write keep-fulls = 6, or max-age = \"2Y\", under [retention]",
                 );
             }
             Command::PurgeFull(None) if retention.keep_fulls.is_none() => {
@@ -109,7 +109,11 @@ pub fn needs(
                 );
             }
             Command::Check if *checks == Checks::default() => {
-                return missing("check", "a check under [check]", "write quick = \"1W\"");
+                return missing(
+                    "check",
+                    "a check under [check]",
+                    "write quick = \"1W\" under [check]",
+                );
             }
             _ => {}
         }

@@ -274,7 +274,14 @@ fn words(action: &Action) -> (String, String) {
         Action::Verify { path, .. } => ("verify".into(), place(path)),
         Action::List { .. } => ("list".into(), String::new()),
         Action::Status => ("status".into(), String::new()),
-        Action::Remove(remove) => ("remove".into(), format!("{} sets", remove.sets.len())),
+        Action::Remove(remove) => {
+            let what = match remove.sets.len() {
+                0 => "nothing".to_owned(),
+                1 => "1 set".to_owned(),
+                n => format!("{n} sets"),
+            };
+            ("remove".into(), what)
+        }
         Action::Cleanup { .. } => ("cleanup".into(), String::new()),
         Action::Sync => ("sync".into(), String::new()),
         Action::Replicate(replica) => {

@@ -13,7 +13,7 @@ use super::Profile;
 use super::error::{Errors, Problem};
 use super::file::{ProfileFile, VERSION};
 use super::load::{Loaded, Surroundings};
-use super::secret::{SecretEntry, SecretRef, file_trouble};
+use super::secret::{SecretEntry, SecretRef, file_help, file_trouble};
 use std::path::PathBuf;
 
 /// Keys of the profile language this build does not act on. Using one is an error, because ignoring it would be a
@@ -86,6 +86,11 @@ impl Checker<'_> {
             .any(|p| p.key == key || p.key.starts_with(&below))
     }
 
+    /// Whether it is known why a key is absent: what was meant to say it is misspelt or wrong, or a text broke off.
+    fn excused(&self, key: &str) -> bool {
+        self.loaded.torn || self.known_bad(key) || self.loaded.meant.iter().any(|m| m == key)
+    }
+
     fn profile(&mut self, file: &ProfileFile) -> Option<Profile> {
         match file.version {
             Some(VERSION) => {}
@@ -94,7 +99,7 @@ impl Checker<'_> {
                 format!("version {other} of the profile language is not known"),
                 Some(format!("this build knows version {VERSION}")),
             ),
-            None if !self.known_bad("version") => {
+            None if !self.excused("version") => {
                 self.problem(
                     "version",
                     "the profile says no version",
@@ -207,9 +212,7 @@ impl Checker<'_> {
             if self.around.look_at_files
                 && let Some(trouble) = file_trouble(&path)
             {
-                let help = trouble
-                    .starts_with("others")
-                    .then(|| format!("chmod 600 {}", path.display()));
+                let help = file_help(&path);
                 self.problem(&format!("{key}.file"), trouble, help);
             }
             places.push(SecretRef::File(path));
@@ -225,11 +228,12 @@ impl Checker<'_> {
         );
         places.extend(table.keyring.clone().map(SecretRef::Keyring));
         if matches!(places.as_slice(), [SecretRef::Command(argv)] if argv.is_empty()) {
-            self.problem(&format!("{key}.command"), "the command is empty", None);
+            let help = "write command = [\"pass\", \"show\", \"home\"]".to_owned();
+            self.problem(&format!("{key}.command"), "the command is empty", help);
         }
         match places.len() {
             1 => places.pop(),
-            0 if self.known_bad(key) => None,
+            0 if self.excused(key) => None,
             0 => {
                 self.problem(
                     key,

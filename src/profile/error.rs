@@ -2,7 +2,7 @@
 //!
 //! Texts of secrets are starred out before anything is shown.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -97,10 +97,24 @@ impl Errors {
         } else {
             Renderer::plain()
         };
-        let groups: Vec<Group<'_>> = self.problems.iter().map(|p| self.group(p)).collect();
-        let mut text = renderer.render(&groups);
-        text.push('\n');
+        let mut text = String::new();
+        for problem in &self.problems {
+            // Each by itself: together they would be drawn as parts of one.
+            text.push_str(&renderer.render(&[self.group(problem)]));
+            text.push('\n');
+            if let (None, Some(help)) = (&problem.place, &problem.help) {
+                let help = Group::with_title(Level::HELP.primary_title(help.as_str()));
+                text.push_str(&renderer.render(&[help]));
+                text.push('\n');
+            }
+        }
         text
+    }
+
+    /// The file a problem is about that stands at no place in it.
+    fn file(&self) -> Option<&str> {
+        let first = self.sources.first()?;
+        first.file.is_some().then_some(first.name.as_str())
     }
 
     fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
@@ -109,7 +123,7 @@ impl Errors {
             .place
             .as_ref()
             .and_then(|(index, span)| Some((self.sources.get(*index)?, span)));
-        let mut group = match place {
+        let group = match place {
             Some((source, span)) => {
                 let end = span.end.min(source.shown.len());
                 let span = span.start.min(end)..end;
@@ -125,12 +139,18 @@ impl Errors {
                         .annotation(mark),
                 )
             }
-            None => Group::with_title(title),
+            None => {
+                let group = Group::with_title(title);
+                return match self.file() {
+                    Some(file) => group.element(Origin::path(file)),
+                    None => group,
+                };
+            }
         };
-        if let Some(help) = &problem.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+        match &problem.help {
+            Some(help) => group.element(Level::HELP.message(help.as_str())),
+            None => group,
         }
-        group
     }
 }
 
@@ -148,6 +168,8 @@ impl fmt::Display for Errors {
             {
                 let (line, column) = source.line_and_column(span.start);
                 write!(f, "{}:{line}:{column}: ", source.name)?;
+            } else if let Some(file) = self.file() {
+                write!(f, "{file}: ")?;
             }
             f.write_str(&problem.message)?;
             if let Some(help) = &problem.help {
@@ -168,6 +190,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .map(|k| (strsim::damerau_levenshtein(&word, &flat(k)), k))
         .filter(|(distance, k)| *distance <= 1 + k.len() / 4)
-        .min()
+        // Among equals the longer one: a letter is left out more often than one too many is typed.
+        .min_by_key(|(distance, k)| (*distance, std::cmp::Reverse(k.len()), *k))
         .map(|(_, k)| k)
 }

@@ -243,6 +243,7 @@ impl Entry {
             sources: vec![self.source.clone()],
             layers: vec![layer],
             problems,
+            torn: false,
         };
         // Variables that set keys of profiles are not meant for groups.
         let mut around = around.clone();

@@ -74,6 +74,18 @@ pub(super) fn is_secret(path: &[String]) -> bool {
     fits(&plain) || plain.get(1..).is_some_and(fits)
 }
 
+/// What to write where TOML itself is not kept to, where that can be told.
+fn torn_help(message: &str) -> Option<String> {
+    let text = if message.contains("cannot extend value") {
+        "it has a value in a line above: write that one as a table, too, as path = \"/home/me\" below [source]"
+    } else if message.starts_with("duplicate key") {
+        "it stands above already: keep one of them"
+    } else {
+        return None;
+    };
+    Some(text.to_owned())
+}
+
 impl Layer {
     /// Reads a TOML text. Syntax errors become problems; what could be read all the same is in the layer.
     pub fn parse(
@@ -113,7 +125,7 @@ impl Layer {
                 message: e.message().lines().collect::<Vec<_>>().join("; "),
                 key: String::new(),
                 place: Some((index, e.span().unwrap_or(0..0))),
-                help: None,
+                help: torn_help(e.message()),
             })
             .collect();
         let source = SourceText {

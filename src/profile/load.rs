@@ -57,6 +57,10 @@ pub struct Loaded {
     pub(super) file: ProfileFile,
     pub(super) places: BTreeMap<KeyPath, Place>,
     pub(super) problems: Vec<Problem>,
+    /// Keys, with dots, that misspelt ones were most likely meant to be.
+    pub(super) meant: Vec<String>,
+    /// Whether a text could not be read to its end, so that what it says may be missing here.
+    pub(super) torn: bool,
     figment: Figment,
 }
 
@@ -110,6 +114,12 @@ impl Loaded {
         (1..=path.len())
             .rev()
             .find_map(|n| self.places.get(path.get(..n)?))
+    }
+
+    /// Where something below a path stands that itself is written nowhere: `--set` has a place for the last key alone.
+    fn place_below(&self, path: &[String]) -> Option<&Place> {
+        let (key, place) = self.places.range(path.to_vec()..).next()?;
+        key.starts_with(path).then_some(place)
     }
 
     /// The directory relative paths at `path` start from: that of the file they stand in.

@@ -48,7 +48,8 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
             } else {
                 format!("there is no profile {}", path.display())
             };
-            return Err(Errors::single(message, None));
+            let help = "a path names a profile's file, or the folder of a profile.toml".to_owned();
+            return Err(Errors::single(message, Some(help)));
         }
         return Ok(Found {
             name: name_of(&path),
@@ -60,7 +61,7 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
     if word.is_empty() || word.starts_with('.') || !word.chars().all(is_plain) {
         return Err(Errors::single(
             format!("{word:?} is not the name of a profile"),
-            None,
+            Some("`dupr profiles` lists those there are".to_owned()),
         ));
     }
     let mut hits = dirs
@@ -88,8 +89,12 @@ pub fn find(word: &str, dirs: &[PathBuf]) -> Result<Found, Errors> {
                 Some(near) => format!("did you mean {near}?"),
                 None => {
                     let dirs: Vec<String> = dirs.iter().map(|d| d.display().to_string()).collect();
+                    let other = match all.is_empty() {
+                        true => format!("`dupr init {word}` makes it"),
+                        false => "`dupr profiles` lists those there are".to_owned(),
+                    };
                     format!(
-                        "looked for {word}.toml and {word}/profile.toml in {}",
+                        "looked for {word}.toml and {word}/profile.toml in {}; {other}",
                         dirs.join(", ")
                     )
                 }

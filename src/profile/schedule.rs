@@ -161,10 +161,16 @@ impl Cron {
         }
         let words = words(text);
         let [minute, hour, dom, month, dow] = words.as_slice() else {
-            let message = format!(
-                "a cron expression has five fields, this one has {}: minute, hour, day of month, month, day of week",
-                words.len()
-            );
+            let mut macros = MACROS.iter().map(|(name, _)| *name);
+            let meant =
+                macros.find(|name| name.trim_start_matches('@').eq_ignore_ascii_case(trimmed));
+            let message = match meant {
+                Some(name) => format!("{trimmed} is no cron expression: write {name}"),
+                None => format!(
+                    "a cron expression has five fields, this one has {}: minute, hour, day of month, month, day of week",
+                    words.len()
+                ),
+            };
             return Err(CronError {
                 message,
                 span: whole,

@@ -70,10 +70,10 @@ impl SecretRef {
             SecretRef::Inline(secret) => Ok(secret.clone()),
         }?;
         if secret.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("the secret from {self} is empty"),
-            ));
+            return Err(
+                Error::new(ErrorKind::Usage, format!("the secret from {self} is empty"))
+                    .with_hint("its first line must hold the secret"),
+            );
         }
         Ok(secret)
     }
@@ -122,10 +122,22 @@ pub(super) fn file_trouble(path: &Path) -> Option<String> {
     None
 }
 
+/// What to do about such trouble.
+pub(super) fn file_help(path: &Path) -> String {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => "name the file in it".to_owned(),
+        Ok(_) => format!("chmod 600 {}", path.display()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            "write the secret into the first line of that file, and let nobody else read it (chmod 600)".to_owned()
+        }
+        Err(_) => "the user who runs dupr must be able to read that file".to_owned(),
+    }
+}
+
 fn from_file(path: &Path) -> Result<Secret> {
     if let Some(trouble) = file_trouble(path) {
         let error = Error::new(ErrorKind::Usage, trouble);
-        return Err(error.with_hint(format!("chmod 600 {}", path.display())));
+        return Err(error.with_hint(file_help(path)));
     }
     let file = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
     let mut bytes = Zeroizing::new(Vec::new());

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::path::Path;
 
 mod inherit;
+mod mistakes;
 mod targets;
 
 fn around() -> Surroundings {
@@ -90,7 +91,7 @@ exec = "docker stop"
     assert_eq!(
         problems(text),
         [
-            "/etc/dupr/home.toml:2:10: expected a table, found 5",
+            "/etc/dupr/home.toml:2:10: expected a table, found 5 (write source = \"/home/me\")",
             "/etc/dupr/home.toml:3:10: the URL has no scheme (write it as sftp://user@host//path)",
             "/etc/dupr/home.toml:4:1: unknown key descripton (did you mean description?)",
             "/etc/dupr/home.toml:6:14: \"parsec\" is not a unit of time (use seconds, minutes, hours, days, weeks, months or years)",
@@ -100,7 +101,7 @@ exec = "docker stop"
             "/etc/dupr/home.toml:12:12: 25 is no hour (it goes from 0 to 23)",
             "/etc/dupr/home.toml:14:6: \"befor\" is not possible here (did you mean before? possible: before, after, success, warning, error, finally, pre, post)",
             "/etc/dupr/home.toml:15:8: expected a list, found \"docker stop\"",
-            "nothing to encrypt with: no passphrase and no encrypt-to (write passphrase = { file = \"…\" }, or encryption = \"none\" under [keys] if anyone may read the backup)",
+            "/etc/dupr/home.toml: nothing to encrypt with: no passphrase and no encrypt-to (write passphrase = { file = \"…\" }, or encryption = \"none\" under [keys] if anyone may read the backup)",
         ]
     );
 }

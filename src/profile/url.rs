@@ -80,7 +80,7 @@ pub fn mask(url: &str) -> String {
 ///
 /// # Errors
 /// Says what is missing and how it is written.
-pub(super) fn check_shape(text: &str) -> Result<(), String> {
+pub fn check_shape(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("the URL is empty".into());
     }

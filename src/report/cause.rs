@@ -61,6 +61,28 @@ fn advice(kind: ErrorKind, profile: &str) -> Option<String> {
     Some(text)
 }
 
+/// Advice with the words to type for this run: one that makes no set is not told to.
+fn of_this_run(text: &str, outcome: &Outcome) -> String {
+    let text = text.replace("`list`", &format!("`dupr {} list`", outcome.profile));
+    let text = match text.strip_suffix("that is empty or does not exist.") {
+        Some(_) => format!(
+            "{text} With --overwrite never what is missing is added to one that holds something."
+        ),
+        None => text,
+    };
+    let words = outcome.batch.split(|c: char| !c.is_alphanumeric());
+    let making = ["backup", "bkp", "full", "incr"];
+    if words.into_iter().any(|word| making.contains(&word)) {
+        return text;
+    }
+    let again = format!("`dupr {} backup` again", outcome.profile);
+    text.replace(
+        &format!("Run {again}: it goes on where it stopped."),
+        "Run it again.",
+    )
+    .replace(&format!("run {again}"), "run it again")
+}
+
 /// First words of steps that read what is stored.
 const READING: [&str; 4] = ["restore", "fetch", "verify", "check"];
 
@@ -97,6 +119,7 @@ pub fn next_steps(outcome: &Outcome) -> Vec<String> {
             Some(ErrorKind::Corrupt) if reads => Some(what_is_left(outcome)),
             kind => kind.and_then(|k| advice(k, &outcome.profile)),
         });
+        let text = text.map(|t| of_this_run(&t, outcome));
         if let Some(text) = text.filter(|t| !list.contains(t)) {
             list.push(text);
         }
@@ -150,6 +173,28 @@ mod tests {
             headline(&failure(None, "hook `x` ended with exit code 1"), target),
             "hook `x` ended with exit code 1"
         );
+    }
+
+    #[test]
+    fn advice_speaks_of_the_run_it_is_given_for() {
+        let mut outcome = crate::report::tests::night(0, crate::run::outcome::Verdict::Failed);
+        outcome.profile = "home".into();
+        let text = "Check it, then run `dupr home backup` again. `list` shows more.";
+        outcome.batch = "backup_purge".into();
+        assert_eq!(
+            of_this_run(text, &outcome),
+            text.replace("`list`", "`dupr home list`")
+        );
+        outcome.batch = "status".into();
+        assert_eq!(
+            of_this_run(text, &outcome),
+            "Check it, then run it again. `dupr home list` shows more."
+        );
+        outcome.batch = "restore".into();
+        let full = "Choose a directory that is empty or does not exist.";
+        assert!(of_this_run(full, &outcome).contains("--overwrite never"));
+        let advice = advice(ErrorKind::Interrupted, "home").unwrap();
+        assert_eq!(of_this_run(&advice, &outcome), "Run it again.");
     }
 
     #[test]

@@ -39,6 +39,21 @@ fn usage_errors_exit_2_and_do_nothing() {
             called.code
         );
     }
+    // With --json that is a document, too.
+    for arguments in [
+        &["mail-test", "home"][..],
+        &["init", "status", "-y"],
+        &["nobody", "backup"],
+        &["help", "nothing-like-it"],
+        &["recover", "home", "x", "--time", "nonsense"],
+        &["keys", "export", "home", "--secret-keys", "x"],
+    ] {
+        let called = home.dupr(&[arguments, &["--json"]].concat());
+        let document: serde_json::Value = serde_json::from_str(&called.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}{}", called.stdout, called.stderr));
+        assert_eq!(document["code"], called.code, "{arguments:?}");
+        assert!(document["errors"][0].is_string(), "{arguments:?}");
+    }
     assert!(home.stored().is_empty() && home.history("home").is_empty());
     assert!(
         !home.path().join(".cache").exists(),
@@ -81,6 +96,29 @@ fn help_version_and_documents_are_successes() {
         serde_json::from_str(&home.expect(0, &["schema"]).stdout).expect("JSON");
     assert!(schema["properties"]["source"].is_object());
     home.expect(2, &[]);
+    // Help of a tool, of commands, and of those in a batch.
+    for (call, says) in [
+        (&["help"][..], "Commands of a batch"),
+        (
+            &["help", "schedule", "install"],
+            "Usage: dupr schedule install",
+        ),
+        (
+            &["help", "restore"],
+            "Usage: dupr PROFILE restore LOCAL [AGE]",
+        ),
+        (&["home", "fetch", "--help"], "PROFILE fetch PATH LOCAL"),
+        (&["home", "--help"], "Runs commands for a profile"),
+        (&["help", "duplicity"], "duplicity"),
+    ] {
+        let text = home.expect(0, call).stdout;
+        assert!(text.contains(says), "{call:?}: {text}");
+    }
+    assert!(
+        home.expect(2, &["backup"])
+            .stderr
+            .contains("dupr PROFILE backup")
+    );
 }
 
 #[test]
@@ -125,6 +163,8 @@ fn a_day_of_work() {
         full.stdout
     );
     assert!(full.stdout.lines().count() <= 12);
+    let status = home.expect(0, &["home", "status"]).stdout;
+    assert!(status.contains("Chain 1 of 1: full alone, "), "{status}");
     home.write("one", "changed\n");
     // Versions are told apart by whole seconds, and all this may take less than one.
     let later = SystemTime::now() + Duration::from_secs(5);
@@ -201,6 +241,8 @@ fn quiet_success_is_silent_and_a_failure_is_not() {
     let home = Home::new("quiet");
     let called = home.expect(0, &["home", "backup", "-q"]);
     assert_eq!((called.stdout.as_str(), called.stderr.as_str()), ("", ""));
+    let purge = home.expect(0, &["home", "purge"]).stderr;
+    assert!(purge.contains(" remove nothing ("), "{purge}");
     home.profile("home", "[[hook]]\non = \"before\"\nexec = [\"false\"]\n");
     let called = home.expect(4, &["home", "backup", "-q"]);
     assert!(

@@ -54,6 +54,7 @@ pub fn command(word: Word) -> Grammar {
         command = command.arg(
             Arg::new("overwrite")
                 .long("overwrite")
+                .value_name("WHICH")
                 .value_parser(clap::value_parser!(super::OverwriteWord))
                 .help("Add to a destination that holds something, and replace such files there"),
         );
@@ -63,6 +64,17 @@ pub fn command(word: Word) -> Grammar {
     Common::augment_args(command.override_usage(usage))
         .about(about)
         .long_about(more)
+}
+
+/// A word of the language as people write it: duply's words of two parts have a capital.
+pub fn spelling(word: &str) -> String {
+    for first in ["purge", "verify"] {
+        let mut rest = word.strip_prefix(first).unwrap_or_default().chars();
+        if let Some(letter) = rest.next() {
+            return format!("{first}{}{}", letter.to_uppercase(), rest.as_str());
+        }
+    }
+    word.to_owned()
 }
 
 /// What a command does: in a line, and at length.

@@ -326,7 +326,7 @@ pub struct SomeProfiles {
 pub struct StatusArgs {
     /// Names, globs or paths; all if absent
     pub profiles: Vec<String>,
-    /// Exit with 6 if a backup is stale; with --remote also with 13 if a target cannot be reached, 5 if it holds other than it was given
+    /// Exit with 6 if a backup is stale or there is none, 1 if the last run failed, 3 if it had problems, 2 if a profile cannot be used; with --remote also with 13 if a target cannot be reached, 5 if it holds other than it was given
     #[arg(long)]
     pub exit_code: bool,
     /// Look at the targets themselves, and hold what lies there against what this machine knows

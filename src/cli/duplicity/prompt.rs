@@ -1,8 +1,8 @@
 //! Questions for passphrases: at the terminal without echo, else from standard input, as scripts feed them.
 
 use super::fault::{Fault, Result};
+use crate::cli::silence::Silence;
 use crate::engine::secret::Secret;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -36,6 +36,7 @@ fn ask(prompt: &str, hint: &str) -> Result<Secret> {
     };
     let is_terminal = io::stdin().is_terminal();
     if is_terminal && File::open("/dev/tty").is_ok() {
+        let _silent = Silence::begin();
         let answer = rpassword::prompt_password(format!("{prompt} "));
         return answer.map(Secret::new).map_err(|e| nobody(&e.to_string()));
     }
@@ -53,29 +54,6 @@ fn ask(prompt: &str, hint: &str) -> Result<Secret> {
             Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
         }
         Err(e) => Err(nobody(&e.to_string())),
-    }
-}
-
-/// Keeps the terminal at standard input from showing what is typed, until it is dropped.
-struct Silence(Option<Termios>);
-
-impl Silence {
-    fn begin() -> Self {
-        let before = tcgetattr(io::stdin()).ok();
-        if let Some(before) = &before {
-            let mut silent = before.clone();
-            silent.local_modes.remove(LocalModes::ECHO);
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &silent);
-        }
-        Self(before)
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cli::args::DuArgs;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
-use crate::cli::{exit, run};
+use crate::cli::{complain, exit, run};
 use crate::engine::context::Context;
 use crate::engine::error::Result;
 use crate::engine::monitor::Silent;
@@ -19,7 +19,9 @@ use std::os::unix::ffi::OsStrExt;
 /// Shows it, and returns the exit code.
 pub fn run(args: &DuArgs, session: &Session) -> u8 {
     match run::load(&args.profile, session) {
-        Ok(profile) => show(&profile, args, session).unwrap_or_else(|e| run::failed(&e)),
+        Ok(profile) => {
+            show(&profile, args, session).unwrap_or_else(|e| complain::error(&e, session))
+        }
         Err(code) => code,
     }
 }

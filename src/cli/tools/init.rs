@@ -1,14 +1,16 @@
 //! `dupr init`: a first profile, from flags or by questions. Writes it readable by its owner only, makes a
 //! passphrase if wanted, tries the target, and prints what is needed to get the data back on a bare machine.
 
+mod answers;
+
 use super::doctor;
-use crate::cli::args::{InitArgs, RESERVED};
+use crate::cli::args::InitArgs;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{ask, exit, run};
-use crate::engine::error::{Error, ErrorKind, Result};
-use crate::profile::schedule::Cron;
+use crate::cli::{ask, complain, exit, run};
+use crate::engine::error::{Error, Result};
 use crate::profile::{Loaded, Surroundings};
+use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -46,7 +48,7 @@ struct Answers {
 pub fn run(args: &InitArgs, session: &Session) -> u8 {
     match make(args, session) {
         Ok(code) => code,
-        Err(e) => run::failed(&e),
+        Err(e) => complain::error(&e, session),
     }
 }
 
@@ -58,16 +60,25 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
         return Ok(code);
     }
     if session.common.plan {
+        if session.common.json {
+            document(&answers, exit::DONE, json!({"toml": text}));
+            return Ok(exit::DONE);
+        }
         out::line(&format!("# would be written to {}", answers.file.display()));
         out::text(&text);
         return Ok(exit::DONE);
     }
+    let tell = |line: &str| {
+        if !session.common.json {
+            out::line(line);
+        }
+    };
     if let Sealing::NewPassphrase(path) = &answers.keys {
         write_private(path, format!("{}\n", passphrase()?).as_bytes())?;
-        out::line(&format!("wrote  {} (the passphrase)", path.display()));
+        tell(&format!("wrote  {} (the passphrase)", path.display()));
     }
     write_private(&answers.file, text.as_bytes())?;
-    out::line(&format!("wrote  {}", answers.file.display()));
+    tell(&format!("wrote  {}", answers.file.display()));
     let to_correct = || {
         out::complaint(&format!(
             "correct {} with an editor, then: dupr doctor {}",
@@ -82,24 +93,44 @@ fn make(args: &InitArgs, session: &Session) -> Result<u8> {
             return Ok(code);
         }
     };
-    let mut code = exit::DONE;
+    let (mut code, mut tested) = (exit::DONE, Value::Null);
     if !args.no_test {
         match doctor::try_target(&profile, session) {
-            Ok(text) => out::line(&format!("tested {text}")),
+            Ok(text) => {
+                tell(&format!("tested {text}"));
+                tested = true.into();
+            }
             Err(e) => {
                 code = run::failed(&e);
                 to_correct();
+                tested = false.into();
             }
         }
     }
     if answers.schedule.is_some() {
         let name = &answers.name;
-        out::line(&format!(
+        tell(&format!(
             "to run it at its times: dupr schedule install {name}"
         ));
     }
-    recovery_sheet(&answers).iter().for_each(|l| out::line(l));
+    let sheet = recovery_sheet(&answers);
+    sheet.iter().for_each(|l| tell(l));
+    if session.common.json {
+        let more = json!({"tested": tested, "sheet": sheet.join("\n")});
+        document(&answers, code, more);
+    }
     Ok(code)
+}
+
+/// What was done, as JSON.
+fn document(answers: &Answers, code: u8, more: Value) {
+    let mut all = json!({
+        "schema": 1, "code": code, "profile": answers.name, "file": answers.file.display().to_string(),
+    });
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+        all.extend(more);
+    }
+    out::json(&all);
 }
 
 /// Whether the text is a profile; if not, that is told before anything is written.
@@ -118,55 +149,27 @@ fn is_one(answers: &Answers, text: &str, session: &Session) -> std::result::Resu
     })
 }
 
-/// Takes what flags say, and asks for the rest if somebody is there.
+/// Takes what flags say, and asks for the rest if somebody is there; a wrong answer is told at once.
 fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
-    let need =
-        |given: Option<String>, question: &str, default: &str, flag: &str| -> Result<String> {
-            match given {
-                Some(text) => Ok(text),
-                None if asking => ask::line(question, default),
-                None if !default.is_empty() && args.yes => Ok(default.to_owned()),
-                None => Err(run::usage_error(
+    let need = |given: Option<String>,
+                question: &str,
+                default: &str,
+                flag: &str,
+                judge: &dyn Fn(&str) -> Result<()>|
+     -> Result<String> {
+        let text = match given {
+            None if asking => return ask::until(question, default, judge),
+            Some(text) => text,
+            None if !default.is_empty() && args.yes => default.to_owned(),
+            None => {
+                return Err(run::usage_error(
                     format!("{flag} is missing"),
-                    "give it, or run dupr init at a terminal",
-                )),
+                    "give it, or run dupr init at a terminal, which asks for all it needs",
+                ));
             }
         };
-    let name = need(
-        args.name.clone(),
-        "Name of the profile",
-        "home",
-        "the name of the profile",
-    )?;
-    check_name(&name)?;
-    let home = session.world.home.display().to_string();
-    let path = |text: Option<&PathBuf>| text.map(|p| p.display().to_string());
-    let source = need(
-        path(args.source.as_ref()),
-        "What to back up",
-        &home,
-        "--source",
-    )?;
-    let source = session.world.current_dir.join(source);
-    if !source.exists() {
-        return Err(Error::new(
-            ErrorKind::Usage,
-            format!("{} does not exist", source.display()),
-        )
-        .with_hint("name a folder or file that is there"));
-    }
-    let target = need(
-        args.target.clone(),
-        "Where to (file:///path, sftp://user@host//path, s3://…)",
-        "",
-        "--target",
-    )?;
-    if target.is_empty() {
-        return Err(run::usage_error(
-            "a profile needs a target",
-            "for a first try: file:///tmp/backup",
-        ));
-    }
+        judge(&text).map(|()| text)
+    };
     let dir = match &args.into {
         Some(dir) => session.world.current_dir.join(dir),
         None => session
@@ -175,16 +178,40 @@ fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
             .next()
             .unwrap_or_else(|| session.world.home.join(".config/dupr")),
     };
-    let file = dir.join(format!("{name}.toml"));
-    if file.exists() {
-        let hint = "choose another name, or edit that file";
-        return Err(run::usage_error(format!("{} exists", file.display()), hint));
-    }
+    let name = need(
+        args.name.clone(),
+        "Name of the profile",
+        "home",
+        "the name of the profile",
+        &|name| answers::check_name(name).and_then(|()| answers::is_free(&file_of(&dir, name))),
+    )?;
+    let file = file_of(&dir, &name);
+    let home = session.world.home.display().to_string();
+    let path = |text: Option<&PathBuf>| text.map(|p| p.display().to_string());
+    let source = need(
+        path(args.source.as_ref()),
+        "What to back up",
+        &home,
+        "--source",
+        &|source| answers::is_there(&session.world.current_dir.join(source)),
+    )?;
+    let source = session.world.current_dir.join(source);
+    let target = need(
+        args.target.clone(),
+        "Where to (file:///path, sftp://user@host//path, s3://…)",
+        "",
+        "--target",
+        &answers::check_target,
+    )?;
     let keys = keys(args, &dir, &name, asking, session)?;
-    let optional = |given: &Option<String>, question: &str| -> Result<Option<String>> {
+    let optional = |given: &Option<String>,
+                    question: &str,
+                    judge: &dyn Fn(&str) -> Result<()>|
+     -> Result<Option<String>> {
+        let judge = |text: &str| if text.is_empty() { Ok(()) } else { judge(text) };
         let answer = match given {
-            Some(text) => text.clone(),
-            None if asking => ask::line(question, "")?,
+            Some(text) => judge(text).map(|()| text.clone())?,
+            None if asking => ask::until(question, "", judge)?,
             None => String::new(),
         };
         Ok(Some(answer).filter(|a| !a.is_empty()))
@@ -192,13 +219,13 @@ fn gather(args: &InitArgs, session: &Session, asking: bool) -> Result<Answers> {
     let schedule = optional(
         &args.schedule,
         "When to run, as in crontab (17 2 * * * is every night; empty: by hand)",
+        &answers::check_cron,
     )?;
-    if let Some(cron) = &schedule {
-        Cron::parse(cron).map_err(|e| {
-            run::usage_error(format!("{cron:?}: {e}"), "five fields as in crontab(5)")
-        })?;
-    }
-    let mail_to = optional(&args.mail_to, "Address for reports (empty: none)")?;
+    let mail_to = optional(
+        &args.mail_to,
+        "Address for reports (empty: none)",
+        &answers::check_address,
+    )?;
     Ok(Answers {
         name,
         file,
@@ -240,20 +267,33 @@ fn keys(
     out::complaint(
         "Encryption: 1 a passphrase made now (for most people), 2 your OpenPGP key, 3 none",
     );
-    match ask::line("Which", "1")?.as_str() {
-        "1" => Ok(Sealing::NewPassphrase(usual)),
+    let which = ask::until("Which", "1", |answer| match answer {
+        "1" | "2" | "3" => Ok(()),
+        other => Err(run::usage_error(
+            format!("{other:?} is none of 1, 2, 3"),
+            "type one of these figures",
+        )),
+    })?;
+    match which.as_str() {
         "2" => {
-            let key = ask::line("Fingerprint or mail address of the key", "")?;
+            let key = ask::until(
+                "Fingerprint or mail address of the key",
+                "",
+                |key| match key.is_empty() {
+                    true => Err(run::usage_error(
+                        "no key is named",
+                        "`gpg --list-keys` shows those there are",
+                    )),
+                    false => Ok(()),
+                },
+            )?;
             Ok(Sealing::Recipients(vec![recipient(
                 &key,
                 &session.world.current_dir,
             )]))
         }
         "3" => Ok(Sealing::None),
-        other => Err(
-            Error::new(ErrorKind::Usage, format!("{other:?} is none of 1, 2, 3"))
-                .with_hint("nothing was written; run dupr init again"),
-        ),
+        _ => Ok(Sealing::NewPassphrase(usual)),
     }
 }
 
@@ -267,25 +307,8 @@ fn recipient(key: &str, current_dir: &Path) -> String {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
-    let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if RESERVED.contains(&name) {
-        return Err(run::usage_error(
-            format!("{name} is the name of a tool"),
-            "choose another name",
-        ));
-    }
-    if name.is_empty()
-        || name.starts_with('.')
-        || !name.chars().all(good)
-        || name.ends_with(".toml")
-    {
-        return Err(run::usage_error(
-            format!("{name:?} cannot be a name"),
-            "use letters, digits, - and _",
-        ));
-    }
-    Ok(())
+fn file_of(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.toml"))
 }
 
 /// A value as TOML.
@@ -509,9 +532,9 @@ mod tests {
     #[test]
     fn names_of_tools_and_paths_are_refused() {
         for bad in ["status", "", "a/b", ".x", "a b", "x.toml"] {
-            assert!(check_name(bad).is_err(), "{bad}");
+            assert!(answers::check_name(bad).is_err(), "{bad}");
         }
-        assert!(check_name("mail-server_2").is_ok());
+        assert!(answers::check_name("mail-server_2").is_ok());
     }
 
     #[test]

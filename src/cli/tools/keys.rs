@@ -3,7 +3,7 @@
 use crate::cli::args::KeysAction;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{exit, run};
+use crate::cli::{complain, exit, run};
 use crate::engine::error::Result;
 use crate::profile::{Encryption, Keyring, Profile};
 use crate::report::format;
@@ -21,7 +21,7 @@ pub fn run(action: &KeysAction, session: &Session) -> u8 {
     match run::load(profile, session) {
         Ok(profile) => {
             let done = export(&profile, secret_keys.as_deref(), session);
-            done.unwrap_or_else(|e| run::failed(&e))
+            done.unwrap_or_else(|e| complain::error(&e, session))
         }
         Err(code) => code,
     }
@@ -102,7 +102,8 @@ fn export_secret(profile: &Profile, keys: &Keys, to: &Path, session: &Session) -
 fn sheet(profile: &Profile, keys: &Keys, exported: Option<&Path>, session: &Session) -> String {
     let mut text = String::new();
     let mut line = |what: &str, value: &str| {
-        let _ = writeln!(text, "{what:<12}{}", format::safe(value));
+        let row = format!("{what:<12}{}", format::safe(value));
+        let _ = writeln!(text, "{}", row.trim_end());
     };
     line("", "");
     let now = format::time(run::now());

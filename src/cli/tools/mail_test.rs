@@ -22,11 +22,12 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
     let report = Report::new(&outcome, &[], &[]);
     let notifiers = match notify::notifiers(&reports) {
         Ok(list) => list,
-        Err(e) => return run::failed(&e),
+        Err(e) => return complain::error(&e, session),
     };
     if notifiers.is_empty() {
         let hint = "write at least `to`, `from` and `smtp` under [report.email]; docs/profile.md lists the other ways";
-        return run::failed(&run::usage_error(format!("{name} reports to nobody"), hint));
+        let error = run::usage_error(format!("{name} reports to nobody"), hint);
+        return complain::error(&error, session);
     }
     if session.common.plan {
         for notifier in &notifiers {

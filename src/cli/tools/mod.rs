@@ -4,6 +4,7 @@ pub mod docs;
 pub mod doctor;
 pub mod du;
 mod guides;
+pub mod help;
 pub mod history;
 pub mod import;
 pub mod init;

@@ -3,7 +3,7 @@
 use crate::cli::args::RecoverArgs;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{exit, run};
+use crate::cli::{complain, exit, run};
 use crate::engine::archive::ArchiveDir;
 use crate::engine::archive::private_dir;
 use crate::engine::context::Context;
@@ -47,7 +47,7 @@ impl Monitor for Listener<'_> {
 
 /// Recovers, and returns the exit code.
 pub fn run(args: &RecoverArgs, session: &Session) -> u8 {
-    recover(args, session).unwrap_or_else(|e| run::failed(&e))
+    recover(args, session).unwrap_or_else(|e| complain::error(&e, session))
 }
 
 fn recover(args: &RecoverArgs, session: &Session) -> Result<u8> {

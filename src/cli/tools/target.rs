@@ -4,7 +4,7 @@ use crate::cli::args::{TargetAction, TargetPlace};
 use crate::cli::session::Session;
 use crate::cli::ui::table::Table;
 use crate::cli::ui::{Tone, colored, out};
-use crate::cli::{ask, exit, run};
+use crate::cli::{ask, complain, exit, run};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::trial::{self, Finding};
 use crate::engine::storage::{self, Storage, StorageOptions, TargetUrl};
@@ -41,14 +41,14 @@ pub fn run(action: &TargetAction, session: &Session) -> u8 {
     for notice in storages.iter().flat_map(|storage| storage.notices()) {
         out::complaint(&format!("warning: {}", format::safe(&notice)));
     }
-    done.unwrap_or_else(|e| run::failed(&e))
+    done.unwrap_or_else(|e| complain::error(&e, session))
 }
 
 type Storages = Vec<Box<dyn Storage>>;
 
 /// The target of a URL, or all targets of a profile. What is wrong was told already.
 fn opened(place: &TargetPlace, session: &Session) -> std::result::Result<Storages, u8> {
-    let known = |e: Error| run::failed(&e);
+    let known = |e: Error| complain::error(&e, session);
     if place.place.contains("://") {
         let settings: BTreeMap<_, _> = place.option.iter().cloned().collect();
         let options = StorageOptions {

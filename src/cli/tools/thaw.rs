@@ -4,7 +4,7 @@ use crate::cli::args::{HowFast, ThawArgs};
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
-use crate::cli::{exit, run};
+use crate::cli::{complain, exit, run};
 use crate::engine::collection::StoredFile;
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -19,7 +19,9 @@ use serde_json::json;
 /// Orders them, and returns the exit code.
 pub fn run(args: &ThawArgs, session: &Session) -> u8 {
     match run::load(&args.profile, session) {
-        Ok(profile) => order(&profile, args, session).unwrap_or_else(|e| run::failed(&e)),
+        Ok(profile) => {
+            order(&profile, args, session).unwrap_or_else(|e| complain::error(&e, session))
+        }
         Err(code) => code,
     }
 }

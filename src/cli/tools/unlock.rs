@@ -3,7 +3,7 @@
 use crate::cli::args::OneProfile;
 use crate::cli::session::Session;
 use crate::cli::ui::out;
-use crate::cli::{exit, run};
+use crate::cli::{complain, exit, run};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::profile::{Encryption, Keyring, Profile, SecretRef};
 use crate::report::format;
@@ -19,8 +19,8 @@ pub fn run(args: &OneProfile, session: &Session) -> u8 {
     unlock(&profile, session).unwrap_or_else(|error| {
         let hint = "export GPG_TTY=$(tty), so that gpg's agent can ask at this terminal";
         match is_unseen(&error, &profile, session) {
-            true => run::failed(&error.with_hint(hint)),
-            false => run::failed(&error),
+            true => complain::error(&error.with_hint(hint), session),
+            false => complain::error(&error, session),
         }
     })
 }

@@ -253,14 +253,19 @@ fn status_lines(view: &TargetView<'_>) -> Vec<String> {
     }
     for (n, chain) in collection.chains.iter().enumerate() {
         lines.push(String::new());
-        let incrementals = format::counted(chain.incrementals.len() as u64, "incremental");
+        let (sets, until) = match chain.incrementals.len() {
+            0 => ("full alone".to_owned(), String::new()),
+            n => (
+                format!("full and {}", format::counted(n as u64, "incremental")),
+                format!(" to {}", format::time(chain.end())),
+            ),
+        };
         lines.push(format!(
-            "Chain {} of {}: full and {incrementals}, {}, {} to {}",
+            "Chain {} of {}: {sets}, {}, {}{until}",
             n + 1,
             collection.chains.len(),
             format::bytes(chain.bytes()),
             format::time(chain.start()),
-            format::time(chain.end()),
         ));
         let mut table = Table::new(&["  SET", "TIME", ">VOLUMES", ">SIZE", "NOTE"]);
         for set in chain.sets() {

@@ -1,6 +1,6 @@
 //! Text to a tree of words: the grammar of the batch language, without arguments.
 
-use super::{ALONE, BatchError, Rough, TO_COME, WORDS, Word};
+use super::{ALONE, BatchError, FIRST, Rough, TO_COME, WORDS, Word};
 use crate::plan::When;
 
 /// Deepest nesting of groups: more is no batch a person wrote.
@@ -86,6 +86,14 @@ fn token(word: &str) -> Result<Token, BatchError> {
             Some(format!("dupr PROFILE {lower}")),
         ));
     }
+    if FIRST.contains(&lower.as_str()) {
+        return Err(BatchError::new(
+            format!("{lower} is a tool, and comes before a profile"),
+            Some(format!(
+                "write dupr {lower} …; `dupr help {lower}` tells of it"
+            )),
+        ));
+    }
     if TO_COME.contains(&lower.as_str()) {
         return Err(BatchError::new(
             format!("this dupr has no {lower} yet"),
@@ -93,8 +101,10 @@ fn token(word: &str) -> Result<Token, BatchError> {
         ));
     }
     let known = WORDS.iter().map(|(text, _)| *text);
-    let help =
-        crate::profile::error::nearest(&lower, known).map(|near| format!("did you mean {near}?"));
+    let help = match crate::profile::error::nearest(&lower, known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "`dupr help` lists the commands".to_owned(),
+    };
     Err(BatchError::new(format!("unknown command {word:?}"), help))
 }
 

@@ -160,6 +160,23 @@ fn arguments_without_a_command_are_refused() {
             "{text} {arguments:?}"
         );
     }
+    let help = |text, arguments: &[&str]| parse(text, arguments).unwrap_err().help();
+    for (text, arguments, said) in [
+        ("restore", &[][..], "write dupr PROFILE restore LOCAL [AGE]"),
+        (
+            "backup",
+            &["stray"],
+            "`dupr help backup` tells what it takes",
+        ),
+        ("zzzzzzzz", &[], "`dupr help` lists the commands"),
+        (
+            "schedule",
+            &[],
+            "write dupr schedule …; `dupr help schedule` tells of it",
+        ),
+    ] {
+        assert_eq!(help(text, arguments).as_deref(), Some(said));
+    }
 }
 
 #[test]

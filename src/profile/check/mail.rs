@@ -22,11 +22,11 @@ impl Checker<'_> {
                 self.problem(
                     &format!("{key}.to.{i}"),
                     format!("{to:?} is not a mail address"),
-                    None,
+                    "write it as me@example.org".to_owned(),
                 );
             }
         }
-        if file.to.is_empty() {
+        if file.to.is_empty() && !self.excused("report.email.to") {
             self.problem(
                 key,
                 "the mail report says no recipient",
@@ -35,7 +35,7 @@ impl Checker<'_> {
         }
         let transport = self.mail_transport(file, password, inline);
         let Some(from) = file.from.clone() else {
-            if !self.known_bad("report.email.from") {
+            if !self.excused("report.email.from") {
                 self.problem(
                     key,
                     "the mail report says no sender",
@@ -137,7 +137,7 @@ impl Checker<'_> {
                 self.path("report.email.sendmail", program),
             )),
             (None, None) => {
-                if !self.known_bad(key) {
+                if !self.excused(key) {
                     let help = "write smtp = \"smtps://user@host:465\" or sendmail = \"/usr/sbin/sendmail\"";
                     self.problem(
                         key,

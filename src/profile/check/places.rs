@@ -1,8 +1,23 @@
 //! Checks what is backed up and where to.
 
 use super::{Checker, keys};
+use crate::engine::storage::{Support, schemes};
+use crate::profile::error::nearest;
 use crate::profile::file::{ProfileFile, SourceFile, TargetFile};
 use crate::profile::{SelectRule, Source, Target, TargetUrl};
+
+/// The scheme a misspelt one was most likely meant to be.
+fn similar_scheme(url: &str) -> Option<String> {
+    let (scheme, _) = url.split_once("://")?;
+    let names = || schemes().flat_map(|(names, _)| names.iter().copied());
+    if scheme.len() < 2 || names().any(|name| name == scheme) {
+        return None;
+    }
+    let usable = schemes()
+        .filter(|(_, support)| !matches!(support, Support::Refused { .. }))
+        .flat_map(|(names, _)| names.iter().copied());
+    nearest(scheme, usable).map(|name| format!("did you mean {name}://?"))
+}
 
 impl Checker<'_> {
     pub(super) fn source(&mut self, file: &SourceFile, inline: bool) -> Option<Source> {
@@ -15,7 +30,7 @@ impl Checker<'_> {
                 self.problem(
                     &format!("source.exclude-if-present.{i}"),
                     format!("{name:?} is not the name of a file"),
-                    None,
+                    "write a name alone, without a slash: \".nobackup\"".to_owned(),
                 );
             }
             rules.push(SelectRule::IfPresent(name.clone()));
@@ -76,7 +91,8 @@ impl Checker<'_> {
             };
             let path = self.path(&key, name);
             if self.around.look_at_files && !path.is_file() {
-                self.problem(&key, format!("there is no file {}", path.display()), None);
+                let help = "make that file, or leave exclude-file out".to_owned();
+                self.problem(&key, format!("there is no file {}", path.display()), help);
             }
             rules.push(SelectRule::File {
                 include: false,
@@ -86,7 +102,7 @@ impl Checker<'_> {
         }
         let dumps = self.dumps(file, inline);
         let Some(path) = &file.path else {
-            if !self.known_bad("source") {
+            if !self.excused("source") {
                 let help = match dumps.is_empty() {
                     true => "write source = \"/home/me\"",
                     false => {
@@ -123,7 +139,7 @@ impl Checker<'_> {
 
     pub(super) fn targets(&mut self, file: &ProfileFile) -> Vec<Target> {
         let several = file.target.0.len() > 1;
-        if file.target.is_empty() && !self.known_bad("target") {
+        if file.target.is_empty() && !self.excused("target") {
             let help =
                 "write target = \"sftp://me@host//path\" or target = \"file:///path\"".to_owned();
             self.problem("target", "the profile says no target", Some(help));
@@ -213,7 +229,7 @@ impl Checker<'_> {
             );
         }
         let Some(url) = &file.url else {
-            if !self.known_bad(key) {
+            if !self.excused(key) {
                 self.problem(
                     key,
                     "the target says no url",
@@ -231,7 +247,7 @@ impl Checker<'_> {
             );
         }
         if let Err(e) = crate::engine::storage::TargetUrl::parse(url.expose()) {
-            let help = e.hint().map(str::to_owned);
+            let help = similar_scheme(url.expose()).or_else(|| e.hint().map(str::to_owned));
             self.problem(&format!("{key}.url"), e.to_string(), help);
         }
         let name = file.name.clone().unwrap_or_else(|| {

@@ -133,7 +133,7 @@ impl Checker<'_> {
     ) -> Option<WebAddress> {
         let key = format!("{table}.{word}");
         let Some(entry) = entry else {
-            if !self.known_bad(&key) {
+            if !self.excused(&key) {
                 let help = format!("write {word} = \"https://…\" or {word} = {{ env = \"…\" }}");
                 self.problem(table, format!("{table} says no {word}"), Some(help));
             }

@@ -41,7 +41,7 @@ impl Checker<'_> {
             }
             _ if has_keys => Encryption::Gpg,
             Some(Encryption::Gpg) | None => {
-                if !self.known_bad("keys") && !self.known_bad("passphrase") {
+                if !self.excused("keys") && !self.excused("passphrase") {
                     self.problem(
                         "keys",
                         "nothing to encrypt with: no passphrase and no encrypt-to",
@@ -121,7 +121,7 @@ impl Checker<'_> {
     /// What gpgsm cannot do.
     fn by_gpgsm(&mut self, entry: &KeysFile) {
         let openpgp = || Some("encryption = \"gpg\" can".to_owned());
-        if entry.encrypt_to.is_empty() && !self.known_bad("keys") {
+        if entry.encrypt_to.is_empty() && !self.excused("keys") {
             let help = "name them under encrypt-to, by mail address or fingerprint".to_owned();
             self.problem(
                 "keys.encryption",
@@ -290,7 +290,7 @@ impl Checker<'_> {
 
     pub(super) fn schedule(&mut self, file: &ScheduleFile) -> Option<Schedule> {
         let Some(cron) = file.cron.clone() else {
-            if !self.known_bad("schedule") {
+            if !self.excused("schedule") {
                 self.problem(
                     "schedule",
                     "the schedule says no time",

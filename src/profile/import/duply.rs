@@ -118,7 +118,7 @@ fn read_conf(
     let bytes = capture(&argv, &env, CONF_TIMEOUT).map_err(|what| {
         Errors::single(
             format!("bash does not get through {}: {what}", conf.display()),
-            None,
+            Some("mend that file first; nothing was written".to_owned()),
         )
     })?;
     let mut fields = bytes
@@ -129,7 +129,7 @@ fn read_conf(
         let Some(name) = fields.next() else {
             return Err(Errors::single(
                 format!("{} ends its shell before its end", conf.display()),
-                None,
+                Some("take `exit` out of that file first; nothing was written".to_owned()),
             ));
         };
         if name == "=" {

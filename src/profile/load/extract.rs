@@ -34,6 +34,7 @@ impl Loaded {
                 layer::insert(&mut self.values, &error.path, Value::from(raw));
                 continue;
             }
+            self.meant.extend(meant(&error));
             let problem = self.problem(&error);
             self.problems.push(problem);
             let removed = layer::remove(&mut values, &error.path);
@@ -48,7 +49,9 @@ impl Loaded {
 
     fn problem(&self, error: &figment::Error) -> Problem {
         let dotted = error.path.join(".");
-        let place = self.place(&error.path);
+        let place = self
+            .place(&error.path)
+            .or_else(|| self.place_below(&error.path));
         let unknown = matches!(error.kind, Kind::UnknownField(..));
         let own = self.places.contains_key(&error.path);
         let mut span = place.map(|p| {
@@ -79,7 +82,7 @@ impl Loaded {
             }
             Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => (
                 format!("expected {}, found {}", in_words(expected), actual(found)),
-                None,
+                instead(&error.path, found, expected),
             ),
             Kind::Message(text) => match text.split_once(": ") {
                 Some((text, help)) => (text.to_owned(), Some(help.to_owned())),
@@ -107,6 +110,41 @@ impl Loaded {
             place: span,
             help,
         }
+    }
+}
+
+/// The key an unknown one was most likely meant to be.
+fn meant(error: &figment::Error) -> Option<String> {
+    let Kind::UnknownField(name, known) = &error.kind else {
+        return None;
+    };
+    let near = nearest(name, known.iter().copied())?;
+    let mut path = error.path.clone();
+    path.pop();
+    path.push(near.to_owned());
+    Some(path.join("."))
+}
+
+/// What to write in place of a value of the wrong type, where that can be told.
+fn instead(path: &[String], found: &figment::error::Actual, expected: &str) -> Option<String> {
+    use figment::error::Actual;
+    let number = matches!(
+        expected,
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "f64"
+    );
+    match (path, found) {
+        ([key], Actual::Bool(_) | Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_))
+            if key == "source" =>
+        {
+            Some("write source = \"/home/me\"".to_owned())
+        }
+        (_, Actual::Str(text)) if number && text.parse::<f64>().is_ok() => {
+            Some(format!("write {text} without quotes"))
+        }
+        (_, Actual::Str(text)) if expected == "a boolean" && text.parse::<bool>().is_ok() => {
+            Some(format!("write {text} without quotes"))
+        }
+        _ => None,
     }
 }
 

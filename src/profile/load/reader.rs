@@ -22,17 +22,21 @@ pub(in crate::profile) struct Reader {
     pub sources: Vec<SourceText>,
     pub layers: Vec<Layer>,
     pub problems: Vec<Problem>,
+    /// Whether a text could not be read to its end.
+    pub torn: bool,
 }
 
 impl Reader {
     pub(super) fn text(&self, path: &Path) -> Result<String, Errors> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| Errors::single(format!("cannot read {}: {e}", path.display()), None))?;
+        let bytes = std::fs::read(path).map_err(|e| {
+            let help = "the user who runs dupr must be able to read it".to_owned();
+            Errors::single(format!("cannot read {}: {e}", path.display()), Some(help))
+        })?;
         String::from_utf8(bytes).map_err(|e| {
             let at = e.utf8_error().valid_up_to();
             Errors::single(
                 format!("{} is not UTF-8 at byte {at}", path.display()),
-                None,
+                Some("save it as UTF-8 in an editor".to_owned()),
             )
         })
     }
@@ -48,6 +52,7 @@ impl Reader {
         let name = path.display().to_string();
         let (mut layer, source, problems) = Layer::parse(&name, Some(path), text, index);
         self.sources.push(source);
+        self.torn |= !problems.is_empty();
         self.problems.extend(problems);
         if around.look_at_files
             && let Some(message) = writable_by_others(path)
@@ -187,6 +192,8 @@ impl Reader {
             file: ProfileFile::default(),
             places: stack.places,
             problems: self.problems,
+            meant: Vec::new(),
+            torn: self.torn,
             figment,
         };
         expand(&mut loaded, &around.env);

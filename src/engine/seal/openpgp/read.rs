@@ -374,7 +374,7 @@ fn derivation(packet: &SKESK) -> Option<S2K> {
 fn no_key(pkesks: &[PKESK], skesks: &[SKESK]) -> Error {
     if pkesks.is_empty() && !skesks.is_empty() {
         return Error::new(ErrorKind::WrongKey, "the passphrase does not open it")
-            .with_hint("give the passphrase it was encrypted with; further ones can be listed for older backups");
+            .with_hint("give the passphrase it was encrypted with");
     }
     let names: Vec<String> = pkesks
         .iter()

@@ -61,7 +61,7 @@ impl Import<'_> {
             Some(value) if value != placeholder => Ok(value),
             _ => Err(Errors::single(
                 format!("conf says no {name}: the duply profile was never filled in"),
-                None,
+                Some("make a new profile with `dupr init`".to_owned()),
             )),
         }
     }
