@@ -183,15 +183,21 @@ fn run_with(bench: &Bench<'_>, folder: &str, harms: &[Harm], times: usize, code:
     assert!(proxy.left() < harms.len() * times, "{name} {harms:?}");
 }
 
+/// One service of each kind of line; those of the web share two clients.
+fn of_each_kind() -> Vec<Service> {
+    let mut services = services();
+    let names = [
+        "webdav", "gdrive", "s3", "sftp", "ftp", "imap", "rsync", "rclone",
+    ];
+    services.retain(|service| names.contains(&service.name));
+    services
+}
+
 /// What ends every upload, or answers nothing any more, ends the run by the exit code of a target that cannot be used, in time. What
 /// happens twice is no failure. The run after it makes up for all.
 #[test]
 fn bad_lines_end_runs_by_their_exit_code() {
-    // One of each kind of line; those of the web have but one client.
-    let mut kinds = services();
-    let names = ["webdav", "s3", "sftp", "ftp", "imap", "rsync", "rclone"];
-    kinds.retain(|service| names.contains(&service.name));
-    each(&kinds, |service| {
+    each(&of_each_kind(), |service| {
         let folder = "ends";
         let mut bench = Bench::new(folder, service);
         bench.timeout = "5s";
@@ -230,7 +236,7 @@ fn busy_servers_end_runs_by_their_exit_code() {
 /// with the server does. The next one makes up for it.
 #[test]
 fn signals_end_a_run_in_the_middle_of_an_upload() {
-    each(&services(), |service| {
+    each(&of_each_kind(), |service| {
         let (folder, name) = ("stopped", service.name);
         let mut bench = Bench::new(folder, service);
         bench.timeout = "10m";

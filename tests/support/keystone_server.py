@@ -25,6 +25,10 @@ log_file = {folder}/keystone.log
 connection = sqlite:///{folder}/keystone.db
 [fernet_tokens]
 key_repository = {folder}/tokens
+[fernet_receipts]
+key_repository = {folder}/tokens
+[credential]
+key_repository = {folder}/tokens
 """)
 at = f"http://127.0.0.1:{port}/v3"
 

@@ -135,6 +135,7 @@ fn number(error: &Error) -> i32 {
         ErrorKind::WrongKey => BY_GPG,
         ErrorKind::Corrupt if failed_upload(&error.to_string()) => 56,
         ErrorKind::Corrupt => 21,
+        ErrorKind::Denied if no_certificate(&error.to_string()) => 50,
         ErrorKind::Denied => 51,
         ErrorKind::Full => 53,
         ErrorKind::Unreachable | ErrorKind::RateLimited => 50,
@@ -168,6 +169,11 @@ fn this_and_other(text: &str) -> Option<String> {
 /// Whether a text of the engine tells of trouble with the target rather than with what lies here.
 fn at_the_target(text: &str) -> bool {
     text.contains("cannot upload ") || text.contains("cannot list ")
+}
+
+/// Whether it is the server that was refused.
+fn no_certificate(text: &str) -> bool {
+    text.contains("no TLS with ")
 }
 
 /// Whether a text of the engine tells of a file that is not at the target as it was sent.

@@ -240,14 +240,15 @@ fn object(entry: Entry) -> Option<Object> {
 }
 
 /// What lines and servers that are ill look like in the words of Go and of the services' modules.
-const LINE_TROUBLES: [&str; 11] = [
+const LINE_TROUBLES: [&str; 12] = [
     "connection refused",
     "connection reset",
     "connection broken",
     "broken pipe",
     "no such host",
     "timeout",
-    "eof",
+    "unexpected eof",
+    ": eof",
     ": 500 ",
     ": 502 ",
     ": 503 ",

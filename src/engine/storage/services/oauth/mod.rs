@@ -24,6 +24,9 @@ use tokio::sync::Mutex;
 /// A token is not used any more so long before its end.
 const BEFORE_ITS_END: Duration = Duration::from_secs(300);
 
+/// Tokens a request is tried with: the one that is held may have come to its end, and so may its follower, which others use as well.
+const TOKENS: u32 = 3;
+
 /// What a form says.
 pub(super) type Form = Vec<(&'static str, Secret)>;
 
@@ -192,27 +195,28 @@ impl Authorized {
         }
     }
 
-    /// Sends a request without contents; once more with a new token.
+    /// Sends a request without contents; again with a new token if the old one is refused.
     pub(super) async fn send(
         &self,
         method: Method,
         url: &str,
         more: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response> {
-        let mut is_first = true;
+        let mut tries = 0;
         loop {
             let access = self.access().await?;
             let request = self.web.request(method.clone(), url);
             let request = more(request.header(AUTHORIZATION, access.clone()));
             let response = self.web.send(request).await?;
-            if response.status() != StatusCode::UNAUTHORIZED || !std::mem::take(&mut is_first) {
+            tries += 1;
+            if response.status() != StatusCode::UNAUTHORIZED || tries == TOKENS {
                 return Ok(response);
             }
             self.forget(&access).await;
         }
     }
 
-    /// Sends a range of a file, start and length; once more with a new token.
+    /// Sends a range of a file, start and length; again with a new token if the old one is refused.
     pub(super) async fn store(
         &self,
         method: Method,
@@ -235,7 +239,7 @@ impl Authorized {
         around: (&str, &str),
         more: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response> {
-        let mut is_first = true;
+        let mut tries = 0;
         loop {
             let access = self.access().await?;
             let mut upload = self.web.transfer().upload(from)?;
@@ -251,7 +255,8 @@ impl Authorized {
                 self.forget(&access).await;
             }
             let Sent { response, .. } = sent?;
-            if response.status() != StatusCode::UNAUTHORIZED || !std::mem::take(&mut is_first) {
+            tries += 1;
+            if response.status() != StatusCode::UNAUTHORIZED || tries == TOKENS {
                 return Ok(response);
             }
             self.forget(&access).await;
