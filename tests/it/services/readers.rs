@@ -76,6 +76,7 @@ pub fn reader(service: &Service, folder: &str) -> Option<Reader> {
         "tahoe" => {
             find("tahoe")?;
         }
+        "gio+smb" => python = packages("gi")?,
         _ => return None,
     }
     Some(Reader {
