@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 const EAR: Duration = Duration::from_millis(100);
 
 /// Longest time a service is left alone because it asks for that.
+#[cfg(any(feature = "cloud", test))]
 pub(super) const MAX_ASKED: Duration = Duration::from_secs(120);
 
 /// Most bytes the system takes from us before the peer has them, and the slowest line on which they still go.
