@@ -124,6 +124,8 @@ impl Database {
             .arg("-k")
             .arg(dir.path().join("own"));
         server.args(["-h", "127.0.0.1", "-F", "-p", &port.to_string()]);
+        // In its own folder, not in the system's memory: nobody would take it away from there when it is killed.
+        server.args(["-c", "dynamic_shared_memory_type=mmap"]);
         server.current_dir("/");
         let process = Process::start(&mut server, &dir.path().join("log"), "run tests/setup");
         let client = ["psql", "-XAtq", "-h", "127.0.0.1", "-U", "keeper", "-p"].map(str::to_owned);
