@@ -1,14 +1,16 @@
 //! Whole runs to several targets as one, of which one dies in the middle of it: the exit code says how it went, and what was
 //! written restores.
 
-use crate::proxy::Proxy;
+use crate::proxy::{Harm, Proxy};
 use crate::servers::Dav;
-use crate::storage_contract::names;
+use crate::services::patient;
+use crate::storage_contract::{names, opened, source};
 use crate::support::home::{Called, Home};
 use crate::support::tree::Tree;
 use crate::support::vault::{noise, write};
 use std::fs;
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Behind the first volume of one MiB that the far one gets, before its second is there.
 const IN_THE_MIDDLE: u64 = 1_600_000;
@@ -166,4 +168,53 @@ fn a_target_of_several_dies_in_the_middle_of_a_run() {
             scope.spawn(case);
         }
     });
+}
+
+/// One that asks to be left alone holds nobody else up.
+#[test]
+fn a_busy_target_is_no_reason_to_wait_with_another() {
+    let servers = [Dav::start(), Dav::start()];
+    let lines = servers.each_ref().map(|server| Proxy::to(server.port));
+    let entry = |line: &Proxy, prefix: &str| {
+        serde_json::json!({
+            "url": format!("webdav://ada@127.0.0.1:{}/x", line.port), "prefixes": [prefix],
+            "env": [{"name": "BACKEND_PASSWORD", "value": "p@ss:w"}],
+        })
+    };
+    let dir = tempfile::TempDir::new().expect("temp dir");
+    let list = dir.path().join("list.json");
+    let entries = serde_json::json!([entry(&lines[0], "busy"), entry(&lines[1], "well")]);
+    fs::write(&list, entries.to_string()).expect("list");
+    let open = || {
+        opened(
+            &format!("multi://{}?mode=mirror", list.display()),
+            &patient(),
+        )
+    };
+    let storage = open();
+    // Whatever an upload makes first is there.
+    for name in ["busy-0", "well-0"] {
+        storage.put(name, source(10).path()).expect(name);
+    }
+    let storage = open();
+    lines[0].harm([Harm::Later {
+        seconds: 20,
+        as_date: false,
+    }]);
+    lines[1].harm([Harm::Answer(503), Harm::Answer(503)]);
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| storage.put("busy-1", source(10).path()));
+        while lines[0].left() > 0 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        // It hears that a moment later.
+        thread::sleep(Duration::from_millis(500));
+        let begun = Instant::now();
+        storage.put("well-1", source(10).path()).expect("well");
+        let took = begun.elapsed();
+        assert_eq!(lines[1].left(), 0);
+        assert!(took < Duration::from_secs(15), "{took:?}");
+        busy.join().expect("thread").expect("busy");
+    });
+    assert_eq!(storage.list().expect("list").len(), 4);
 }

@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a request to stop may go unheard.
@@ -60,8 +60,8 @@ impl Pacer {
 /// The terms of every transfer of one opened target.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    upload: Option<Pacer>,
-    download: Option<Pacer>,
+    upload: Option<Arc<Pacer>>,
+    download: Option<Arc<Pacer>>,
     timeout: Duration,
     cancel: Cancel,
     /// Until when the service wants to be left alone.
@@ -71,10 +71,21 @@ pub(super) struct Transfer {
 impl Transfer {
     pub(super) fn new(options: &StorageOptions) -> Self {
         Self {
-            upload: options.upload_rate.map(Pacer::new),
-            download: options.download_rate.map(Pacer::new),
+            upload: options.upload_rate.map(Pacer::new).map(Arc::new),
+            download: options.download_rate.map(Pacer::new).map(Arc::new),
             timeout: options.timeout.max(Duration::from_millis(1)),
             cancel: options.cancel.clone(),
+            quiet_until: Mutex::new(None),
+        }
+    }
+
+    /// The same terms for another service: limits are kept together, and each is left alone when it asks for that itself.
+    pub(super) fn of_another(&self) -> Self {
+        Self {
+            upload: self.upload.clone(),
+            download: self.download.clone(),
+            timeout: self.timeout,
+            cancel: self.cancel.clone(),
             quiet_until: Mutex::new(None),
         }
     }
@@ -380,6 +391,24 @@ mod tests {
         transfer.leave_alone(Duration::from_secs(7 * 3600));
         let asked = transfer.still_asked().as_secs_f64();
         assert!((110.0..=120.0).contains(&asked), "{asked}");
+    }
+
+    #[test]
+    fn another_service_shares_the_limits_and_not_the_wish_to_be_left_alone() {
+        let options = StorageOptions {
+            upload_rate: NonZeroU64::new(1000),
+            ..StorageOptions::default()
+        };
+        let transfer = Transfer::new(&options);
+        let other = transfer.of_another();
+        transfer.leave_alone(Duration::from_secs(100));
+        assert_eq!(other.still_asked(), Duration::ZERO);
+        other.leave_alone(Duration::from_secs(10));
+        assert!(transfer.still_asked() > Duration::from_secs(50));
+        let now = Instant::now();
+        let reserve = |of: &Transfer| of.upload.as_ref().map(|pacer| pacer.reserve(500, now));
+        assert_eq!(reserve(&transfer), Some(Duration::ZERO));
+        assert_eq!(reserve(&other), Some(Duration::from_millis(500)));
     }
 
     #[test]

@@ -103,8 +103,10 @@ impl Entry {
         for variable in self.env {
             options.environment.set(variable.name, variable.value);
         }
-        let storage = open_sharing(&url, &options, transfer)
-            .map_err(|e| e.within(url.masked().to_string()))?;
+        // One that asks to be left alone is no reason to keep the others waiting.
+        let own = Arc::new(transfer.of_another());
+        let storage =
+            open_sharing(&url, &options, &own).map_err(|e| e.within(url.masked().to_string()))?;
         Ok((storage, self.prefixes))
     }
 }
