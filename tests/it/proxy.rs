@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -35,6 +35,9 @@ pub enum Harm {
     Change,
     /// Passes only so many bytes back, takes the others from the server, and ends as the server does.
     Swallow(u64),
+    /// Passes only so many records of TLS back, as if they were all, and takes the others from the server: what comes looks whole,
+    /// but for the word that it is.
+    SwallowRecords(u64),
 }
 
 /// What happens before a piece of an answer is passed on.
@@ -61,6 +64,8 @@ struct Shared {
     broken: AtomicU64,
     /// Most bytes on one line, both ways.
     longest: AtomicU64,
+    /// Most records of TLS that came back on one line of those that count them.
+    records: AtomicU64,
     watch: Mutex<Option<Watch>>,
     /// Bytes that may still be sent to the server, over all connections.
     allowance: Mutex<Option<u64>>,
@@ -89,8 +94,34 @@ impl Proxy {
         Self::sharing(target, Arc::default())
     }
 
+    /// Passes on to a port of another address.
+    pub fn to_address(target: SocketAddr) -> Self {
+        Self::between("127.0.0.1:0", target, Arc::default())
+    }
+
+    /// Passes each of these ports on to the same one of another address: what stands there for data lines, whose ports nobody can
+    /// read.
+    pub fn before(ports: &[u16], address: IpAddr) -> Self {
+        let shared: Arc<Shared> = Arc::default();
+        let proxies = ports.iter().map(|port| {
+            let near = format!("127.0.0.1:{port}");
+            Self::between(&near, (address, *port).into(), Arc::clone(&shared))
+        });
+        let all: Vec<Self> = proxies.collect();
+        let one = Self {
+            port: ports[0],
+            shared: Arc::clone(&shared),
+        };
+        shared.beside.lock().expect("beside").extend(all);
+        one
+    }
+
     fn sharing(target: u16, shared: Arc<Shared>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+        Self::between("127.0.0.1:0", ([127, 0, 0, 1], target).into(), shared)
+    }
+
+    fn between(near: &str, target: SocketAddr, shared: Arc<Shared>) -> Self {
+        let listener = TcpListener::bind(near).expect("a port of loopback");
         let port = listener.local_addr().expect("address").port();
         let all = Arc::clone(&shared);
         thread::spawn(move || {
@@ -107,7 +138,7 @@ impl Proxy {
                     }
                     _ => {}
                 }
-                let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else {
+                let Ok(far) = TcpStream::connect(target) else {
                     continue;
                 };
                 let line = Arc::new(Line {
@@ -130,6 +161,11 @@ impl Proxy {
     /// Plans what happens to the next connections, one each.
     pub fn harm(&self, plan: impl IntoIterator<Item = Harm>) {
         self.shared.plan.lock().expect("plan").extend(plan);
+    }
+
+    /// The next connections are good ones.
+    pub fn harm_no_more(&self) {
+        self.shared.plan.lock().expect("plan").clear();
     }
 
     /// Shortens the first answer that is long enough, or changes the first content, whatever connection it comes on.
@@ -198,6 +234,11 @@ impl Proxy {
         self.shared.longest.load(Ordering::SeqCst)
     }
 
+    /// Most records of TLS that came back on one line of those that count them.
+    pub fn records(&self) -> u64 {
+        self.shared.records.load(Ordering::SeqCst)
+    }
+
     /// Harm that was planned for connections nobody made.
     pub fn left(&self) -> usize {
         self.shared.plan.lock().expect("plan").len()
@@ -217,6 +258,40 @@ struct Line {
     /// Whether the last request of HTTP was one whose answer has the body that its head speaks of.
     asks_for_body: AtomicBool,
     shared: Arc<Shared>,
+}
+
+/// Where records of TLS end in what comes in pieces.
+#[derive(Default)]
+struct Records {
+    /// How many have ended.
+    whole: u64,
+    /// What came of the head of the next one.
+    head: Vec<u8>,
+    /// Bytes of its body that have not come.
+    left: usize,
+}
+
+impl Records {
+    /// How many bytes of this piece are part of the first `most` records.
+    fn within(&mut self, piece: &[u8], most: u64) -> usize {
+        for (at, byte) in piece.iter().enumerate() {
+            if self.whole >= most {
+                return at;
+            }
+            if self.left > 0 {
+                self.left -= 1;
+            } else {
+                self.head.push(*byte);
+                let [_, _, _, high, low] = self.head[..] else {
+                    continue;
+                };
+                self.left = usize::from(u16::from_be_bytes([high, low]));
+                self.head.clear();
+            }
+            self.whole += u64::from(self.left == 0);
+        }
+        piece.len()
+    }
 }
 
 /// Headers that ask to come back later.
@@ -246,6 +321,7 @@ impl Line {
     fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_answer: bool) {
         let mut piece = vec![0; 16 << 10];
         let mut answered = 0u64;
+        let mut records = Records::default();
         while let Ok(bytes @ 1..) = from.read(&mut piece) {
             let before = self.count.fetch_add(bytes as u64, Ordering::SeqCst);
             let longest = &self.shared.longest;
@@ -275,6 +351,12 @@ impl Line {
                 Some(Harm::Swallow(limit)) if is_answer => {
                     limit.saturating_sub(answered).min(bytes as u64) as usize
                 }
+                Some(Harm::SwallowRecords(most)) if is_answer => {
+                    let within = records.within(&got, most);
+                    let count = &self.shared.records;
+                    count.fetch_max(records.whole, Ordering::SeqCst);
+                    within
+                }
                 Some(Harm::Slow(rate)) => {
                     thread::sleep(Duration::from_secs_f64(bytes as f64 / rate as f64));
                     got.len()
@@ -299,6 +381,11 @@ impl Line {
             }
             let total = &self.shared.passed;
             total.fetch_add(passed as u64, Ordering::SeqCst);
+            let is_record = matches!(self.harm, Some(Harm::SwallowRecords(_)));
+            if is_record && is_answer && passed < bytes {
+                // Each side waits for the other's last word.
+                let _ = to.shutdown(Shutdown::Write);
+            }
             let ends = matches!(self.harm, Some(Harm::Cut(_) | Harm::Stall(_)));
             if ends && passed < bytes {
                 self.shared.broken.fetch_add(1, Ordering::SeqCst);
@@ -312,6 +399,11 @@ impl Line {
                 }
                 break;
             }
+        }
+        if let Some(Harm::SwallowRecords(_)) = self.harm {
+            // The server is to send the rest without a hitch.
+            let _ = to.shutdown(Shutdown::Write);
+            return;
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);

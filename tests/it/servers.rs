@@ -85,14 +85,34 @@ fn free_port() -> u16 {
     }
 }
 
+/// Ports in a row, all as [`free_port`] gives them.
+fn free_ports(count: u16) -> Vec<u16> {
+    loop {
+        let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
+        if ports.windows(2).all(|two| two[1] == two[0] + 1) {
+            return ports;
+        }
+    }
+}
+
 /// Starts a server on a free port; tries another if somebody else was faster.
 fn serve(log: &Path, install: &str, command: impl Fn(u16) -> Command) -> (Process, u16) {
+    serve_at("127.0.0.1", log, install, command)
+}
+
+/// The same on this address.
+fn serve_at(
+    host: &str,
+    log: &Path,
+    install: &str,
+    command: impl Fn(u16) -> Command,
+) -> (Process, u16) {
     for _ in 0..5 {
         let port = free_port();
         let mut process = Process::start(&mut command(port), log, install);
         let start = Instant::now();
         loop {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if TcpStream::connect((host, port)).is_ok() {
                 return (process, port);
             }
             if process.0.try_wait().expect("child").is_some() {

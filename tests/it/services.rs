@@ -3,7 +3,9 @@
 mod further;
 mod readers;
 
-pub use further::{local_services, secure_services, tool_services, web_services_of_users};
+pub use further::{
+    local_services, secure_ftp, secure_services, tool_services, web_services_of_users,
+};
 pub use readers::{Reader, packages, reader};
 
 use crate::servers::{

@@ -1,8 +1,9 @@
 //! Servers of FTP, and of Azure's blob storage.
 
 use super::files::make_certificate;
-use super::{Process, installed, serve};
+use super::{Process, free_ports, installed, serve, serve_at};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,8 +13,10 @@ use tempfile::TempDir;
 pub struct Ftpd {
     _process: Process,
     dir: TempDir,
-    /// Where it listens, on 127.0.0.1.
+    /// Where it listens, on 127.0.0.1 if nothing else is said.
     pub port: u16,
+    /// Where it takes data lines, if that was asked for.
+    pub data_ports: Vec<u16>,
 }
 
 /// A small FTP server that lacks what came after RFC 959, and admits three connections.
@@ -32,6 +35,12 @@ server.serve_forever()
 "#;
 
 impl Ftpd {
+    /// Another address of loopback.
+    pub const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    const EXPLICIT: &str = "TLSProtocol TLSv1.2 TLSv1.3\n";
+    const IMPLICIT: &str =
+        "TLSProtocol TLSv1.3\nTLSOptions UseImplicitSSL NoSessionReuseRequired\n";
+
     /// proftpd without TLS.
     pub fn start() -> Self {
         Self::proftpd("")
@@ -44,12 +53,27 @@ impl Ftpd {
 
     /// proftpd that wants TLS, begun by command, and resumed for each data connection.
     pub fn explicit() -> Self {
-        Self::proftpd("TLSProtocol TLSv1.2 TLSv1.3\n")
+        Self::proftpd(Self::EXPLICIT)
     }
 
     /// proftpd that speaks TLS from the first byte, and only 1.3; its certificate is that of an authority.
     pub fn implicit() -> Self {
-        Self::proftpd("TLSProtocol TLSv1.3\nTLSOptions UseImplicitSSL NoSessionReuseRequired\n")
+        Self::proftpd(Self::IMPLICIT)
+    }
+
+    /// One of the two with TLS that listens on [`Ftpd::ELSEWHERE`] alone and takes data lines on few ports: on the same ports of
+    /// 127.0.0.1 somebody can stand before it.
+    pub fn elsewhere(is_implicit: bool) -> Self {
+        let tls = match is_implicit {
+            true => Self::IMPLICIT,
+            false => Self::EXPLICIT,
+        };
+        let ports = free_ports(24);
+        let (first, last) = (ports[0], ports[ports.len() - 1]);
+        let lines = format!("AllowOverwrite on\nPassivePorts {first} {last}\n");
+        let mut server = Self::proftpd_at(&Self::ELSEWHERE.to_string(), tls, &lines);
+        server.data_ports = ports;
+        server
     }
 
     /// pyftpdlib, cut down.
@@ -68,6 +92,7 @@ impl Ftpd {
             _process: process,
             dir,
             port,
+            data_ports: Vec::new(),
         }
     }
 
@@ -76,6 +101,10 @@ impl Ftpd {
     }
 
     fn proftpd_with(tls: &str, lines: &str) -> Self {
+        Self::proftpd_at("127.0.0.1", tls, lines)
+    }
+
+    fn proftpd_at(host: &str, tls: &str, lines: &str) -> Self {
         let dir = TempDir::new().expect("temp dir");
         let path = |name: &str| dir.path().join(name);
         fs::create_dir(path("files")).expect("dir");
@@ -112,9 +141,9 @@ impl Ftpd {
         };
         let (user, group) = (id("-un"), id("-gn"));
         let root = if uid == 0 { "RootLogin on\n" } else { "" };
-        let (process, port) = serve(&path("log"), "run tests/setup", |port| {
+        let (process, port) = serve_at(host, &path("log"), "run tests/setup", |port| {
             let config = format!(
-                "ServerType standalone\nDefaultAddress 127.0.0.1\nPort {port}\nUseIPv6 off\nUser {user}\n\
+                "ServerType standalone\nDefaultAddress {host}\nPort {port}\nUseIPv6 off\nUser {user}\n\
                  Group {group}\n{root}RequireValidShell off\nAuthUserFile {0}/passwd\nAuthOrder mod_auth_file.c\n\
                  PidFile {0}/pid\nScoreboardFile {0}/scoreboard\nSystemLog {0}/system.log\nTransferLog none\n\
                  WtmpLog off\nUseReverseDNS off\nTimeoutLinger 1\n{lines}{secure}",
@@ -129,6 +158,7 @@ impl Ftpd {
             _process: process,
             dir,
             port,
+            data_ports: Vec::new(),
         }
     }
 

@@ -4,7 +4,9 @@
 use super::{Hold, Service, Way, all_web, only_named, service, way};
 use crate::servers::{Apache, Dav, Dovecot, Ftpd, Keystone, Share, StandIns, Tahoe};
 use crate::support::programs::find;
+use std::any::Any;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -77,18 +79,29 @@ pub fn secure_services() -> Vec<Service> {
         )
     }));
     for (name, server) in [("ftpes", Ftpd::explicit()), ("ftps", Ftpd::implicit())] {
-        let ca = server.certificate().display().to_string();
-        let mut one = service(name, server.port, server, move |port| {
-            way(
-                format!("{name}://ada@127.0.0.1:{port}/"),
-                &[("FTP_PASSWORD", "p@ss:w")],
-                &[("ca-file", ca.clone())],
-            )
-        });
-        one.hold = Hold::Rate;
-        all.push(one);
+        let (port, ca) = (server.port, server.certificate());
+        all.push(secure_ftp(name, port, &ca, server));
     }
     only_named(all)
+}
+
+/// FTP with TLS at this port, which is there as long as `server` is.
+pub fn secure_ftp<S: Any + Send + Sync>(
+    name: &'static str,
+    port: u16,
+    ca: &Path,
+    server: S,
+) -> Service {
+    let ca = ca.display().to_string();
+    let mut one = service(name, port, server, move |port| {
+        way(
+            format!("{name}://ada@127.0.0.1:{port}/"),
+            &[("FTP_PASSWORD", "p@ss:w")],
+            &[("ca-file", ca.clone())],
+        )
+    });
+    one.hold = Hold::Rate;
+    one
 }
 
 /// All that programs of others reach beside rsync and rclone: real ones at real servers, or stand-ins.
@@ -113,6 +126,13 @@ pub fn tool_services() -> Vec<Service> {
             way
         }));
     }
+    all.extend(stand_ins());
+    only_named(all)
+}
+
+/// Those behind programs that cannot be run here, with stand-ins whose homes they hold by.
+pub fn stand_ins() -> Vec<Service> {
+    let mut all = Vec::new();
     for (name, url) in [
         ("mega", "mega://ada%40example.org@mega.nz/"),
         ("megav2", "megav2://mega.nz/"),
@@ -121,7 +141,9 @@ pub fn tool_services() -> Vec<Service> {
         let tools = StandIns::new();
         let (home, variables) = (tools.path(""), tools.variables());
         // hsi makes no folders.
-        fs::create_dir_all(tools.path("store/cycle")).expect("folder");
+        for folder in ["cycle", "programs", "faults"] {
+            fs::create_dir_all(tools.path("store").join(folder)).expect("folder");
+        }
         let mut one = service(name, 0, tools, move |_| {
             let mut way = way(url.into(), &[], &[]);
             if name == "mega" {

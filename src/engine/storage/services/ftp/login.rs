@@ -10,6 +10,7 @@ use crate::engine::storage::StorageOptions;
 use crate::engine::storage::options::first_password;
 use crate::engine::storage::transfer::Transfer;
 use crate::engine::storage::url::{FtpSecurity, Server, TargetUrl};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use suppaftp::tokio::{AsyncRustlsConnector, AsyncRustlsFtpStream};
@@ -48,6 +49,8 @@ pub(super) struct Login {
     modern: AtomicBool,
     /// Whether the server connects to us for data, instead of the other way round.
     active: bool,
+    /// Whether the server has ever told the end of what it sent, in TLS.
+    tells_ends: Arc<AtomicBool>,
 }
 
 impl Login {
@@ -96,12 +99,18 @@ impl Login {
             tls,
             modern: AtomicBool::new(false),
             active,
+            tells_ends: Arc::default(),
         })
     }
 
     /// Name of the server.
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// What all connections know of how the server ends what it sends.
+    pub(super) fn tells_ends(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.tells_ends)
     }
 
     /// Connects and logs in. Also tells whether the server lists in the form of RFC 3659.

@@ -13,6 +13,8 @@ use crate::engine::storage::{Object, names};
 use jiff::civil::DateTime;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use suppaftp::tokio::{AsyncRustlsStream, TransferStream};
 use suppaftp::{FtpError, Mode};
@@ -32,6 +34,14 @@ const DOUBTFUL: Duration = Duration::from_secs(15);
 
 type Data = TransferStream<AsyncRustlsStream>;
 
+/// What comes of a data connection.
+enum Read {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing more, and whether the server said so in TLS. In the open nobody can.
+    End { is_told: bool },
+}
+
 /// A connection whose working directory is the target.
 pub(super) struct Session {
     ftp: Ftp,
@@ -43,6 +53,8 @@ pub(super) struct Session {
     /// Whether a transfer has begun and not ended, or an answer may be on its way still.
     busy: bool,
     used: Instant,
+    /// Whether this server has ever told the end of what it sent, in TLS.
+    tells_ends: Arc<AtomicBool>,
 }
 
 impl Connection for Session {
@@ -70,6 +82,7 @@ impl Session {
             inside: false,
             busy: false,
             used: Instant::now(),
+            tells_ends: login.tells_ends(),
         })
     }
 
@@ -147,6 +160,31 @@ impl Session {
         if !self.enter(transfer).await? {
             return Ok(Vec::new());
         }
+        let (entries, is_told) = self.listing(transfer).await?;
+        if is_told {
+            return Ok(entries);
+        }
+        // A line that is cut between two records of TLS leaves a list that looks whole. Some servers never tell the end; who
+        // does otherwise has not sent it.
+        let again = match self.tells_ends.load(Ordering::Relaxed) {
+            true => None,
+            false => Some(self.listing(transfer).await?),
+        };
+        let names = |entries: &[Listed]| -> Vec<String> {
+            let names = entries.iter().map(|entry| entry.name.clone());
+            names.collect()
+        };
+        match again {
+            Some((again, is_told)) if is_told || names(&again) == names(&entries) => Ok(again),
+            _ => Err(Error::new(
+                ErrorKind::Unreachable,
+                "the list of files broke off",
+            )),
+        }
+    }
+
+    /// The list of files, and whether its end was told as TLS wants it.
+    async fn listing(&mut self, transfer: &Transfer) -> Result<(Vec<Listed>, bool)> {
         let command = if self.mlsd { "MLSD" } else { "LIST" };
         let opening = [suppaftp::Status::AboutToSend, suppaftp::Status::AlreadyOpen];
         let mut data = self
@@ -157,18 +195,14 @@ impl Session {
             .await?;
         let mut text = Vec::new();
         let mut piece = vec![0; PIECE];
-        loop {
-            let read = transfer.answer(data.read(&mut piece)).await?;
-            match read {
-                Ok(bytes @ 1..) => text.extend_from_slice(piece.get(..bytes).unwrap_or_default()),
-                Ok(_) => break,
-                // Many servers end a data connection without saying so in TLS; their last word follows.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
-                Err(error) => {
-                    return Err(explain(FtpError::ConnectionError(error), &self.host));
+        let is_told = loop {
+            match self.read(&mut data, &mut piece, transfer).await? {
+                Read::Bytes(bytes) => {
+                    text.extend_from_slice(piece.get(..bytes).unwrap_or_default())
                 }
+                Read::End { is_told } => break is_told,
             }
-        }
+        };
         self.finish(data, 0, transfer).await?;
         // A data connection that is cut looks like one that has ended: what is not there must not look as if it were not.
         if text.last().is_some_and(|last| *last != b'\n') {
@@ -183,7 +217,23 @@ impl Session {
             listing::list
         };
         let text = String::from_utf8_lossy(&text);
-        Ok(text.lines().filter_map(parse).collect())
+        Ok((text.lines().filter_map(parse).collect(), is_told))
+    }
+
+    /// The next bytes of a data connection, or its end.
+    async fn read(&self, data: &mut Data, piece: &mut [u8], transfer: &Transfer) -> Result<Read> {
+        match transfer.answer(data.read(piece)).await? {
+            Ok(bytes @ 1..) => Ok(Read::Bytes(bytes)),
+            Ok(_) => {
+                self.tells_ends.store(true, Ordering::Relaxed);
+                Ok(Read::End { is_told: true })
+            }
+            // Many servers end a data connection without saying so in TLS; their last word follows.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Ok(Read::End { is_told: false })
+            }
+            Err(error) => Err(explain(FtpError::ConnectionError(error), &self.host)),
+        }
     }
 
     pub(super) async fn list(&mut self, transfer: &Transfer) -> Result<Vec<Object>> {
@@ -241,16 +291,9 @@ impl Session {
             })
             .await?;
         let mut piece = vec![0; PIECE];
-        loop {
-            match transfer.answer(data.read(&mut piece)).await? {
-                Ok(got @ 1..) => download.push(piece.get(..got).unwrap_or_default())?,
-                Ok(_) => break,
-                // As in a listing: the length tells whether this is the end.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
-                Err(error) => {
-                    return Err(explain(FtpError::ConnectionError(error), &self.host));
-                }
-            }
+        // The length tells whether its end is that of the file.
+        while let Read::Bytes(got) = self.read(&mut data, &mut piece, transfer).await? {
+            download.push(piece.get(..got).unwrap_or_default())?;
         }
         self.finish(data, 0, transfer).await?;
         if download.bytes() != bytes {
