@@ -424,7 +424,13 @@ fn the_last_results_say_what_ran_where_and_when() {
             );
         }
         for word in ran.split(", ") {
-            let known = ["contract", "whole life", "bad lines", "single files"];
+            let known = [
+                "contract",
+                "whole life",
+                "bad lines",
+                "faults",
+                "single files",
+            ];
             assert!(known.contains(&word), "{scheme}: {word}");
         }
         let is_told = ["restores", "both ways"].contains(&duplicity.as_str())

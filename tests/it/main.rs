@@ -69,6 +69,7 @@ mod storage_locked;
 mod storage_mail;
 mod storage_multi;
 mod storage_network;
+mod storage_programs;
 mod storage_runs;
 mod storage_s3;
 mod storage_services;

@@ -4,7 +4,7 @@ mod further;
 mod readers;
 
 pub use further::{
-    local_services, secure_ftp, secure_services, tool_services, web_services_of_users,
+    local_services, secure_ftp, secure_services, stand_ins, tool_services, web_services_of_users,
 };
 pub use readers::{Reader, packages, reader};
 

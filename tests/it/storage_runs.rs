@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A home whose profile backs up to one service.
-struct Bench<'a> {
-    home: Home,
+pub struct Bench<'a> {
+    pub home: Home,
     service: &'a Service,
     direct: Arc<dyn Storage>,
     /// How long a silent peer is waited for.
@@ -25,7 +25,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(test: &str, service: &'a Service) -> Self {
+    pub fn new(test: &str, service: &'a Service) -> Self {
         let home = Home::new(&format!("{test}-{}", service.name.replace(' ', "-")));
         let folder = test;
         let direct = service.open(service.port, folder, patient()).into();
@@ -40,7 +40,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Gives the source a file that no compression makes small.
-    fn change(&self, seed: u32) {
+    pub fn change(&self, seed: u32) {
         let mut state = seed;
         let mut noise = || {
             state ^= state << 13;
@@ -72,7 +72,14 @@ impl<'a> Bench<'a> {
                 options.join(", ")
             ),
         );
-        let mut command = self.home.command(words);
+        // By its path: some services have a home of their own for their programs.
+        let profile = self.home.path().join(".config/dupr/home.toml");
+        let profile = profile.display().to_string();
+        let named = words.iter().map(|word| match *word {
+            "home" => profile.as_str(),
+            word => word,
+        });
+        let mut command = self.home.command(&named.collect::<Vec<_>>());
         command.envs(way.variables.iter().cloned());
         command
     }
@@ -82,7 +89,7 @@ impl<'a> Bench<'a> {
         called(command.output().expect("dupr"))
     }
 
-    fn expect(&self, codes: &[u8], port: u16, folder: &str, words: &[&str]) -> Called {
+    pub fn expect(&self, codes: &[u8], port: u16, folder: &str, words: &[&str]) -> Called {
         let done = self.dupr(port, folder, words);
         let code = u8::try_from(done.code).unwrap_or(u8::MAX);
         let name = self.service.name;
@@ -96,7 +103,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What is restored is what the source is now.
-    fn restores(&self, port: u16, folder: &str) {
+    pub fn restores(&self, port: u16, folder: &str) {
         let back = self.home.path().join("back");
         let _ = fs::remove_dir_all(&back);
         self.expect(
@@ -113,7 +120,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What was saved before the last change is there, and whole.
-    fn restores_as_it_was(&self, folder: &str) {
+    pub fn restores_as_it_was(&self, folder: &str) {
         let noise = self.home.source().join("noise");
         let now = fs::read(&noise).expect("noise");
         self.change(1);

@@ -9,7 +9,8 @@ use dupr::engine::ErrorKind;
 use dupr::engine::storage::{StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::fs;
-use std::time::Duration;
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
 
 /// A password that must be seen nowhere.
 const CANARY: &str = "can\\ary";
@@ -77,8 +78,8 @@ fn megatools_keeps_the_contract_and_sees_no_password() {
     );
 
     let mut limited = options.clone();
-    limited.upload_rate = std::num::NonZeroU64::new(2 << 20);
-    limited.download_rate = std::num::NonZeroU64::new(5000);
+    limited.upload_rate = NonZeroU64::new(2 << 20);
+    limited.download_rate = NonZeroU64::new(5000);
     let storage = opened(url, &limited);
     storage.put("slow", source(10).path()).expect("put");
     storage.get("slow", &mut Vec::new()).expect("get");
@@ -158,24 +159,53 @@ fn the_real_megatools_takes_every_call() {
 #[test]
 fn programs_without_a_limit_keep_a_pace_between_files() {
     let tools = StandIns::new();
-    fs::create_dir_all(tools.path("store/home/ada")).expect("folder");
-    for (url, who) in [
-        ("megav2://ada%40example.org@mega.nz/x", "mega-put"),
-        ("hsi://hpss/home/ada", "hsi"),
-    ] {
-        let mut options = with(&tools.variables());
-        options.upload_rate = std::num::NonZeroU64::new(1_000_000);
-        let storage = opened(url, &options);
-        let begun = std::time::Instant::now();
-        for name in ["a", "b", "c"] {
-            storage.put(name, source(500_000).path()).expect(name);
-        }
-        // The third may go when the first two have had their time.
-        assert!(begun.elapsed() >= Duration::from_millis(950), "{url}");
-        let notices = storage.notices();
-        assert_eq!(notices.len(), 1, "{notices:?}");
-        assert!(notices[0].contains(who) && notices[0].contains("upload-limit"));
+    let mut options = with(&tools.variables());
+    options.upload_rate = NonZeroU64::new(1_000_000);
+    let storage = opened("megav2://ada%40example.org@mega.nz/x", &options);
+    let begun = Instant::now();
+    for name in ["a", "b", "c"] {
+        storage.put(name, source(500_000).path()).expect(name);
     }
+    // The third may go when the first two have had their time.
+    assert!(begun.elapsed() >= Duration::from_millis(950));
+    let notices = storage.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("mega-put") && notices[0].contains("upload-limit"));
+}
+
+/// Two seconds for one file, and what came is right.
+fn keeps_a_pace_within_a_file(url: &str, options: &StorageOptions) {
+    let options = StorageOptions {
+        upload_rate: NonZeroU64::new(500_000),
+        ..options.clone()
+    };
+    let storage = opened(url, &options);
+    let begun = Instant::now();
+    storage.put("paced", source(1_000_000).path()).expect(url);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(1900), "{url} {took:?}");
+    let mut got = Vec::new();
+    storage.get("paced", &mut got).expect(url);
+    assert!(got == vec![0x5a; 1_000_000], "{url} {}", got.len());
+    storage.put("paced", source(10).path()).expect(url);
+    assert_eq!(storage.list().expect(url)[0].size, 10, "{url}");
+    storage.delete("paced").expect(url);
+    assert_eq!(storage.notices(), Vec::<String>::new(), "{url}");
+}
+
+#[test]
+fn hsi_reads_a_file_at_the_pace_of_uploads() {
+    let tools = StandIns::new();
+    let options = with(&tools.variables());
+    fs::create_dir_all(tools.path("store/x")).expect("folder");
+    keeps_a_pace_within_a_file("hsi://hpss/x", &options);
+    let calls = tools.calls();
+    assert!(calls.contains("put - : /x/paced"), "{calls}");
+    let storage = opened("hsi://hpss/x", &options);
+    storage.put("a", source(10).path()).expect("put");
+    let calls = tools.calls();
+    let named = |line: &str| line.contains(" : /x/a\"") && !line.contains("put -");
+    assert!(calls.lines().any(named), "{calls}");
 }
 
 /// By a stand-in: MEGAcmd is no package of Debian, and knows no server but MEGA's.
@@ -346,6 +376,7 @@ fn gio_keeps_the_contract_at_a_share() {
         names(&share.files().join("made/by put")),
         Vec::<String>::new()
     );
+    keeps_a_pace_within_a_file(&url("/paced"), &options);
     // It is mounted by now: nobody asks for a password any more.
     options.environment = share.variables().into_iter().collect();
     opened(&url("/y"), &options)

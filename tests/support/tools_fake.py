@@ -6,11 +6,22 @@ Which program it is says the name it is called by. Objects lie in $HOME/store; e
 the name and the arguments. $HOME/trouble, if it is there, is said to standard error, with exit code 1, once. $HOME/hold, if
 it is there, has how many files may still be stored: an upload beyond them writes $HOME/holding, waits until the first of the
 two is gone, and fails.
+
+$HOME/fault, if it is there, is JSON and befalls the calls of its kind, so many times:
+  on     ls, get, put, rm, mkdir or whoami
+  name   what stands in the arguments of the calls that it befalls, if not all
+  times  how often; it is gone after that
+  do     say: nothing is done but to write `out` and `err` and to end with `code`
+         hang: nothing more comes, of this program and of one it starts; both numbers go to $HOME/hung
+         lose: success is told for an upload of which nothing is stored
+         halve: the same for an upload of which half is stored, or a download of which half comes
+         nothing: success is told for a download of which nothing comes
 """
 import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import time
 
@@ -33,6 +44,41 @@ if os.path.exists(trouble) and program != "mega-whoami":
         text = file.read()
     os.remove(trouble)
     fail(1, text)
+
+
+def kind_of_call():
+    if program == "hsi":
+        return words[0].split(" ")[0]
+    return words[0] if program == "megatools" else program.removeprefix("mega-")
+
+
+def fault():
+    """What befalls this call."""
+    path = os.path.join(home, "fault")
+    try:
+        with open(path) as file:
+            told = json.load(file)
+    except FileNotFoundError:
+        return None
+    if kind_of_call() != told["on"] or told.get("name", "") not in " ".join(words) or told["times"] == 0:
+        return None
+    told["times"] -= 1
+    new = "%s.%d" % (path, os.getpid())
+    with open(new, "w") as file:
+        json.dump(told, file)
+    os.rename(new, path)
+    if told["do"] == "say":
+        sys.stdout.write(told.get("out", ""))
+        fail(told["code"], told.get("err", ""))
+    if told["do"] == "hang":
+        child = subprocess.Popen(["sleep", "3600"])
+        with open(os.path.join(home, "hung"), "a") as file:
+            file.write("%d %d\n" % (os.getpid(), child.pid))
+        child.wait()
+    return told["do"]
+
+
+befalls = fault()
 
 
 def wait():
@@ -62,9 +108,18 @@ def length(path):
 def copy(source, target):
     if target.startswith(store):
         wait()
+    if befalls in ("lose", "nothing"):
+        return
     # Whole at once, as these services show it.
-    shutil.copyfile(source, "%s/%d" % (home, os.getpid()))
-    os.rename("%s/%d" % (home, os.getpid()), target)
+    here = "%s/%d" % (home, os.getpid())
+    if source == "-":
+        with open(here, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    else:
+        shutil.copyfile(source, here)
+    if befalls == "halve":
+        os.truncate(here, os.path.getsize(here) // 2)
+    os.rename(here, target)
 
 
 def megatools():
@@ -117,7 +172,10 @@ def megatools():
         if not os.path.isfile(there(paths[0])):
             fail(1, "ERROR: Remote file not found: %s" % paths[0])
         with open(there(paths[0]), "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
+            content = file.read()
+        if befalls in ("halve", "nothing"):
+            content = content[:len(content) // 2 if befalls == "halve" else 0]
+        sys.stdout.buffer.write(content)
     elif command == "put":
         target = given["--path"]
         if os.path.exists(there(target)):

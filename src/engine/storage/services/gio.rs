@@ -138,6 +138,17 @@ impl GioStorage {
         Ok(())
     }
 
+    /// Has it store a file: by its name, or from standard input where a pace is to be kept.
+    fn store(&self, from: &Path, place: OsString) -> Result<Ended> {
+        if self.transfer.paces_uploads() {
+            let upload = self.transfer.upload(from)?;
+            return self.program.run_fed(&["save".into(), place], upload);
+        }
+        let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
+        let words: [OsString; 4] = ["copy".into(), "-T".into(), from.into(), place];
+        self.program.run(&words, Vec::new(), None)
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         let ended = self.run(&["remove".into(), "-f".into(), self.place(name)])?;
         match ended.code {
@@ -216,11 +227,9 @@ impl Storage for GioStorage {
             let text = format!("{name:?} has an end that Windows does not keep");
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
-        let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
         self.make()?;
-        self.program.spaced(&from)?;
         let temp = names::temp();
-        let copied = self.run(&["copy".into(), "-T".into(), from.into(), self.place(&temp)])?;
+        let copied = self.store(from, self.place(&temp))?;
         let outcome = match copied.code {
             Some(0) => {
                 let words = [
@@ -251,10 +260,6 @@ impl Storage for GioStorage {
     fn delete(&self, name: &str) -> Result<()> {
         names::check(name)?;
         self.remove(name)
-    }
-
-    fn notices(&self) -> Vec<String> {
-        self.program.notices()
     }
 }
 

@@ -15,6 +15,10 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// For how many timeouts the program may show no sign of life; while it fetches, a tape may have to be found first.
+const STILL: u32 = 24;
+const STILL_WHILE_FETCHING: u32 = 240;
+
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
@@ -22,6 +26,7 @@ const MONTHS: [&str; 12] = [
 /// Objects in one directory.
 pub(super) struct HsiStorage {
     program: Program,
+    fetcher: Program,
     /// Without a slash at its end; empty for where a login leads.
     dir: String,
     location: Location,
@@ -46,10 +51,14 @@ impl HsiStorage {
         }
         plain(dir)?;
         let install = "hsi comes from the site that runs the archive; put it into PATH";
-        let program =
-            Program::new("hsi", "HSI_", options, Arc::clone(&transfer)).installed_by(install);
+        let program = |still| {
+            Program::new("hsi", "HSI_", options, Arc::clone(&transfer))
+                .installed_by(install)
+                .given_up_after(still)
+        };
         Ok(Self {
-            program,
+            program: program(STILL),
+            fetcher: program(STILL_WHILE_FETCHING),
             dir: dir.trim_end_matches('/').to_string(),
             location,
             transfer,
@@ -64,13 +73,19 @@ impl HsiStorage {
         })
     }
 
-    /// Runs one line of commands. The program writes what it has to say to either output.
+    /// Runs one line of commands.
     fn run(&self, line: &str) -> Result<Said> {
-        let ended = self.program.run(&[line], Vec::new(), None)?;
-        let mut text = String::from_utf8_lossy(&ended.output).into_owned();
-        text.push('\n');
-        text.push_str(&ended.complaints);
-        Ok(Said { ended, text })
+        self.program.run(&[line], Vec::new(), None).map(Said::of)
+    }
+
+    /// Has it store a file: by its name, or from standard input where a pace is to be kept.
+    fn store(&self, from: &Path, place: &str) -> Result<Said> {
+        if !self.transfer.paces_uploads() {
+            return self.run(&format!("put {} : {place}", here(from)?));
+        }
+        let upload = self.transfer.upload(from)?;
+        let line = format!("put - : {place}");
+        self.program.run_fed(&[line], upload).map(Said::of)
     }
 }
 
@@ -81,8 +96,25 @@ struct Said {
 }
 
 impl Said {
+    /// The program writes what it has to say to either output.
+    fn of(ended: Ended) -> Self {
+        let mut text = String::from_utf8_lossy(&ended.output).into_owned();
+        text.push('\n');
+        text.push_str(&ended.complaints);
+        Self { ended, text }
+    }
+
     fn is_good(&self) -> bool {
         self.ended.code == Some(0)
+    }
+
+    /// Its first complaint: `***HSI…` or `*** hsi…`. What a site greets with may have stars as well, at both ends.
+    fn complaint(&self) -> Option<&str> {
+        let mut lines = self.text.lines().map(str::trim);
+        lines.find(|line| {
+            let words = line.trim_start_matches(['*', ' ']).to_lowercase();
+            line.starts_with("***") && !line.ends_with('*') && words.starts_with("hsi")
+        })
     }
 
     fn is_absent(&self) -> bool {
@@ -119,12 +151,14 @@ impl Storage for HsiStorage {
 
     fn list(&self) -> Result<Vec<Object>> {
         let said = self.run(format!("ls -l {}", self.dir).trim_end())?;
-        if said.is_good() {
-            let objects = said.text.lines().filter_map(listed);
-            return Ok(objects.filter(|o| !names::is_temp(&o.name)).collect());
-        }
-        match said.is_absent() {
-            true => Ok(Vec::new()),
+        let objects: Vec<Object> = said.text.lines().filter_map(listed).collect();
+        // The exit code is that of the last command; a complaint without a single file is no empty directory.
+        let is_listed = said.is_good() && (!objects.is_empty() || said.complaint().is_none());
+        match is_listed || said.is_absent() {
+            true => Ok(objects
+                .into_iter()
+                .filter(|object| !names::is_temp(&object.name))
+                .collect()),
             false => Err(explain(&said)),
         }
     }
@@ -140,19 +174,27 @@ impl Storage for HsiStorage {
             Error::new(ErrorKind::Io, "cannot make a temp dir for hsi").with_source(e)
         })?;
         let file = staging.path().join("object");
-        let said = self.run(&format!("get {} : {}", here(&file)?, self.place(name)?))?;
+        let line = format!("get {} : {}", here(&file)?, self.place(name)?);
+        let said = Said::of(self.fetcher.run(&[line], Vec::new(), None)?);
         if !said.is_good() {
             return Err(explain(&said));
         }
         let mut download = self.transfer.download(to);
         deliver(&file, &mut download)?;
-        Ok(download.bytes())
+        // Nobody says that the program looks whether all of it came.
+        let bytes = download.bytes();
+        match self.stat(name)? {
+            Some(object) if object.size != bytes => {
+                let text = format!("hsi: {bytes} bytes of {} came", object.size);
+                Err(Error::new(ErrorKind::Unreachable, text))
+            }
+            _ => Ok(bytes),
+        }
     }
 
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         names::check(name)?;
-        self.program.spaced(from)?;
-        let said = self.run(&format!("put {} : {}", here(from)?, self.place(name)?))?;
+        let said = self.store(from, &self.place(name)?)?;
         match said.is_good() {
             true => Ok(()),
             false if said.is_absent() => Err(explain(&said)
@@ -168,10 +210,6 @@ impl Storage for HsiStorage {
             true => Ok(()),
             false => Err(explain(&said)),
         }
-    }
-
-    fn notices(&self) -> Vec<String> {
-        self.program.notices()
     }
 }
 
@@ -190,7 +228,8 @@ fn listed(line: &str) -> Option<Object> {
     })
 }
 
-/// What kind of trouble there was, by the words for it.
+/// What kind of trouble there was, by the words for it, or by the exit code.
+// Source: HSI's reference manual, "HSI Return Codes", which are those of sysexits.h.
 fn explain(said: &Said) -> Error {
     let lower = said.text.to_lowercase();
     let has = |word: &str| lower.contains(word);
@@ -200,17 +239,65 @@ fn explain(said: &Said) -> Error {
         ErrorKind::Full
     } else if has("authentication") || has("permission denied") || has("eacces") {
         ErrorKind::Denied
-    } else if has("connection refused") || has("timed out") || has("unable to connect") {
+    } else if BROKEN.iter().any(|words| has(words)) {
         ErrorKind::Unreachable
     } else {
-        ErrorKind::Io
+        match said.ended.code {
+            // No such user, not permitted.
+            Some(67 | 77) => ErrorKind::Denied,
+            // No such host, no service, trouble with reading or writing, for now, not what was expected.
+            Some(68 | 69 | 74 | 75 | 76) => ErrorKind::Unreachable,
+            _ => ErrorKind::Io,
+        }
     };
-    Error::new(kind, format!("hsi: {}", said.ended.last_words()))
+    let words = match said.complaint() {
+        Some(line) => line.chars().filter(|c| !c.is_control()).take(300).collect(),
+        None => said.ended.last_words(),
+    };
+    Error::new(kind, format!("hsi: {words}"))
 }
+
+/// What the system calls a line that broke, or cannot be had.
+const BROKEN: [&str; 7] = [
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "timed out",
+    "unreachable",
+    "unable to connect",
+    "hpss_eio",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_then_the_code_decide_the_kind() {
+        for (code, complaints, kind) in [
+            (
+                64,
+                "*** hsi: connect: Connection refused",
+                ErrorKind::Unreachable,
+            ),
+            (69, "*** hsi: the archive is down", ErrorKind::Unreachable),
+            (75, "", ErrorKind::Unreachable),
+            (77, "*** put: not you", ErrorKind::Denied),
+            (72, "*** get: HPSS_ENOENT", ErrorKind::NotFound),
+            (64, "*** put: HPSS_ENOSPC: no space", ErrorKind::Full),
+            (0, "*** hsi: something", ErrorKind::Io),
+            (64, "*** hsi: unknown command", ErrorKind::Io),
+        ] {
+            let ended = Ended {
+                code: Some(code),
+                output: Vec::new(),
+                complaints: complaints.into(),
+            };
+            let said = Said::of(ended);
+            assert_eq!(said.is_good(), code == 0);
+            assert_eq!(explain(&said).kind(), kind, "{code} {complaints}");
+        }
+    }
 
     #[test]
     fn listings_are_read() {
@@ -230,6 +317,28 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(read(line), found, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_greeting_is_no_complaint() {
+        for (line, is_complaint) in [
+            ("***HSI0093: get /012345/filea failed", true),
+            ("*** hsi: connect: Connection refused", true),
+            ("*********************", false),
+            ("*** HSI is down on Tuesday ***", false),
+            ("*** Welcome", false),
+        ] {
+            let ended = Ended {
+                code: Some(0),
+                output: line.into(),
+                complaints: String::new(),
+            };
+            assert_eq!(
+                Said::of(ended).complaint().is_some(),
+                is_complaint,
+                "{line}"
+            );
         }
     }
 

@@ -20,6 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::NamedTempFile;
 
+/// For how many timeouts the program may show no sign of life: it waits five minutes by itself for an account that has sent too
+/// much, and reads the tree of a large one without a word.
+const STILL: u32 = 24;
+
 /// Objects in one folder.
 pub(super) struct MegaStorage {
     program: Program,
@@ -78,7 +82,8 @@ impl MegaStorage {
             rate.map(word)
         };
         let limits = [limit(options.upload_rate), limit(options.download_rate)];
-        let program = Program::new("megatools", "MEGA_", options, Arc::clone(&transfer));
+        let program = Program::new("megatools", "MEGA_", options, Arc::clone(&transfer))
+            .given_up_after(STILL);
         Ok(Self {
             program,
             options: words,
@@ -245,22 +250,48 @@ fn listed(line: &str, folder: &str) -> Option<Object> {
     })
 }
 
+/// What it says of its failure; before it come warnings of what it has tried again itself.
+fn verdict(ended: &Ended) -> &str {
+    let mut lines = ended.complaints.lines().rev();
+    let last = lines.find(|line| line.starts_with("ERROR"));
+    last.unwrap_or(&ended.complaints)
+}
+
 fn is_absent(ended: &Ended) -> bool {
     let words = ["not found", "ENOENT"];
-    words.iter().any(|word| ended.complaints.contains(word))
+    words.iter().any(|word| verdict(ended).contains(word))
+}
+
+/// Whether it tells a status of HTTP, such as `Server returned 503`.
+fn has_status(said: &str) -> bool {
+    let mut rest = said.split("Server returned ").skip(1);
+    rest.any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// What kind of trouble there was, by the words for it.
+// Source: the texts in megatools 1.11, and the names of errors of MEGA's API.
 fn explain(ended: &Ended) -> Error {
-    let has = |word: &str| ended.complaints.contains(word);
-    let (kind, hint) = if has("EOVERQUOTA") || has("over quota") {
+    let has = |word: &str| verdict(ended).contains(word);
+    let (kind, hint) = if has("Server returned 509") {
+        // Of what may be moved in some hours, not of what may be stored.
+        (ErrorKind::RateLimited, TRANSFERS)
+    } else if has("EOVERQUOTA") && has("Download failed") {
+        (ErrorKind::RateLimited, TRANSFERS)
+    } else if has("EOVERQUOTA") || has("over quota") {
         (ErrorKind::Full, "")
     } else if has("Failed to open config file") || has("must specify your mega.nz") {
         let hint = "write name and password to ~/.megarc (man megarc), or set BACKEND_PASSWORD";
         (ErrorKind::Denied, hint)
-    } else if has("ERATELIMIT") || has("EAGAIN") || has("ETEMPUNAVAIL") {
+    } else if ["ERATELIMIT", "EAGAIN", "ETEMPUNAVAIL", "ETOOMANY"]
+        .map(has)
+        .contains(&true)
+    {
         (ErrorKind::RateLimited, "")
-    } else if has("CURL error") || has("HTTP POST failed") || has("status code") {
+    } else if ["CURL error", "CURL timeout", "HTTP POST failed", "EEXPIRED"]
+        .map(has)
+        .contains(&true)
+        || has_status(verdict(ended))
+    {
         (ErrorKind::Unreachable, "")
     } else if has("Can't login") || has("EACCESS") || has("ESID") {
         (ErrorKind::Denied, "check name and password of the account")
@@ -276,9 +307,67 @@ fn explain(ended: &Ended) -> Error {
     }
 }
 
+/// What to do about an account that has moved too much.
+const TRANSFERS: &str = "the account has moved as much as it may in some hours: try again later";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_error_decides_the_kind() {
+        for (complaints, kind) in [
+            (
+                "ERROR: Upload failed for 'a': Server returned error EOVERQUOTA",
+                ErrorKind::Full,
+            ),
+            (
+                "ERROR: Download failed for 'a': Server returned 509 (over quota)",
+                ErrorKind::RateLimited,
+            ),
+            (
+                "ERROR: Download failed for 'a': API call 'g' failed: Server returned error EOVERQUOTA",
+                ErrorKind::RateLimited,
+            ),
+            (
+                "ERROR: Upload failed for 'a': Server returned 503",
+                ErrorKind::Unreachable,
+            ),
+            (
+                "ERROR: Upload failed for 'a': Server returned 500 (probably busy)",
+                ErrorKind::Unreachable,
+            ),
+            (
+                "ERROR: Upload failed for 'a': CURL timeout: Timeout was reached",
+                ErrorKind::Unreachable,
+            ),
+            (
+                "ERROR: Can't login to mega.nz: Server keeps asking us for EAGAIN, giving up",
+                ErrorKind::RateLimited,
+            ),
+            (
+                "WARNING: chunk upload failed (CURL error: Send failure), re-trying after 5 seconds\n\
+                 ERROR: Upload failed for 'a': Server returned error EOVERQUOTA",
+                ErrorKind::Full,
+            ),
+            (
+                "ERROR: Can't login to mega.nz: Server returned error ENOENT",
+                ErrorKind::Denied,
+            ),
+            ("ERROR: Remote file not found: /Root/a", ErrorKind::NotFound),
+            (
+                "ERROR: Upload failed for 'a': Server returned error EINTERNAL",
+                ErrorKind::Io,
+            ),
+        ] {
+            let ended = Ended {
+                code: Some(1),
+                output: Vec::new(),
+                complaints: complaints.into(),
+            };
+            assert_eq!(explain(&ended).kind(), kind, "{complaints}");
+        }
+    }
 
     #[test]
     fn listings_are_read() {

@@ -21,6 +21,9 @@ use tempfile::TempDir;
 const NOT_FOUND: Option<i32> = Some(53);
 const NOT_LOGGED_IN: Option<i32> = Some(57);
 
+/// For how many timeouts a program may show no sign of life: its server tries again by itself, and tells what has moved.
+const STILL: u32 = 24;
+
 const INSTALL: &str = "install MEGAcmd from https://mega.io/cmd";
 
 /// Objects in one folder.
@@ -62,7 +65,9 @@ impl MegaCmdStorage {
         }
         plain(folder)?;
         let program = |name| {
-            Program::new(name, "MEGACMD_", options, Arc::clone(&transfer)).installed_by(INSTALL)
+            Program::new(name, "MEGACMD_", options, Arc::clone(&transfer))
+                .installed_by(INSTALL)
+                .given_up_after(STILL)
         };
         Ok(Self {
             whoami: program("mega-whoami"),
@@ -160,8 +165,13 @@ impl Storage for MegaCmdStorage {
         })?;
         let here = staging.path().join("object");
         let ended = self.run(&self.get, &[place, here.clone().into()])?;
-        if ended.code != Some(0) {
-            return Err(explain(&ended));
+        // An account that has moved too much gets nothing, and that is no error to the program.
+        if ended.code != Some(0) || !here.exists() {
+            return Err(match explain(&ended) {
+                // The same words and code as of an account that is full.
+                error if error.kind() == ErrorKind::Full => limited(&ended),
+                error => error,
+            });
         }
         let mut download = self.transfer.download(to);
         deliver(&here, &mut download)?;
@@ -230,31 +240,125 @@ fn listed(line: &str) -> Option<Object> {
     })
 }
 
+/// What an account is told that has moved too much.
+fn limited(ended: &Ended) -> Error {
+    let text = format!("MEGAcmd: {}", words(ended));
+    Error::new(ErrorKind::RateLimited, text)
+        .with_hint("the account has moved as much as it may in some hours: try again later")
+}
+
+/// The first line of what it says to standard output if it complains of nothing.
+fn words(ended: &Ended) -> String {
+    let said = String::from_utf8_lossy(&ended.output).into_owned();
+    let first = said.lines().map(str::trim).find(|line| !line.is_empty());
+    match first.filter(|_| ended.complaints.trim().is_empty()) {
+        Some(line) => line.chars().filter(|c| !c.is_control()).take(300).collect(),
+        None => ended.last_words(),
+    }
+}
+
 /// What kind of trouble there was, by code and words.
+// Source: src/megacmdcommonutils.h for codes above 50; those below are the errors of MEGA's API.
 fn explain(ended: &Ended) -> Error {
+    let output = String::from_utf8_lossy(&ended.output).to_lowercase();
+    let said = |words: &str| ended.said(words) || output.contains(&words.to_lowercase());
+    if said("bandwidth") || said("Transfer not started") {
+        return limited(ended);
+    }
     let (kind, hint) = match ended.code {
         NOT_FOUND => (ErrorKind::NotFound, ""),
         NOT_LOGGED_IN => (ErrorKind::Denied, "log in once: mega-login NAME"),
-        _ if ended.said("Not logged in") => (ErrorKind::Denied, "log in once: mega-login NAME"),
-        _ if ended.said("storage quota") || ended.said("over quota") => (ErrorKind::Full, ""),
-        _ if ended.said("bandwidth") || ended.said("too many requests") => {
-            (ErrorKind::RateLimited, "")
-        }
-        _ if ended.said("Unable to connect") || ended.said("timed out") => {
+        _ if said("Not logged in") => (ErrorKind::Denied, "log in once: mega-login NAME"),
+        Some(17) => (ErrorKind::Full, ""),
+        _ if said("storage quota") || said("over quota") => (ErrorKind::Full, ""),
+        // Asked again, limited, too many, for now not available.
+        Some(3 | 4 | 6 | 18 | 19) => (ErrorKind::RateLimited, ""),
+        _ if said("too many") || said("Rate limit") => (ErrorKind::RateLimited, ""),
+        // Failed after several attempts, given up with its server, not yet ready.
+        Some(5 | 13 | 58) => (ErrorKind::Unreachable, ""),
+        Some(11 | 15 | 16) => (ErrorKind::Denied, ""),
+        Some(9) => (ErrorKind::NotFound, ""),
+        _ if UNSERVED.iter().any(|words| said(words)) => (ErrorKind::Unreachable, ""),
+        // Its server hung up without a word, or nothing was fetched.
+        Some(0 | 1 | 254 | 255) if ended.complaints.trim().is_empty() => {
             (ErrorKind::Unreachable, "")
         }
         _ => (ErrorKind::Io, ""),
     };
-    let error = Error::new(kind, format!("MEGAcmd: {}", ended.last_words()));
+    let error = Error::new(kind, format!("MEGAcmd: {}", words(ended)));
     match hint {
         "" => error,
         hint => error.with_hint(hint),
     }
 }
 
+/// What it says when its own server does not answer, or has no line.
+const UNSERVED: [&str; 6] = [
+    "Unable to connect",
+    "timed out",
+    "not responding",
+    "ERROR reading",
+    "ERROR writing",
+    "ensure mega-cmd-server is running",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_and_words_decide_the_kind() {
+        for (code, output, complaints, kind) in [
+            (
+                17,
+                "",
+                "[API:err: 10:00:00] Failed to upload: Over quota",
+                ErrorKind::Full,
+            ),
+            (
+                18,
+                "",
+                "Failed to list: Temporarily not available",
+                ErrorKind::RateLimited,
+            ),
+            (
+                5,
+                "",
+                "Failed to upload: Failed permanently",
+                ErrorKind::Unreachable,
+            ),
+            (
+                254,
+                "",
+                "Unable to connect to service: error=111\nPlease ensure mega-cmd-server is running",
+                ErrorKind::Unreachable,
+            ),
+            (
+                1,
+                "",
+                "ERROR reading output code: 104",
+                ErrorKind::Unreachable,
+            ),
+            (1, "", "", ErrorKind::Unreachable),
+            (1, "", "Failed to upload: Internal error", ErrorKind::Io),
+            (58, "", "Nodes not fetched", ErrorKind::Unreachable),
+            (11, "", "Access denied", ErrorKind::Denied),
+            (
+                0,
+                "Transfer not started. \nYou have reached your bandwidth quota.",
+                "",
+                ErrorKind::RateLimited,
+            ),
+            (0, "", "", ErrorKind::Unreachable),
+        ] {
+            let ended = Ended {
+                code: Some(code),
+                output: output.into(),
+                complaints: complaints.into(),
+            };
+            assert_eq!(explain(&ended).kind(), kind, "{code} {output} {complaints}");
+        }
+    }
 
     #[test]
     fn listings_are_read() {

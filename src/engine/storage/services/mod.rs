@@ -14,6 +14,7 @@ mod cloud;
 mod digest;
 #[cfg(feature = "cloud")]
 mod dropbox;
+mod feed;
 #[cfg(feature = "ftp")]
 mod ftp;
 #[cfg(feature = "cloud")]

@@ -5,19 +5,22 @@
 
 use super::super::StorageOptions;
 use super::super::notices::Notices;
-use super::super::transfer::{Download, Transfer};
-use super::watch::{Group, Progress, Watch};
+use super::super::transfer::{Download, Transfer, Upload};
+use super::feed::Feed;
+use super::watch::{Group, Progress, Signs, Watch};
 use crate::engine::error::{Error, ErrorKind, Result};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read};
 use std::path::Path;
-use std::pin::pin;
-use std::process::Stdio;
+use std::pin::{Pin, pin};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::process::{Child, Command};
 
 /// The programs have the timeout as option of their own; this only bounds one that hangs for another reason.
@@ -46,6 +49,21 @@ pub(super) struct Program {
     environment: Vec<(OsString, OsString)>,
     transfer: Arc<Transfer>,
     notices: Notices,
+    /// For how many timeouts it may show no sign of life, if that is looked at.
+    still: Option<u32>,
+}
+
+/// What a program reads.
+enum Input<'a> {
+    Bytes(Vec<u8>),
+    File(Upload<'a>),
+}
+
+/// What happens next to a program at work.
+enum Next {
+    Said(io::Result<usize>),
+    Fed(usize),
+    Ended(io::Result<ExitStatus>),
 }
 
 /// How a program ended.
@@ -80,7 +98,15 @@ impl Program {
             environment,
             transfer,
             notices: options.notices.clone(),
+            still: None,
         }
+    }
+
+    /// Ends it when it has neither read nor written nor said anything for so many timeouts. It may wait long by itself, for a
+    /// service that is busy.
+    pub(super) fn given_up_after(mut self, timeouts: u32) -> Self {
+        self.still = Some(timeouts);
+        self
     }
 
     /// Says how it is installed where that is not the Debian package of its name.
@@ -132,7 +158,19 @@ impl Program {
         input: Vec<u8>,
         to: Option<&mut Download<'_>>,
     ) -> Result<Ended> {
-        self.run_watched(arguments, input, to, None)
+        self.talk(arguments, Input::Bytes(input), to, None)
+    }
+
+    /// Runs it to its end, with a file on standard input, at the pace of uploads.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and if the file cannot be read.
+    pub(super) fn run_fed<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        input: Upload<'_>,
+    ) -> Result<Ended> {
+        self.talk(arguments, Input::File(input), None, None)
     }
 
     /// As [`run`](Self::run), of a program that is given up when it reads nothing and `progress` stays the same for too long.
@@ -143,27 +181,53 @@ impl Program {
         &self,
         arguments: &[A],
         input: Vec<u8>,
+        to: Option<&mut Download<'_>>,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Ended> {
+        self.talk(arguments, Input::Bytes(input), to, progress)
+    }
+
+    fn talk<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        input: Input<'_>,
         mut to: Option<&mut Download<'_>>,
         progress: Option<Progress<'_>>,
     ) -> Result<Ended> {
         self.transfer.block_on(async {
             let mut child = self.started(arguments)?;
-            let mut group = Group(child.id());
-            let limit = self.transfer.timeout() * TIMEOUTS;
-            let mut watch = Watch::new(self.name, child.id(), progress, limit);
+            let moved = Arc::new(AtomicU64::new(0));
+            let count = || moved.load(Ordering::Relaxed);
+            let signs = match (progress, self.still) {
+                (Some(progress), _) => Signs::Reads(progress),
+                (None, Some(_)) => Signs::Any(&count),
+                (None, None) => Signs::None,
+            };
+            let limit = self.transfer.timeout() * self.still.unwrap_or(TIMEOUTS);
+            let mut watch = Watch::new(self.name, child.id(), signs, limit);
             let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
                 (child.stdin.take(), child.stdout.take(), child.stderr.take())
             else {
                 return Err(self.without_pipes());
             };
-            // A program that does not read its input says why itself.
-            tokio::spawn(async move {
-                let _ = stdin.write_all(&input).await;
-            });
+            let mut feed = match input {
+                Input::Bytes(bytes) => {
+                    // A program that does not read its input says why itself.
+                    tokio::spawn(async move {
+                        let _ = stdin.write_all(&bytes).await;
+                    });
+                    None
+                }
+                Input::File(upload) => Some(Feed::new(upload, stdin)),
+            };
+            // Ends before the feed does: half a file must not look like a whole one to the program.
+            let mut group = Group(child.id());
+            let said = Arc::clone(&moved);
             let complaints = tokio::spawn(async move {
                 let mut end = Vec::new();
                 let mut piece = vec![0; 1024];
                 while let Ok(bytes @ 1..) = stderr.read(&mut piece).await {
+                    said.fetch_add(bytes as u64, Ordering::Relaxed);
                     end.extend_from_slice(&piece[..bytes]);
                     let spare = end.len().saturating_sub(MOST_COMPLAINTS);
                     end.drain(..spare);
@@ -172,19 +236,71 @@ impl Program {
             });
             let mut output = Vec::new();
             let mut piece = vec![0; PIECE];
-            loop {
-                let read = self.wait(&mut watch, stdout.read(&mut piece));
-                let bytes = read.await?.map_err(|e| self.trouble(e))?;
-                let Some(got) = piece.get(..bytes).filter(|got| !got.is_empty()) else {
-                    break;
+            let mut ending = pin!(child.wait());
+            let mut status = None;
+            // It may have nothing more to say, and still take its file.
+            let mut is_silent = false;
+            while !is_silent || feed.is_some() {
+                if let Some(feed) = &mut feed {
+                    feed.fill()?;
+                }
+                let next = poll_fn(|cx| {
+                    let mut room = ReadBuf::new(&mut piece);
+                    if !is_silent
+                        && let Poll::Ready(read) = Pin::new(&mut stdout).poll_read(cx, &mut room)
+                    {
+                        return Poll::Ready(Next::Said(read.map(|()| room.filled().len())));
+                    }
+                    if let Some(feed) = &mut feed
+                        && let Poll::Ready(bytes) = feed.poll(cx)
+                    {
+                        return Poll::Ready(Next::Fed(bytes));
+                    }
+                    match status {
+                        None => ending.as_mut().poll(cx).map(Next::Ended),
+                        Some(_) => Poll::Pending,
+                    }
+                });
+                let next = match status {
+                    None => self.wait(&mut watch, next).await?,
+                    Some(_) => {
+                        let limit = self.transfer.timeout();
+                        match self.transfer.answer_within(limit, next).await {
+                            // What it has started may hold the pipe open; what it has said itself has come.
+                            Err(error) if error.kind() == ErrorKind::Unreachable => break,
+                            next => next?,
+                        }
+                    }
                 };
+                let bytes = match next {
+                    Next::Said(read) => read.map_err(|e| self.trouble(e))?,
+                    Next::Fed(bytes) => {
+                        moved.fetch_add(bytes as u64, Ordering::Relaxed);
+                        continue;
+                    }
+                    Next::Ended(ended) => {
+                        status = Some(ended.map_err(|e| self.trouble(e))?);
+                        feed = None;
+                        continue;
+                    }
+                };
+                let Some(got) = piece.get(..bytes).filter(|got| !got.is_empty()) else {
+                    is_silent = true;
+                    continue;
+                };
+                moved.fetch_add(bytes as u64, Ordering::Relaxed);
                 match &mut to {
                     Some(download) => download.push(got)?,
                     None => output.extend_from_slice(got),
                 }
             }
-            let wait = self.wait(&mut watch, child.wait());
-            let status = wait.await?.map_err(|e| self.trouble(e))?;
+            let status = match status {
+                Some(status) => status,
+                None => {
+                    let ended = self.wait(&mut watch, ending).await?;
+                    ended.map_err(|e| self.trouble(e))?
+                }
+            };
             group.0 = None;
             // A grandchild may hold the pipe open after the end of the program itself.
             let complaints = tokio::time::timeout(self.transfer.timeout(), complaints).await;
@@ -312,9 +428,10 @@ impl Ended {
         complaints.contains(&words.to_lowercase())
     }
 
-    /// The last line of the complaints, no longer than a line.
+    /// The last line of the complaints, no longer than a line. Before it a bar may have grown in its place.
     pub(super) fn last_words(&self) -> String {
-        let line = self.complaints.lines().rev().find(|l| !l.trim().is_empty());
+        let mut lines = self.complaints.rsplit(['\n', '\r']);
+        let line = lines.find(|l| !l.trim().is_empty());
         let line: String = line.unwrap_or("no reason given").trim().chars().collect();
         line.chars().filter(|c| !c.is_control()).take(300).collect()
     }
@@ -323,9 +440,15 @@ impl Ended {
 /// Passes on a file that a program has fetched.
 ///
 /// # Errors
-/// It cannot be read, or what the receiver says.
+/// `Unreachable` if there is none, whatever the program says; it cannot be read, or what the receiver says.
 pub(super) fn deliver(path: &Path, download: &mut Download<'_>) -> Result<()> {
-    let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = "the program says that it has fetched the file, and there is none";
+            return Err(Error::new(ErrorKind::Unreachable, text));
+        }
+        opened => opened.map_err(|e| Error::io("read", path, e))?,
+    };
     let mut piece = vec![0; DELIVERED];
     loop {
         let bytes = file
@@ -393,6 +516,88 @@ mod tests {
         assert_eq!(ended.code, Some(7));
         let said = String::from_utf8_lossy(&ended.output).into_owned();
         assert!(said.contains("/p w\n"), "{said}");
+    }
+
+    #[test]
+    fn a_file_is_fed_at_the_pace_of_uploads() {
+        let file = tempfile::NamedTempFile::new().expect("temp file");
+        std::fs::write(file.path(), vec![7; 150_000]).expect("written");
+        let options = StorageOptions {
+            upload_rate: std::num::NonZeroU64::new(100_000),
+            ..StorageOptions::default()
+        };
+        let transfer = Arc::new(Transfer::new(&options));
+        let program = Program::new("sh", "OWN_", &options, Arc::clone(&transfer));
+        let begun = std::time::Instant::now();
+        let upload = transfer.upload(file.path()).expect("upload");
+        let ended = program.run_fed(&["-c", "cat"], upload).expect("sh");
+        assert_eq!((ended.code, ended.output), (Some(0), vec![7; 150_000]));
+        assert!(begun.elapsed() >= Duration::from_millis(1200));
+        // One that stops reading says why.
+        let upload = transfer.upload(file.path()).expect("upload");
+        let words = ["-c", "head -c 10; echo full >&2; exit 4"];
+        let ended = program.run_fed(&words, upload).expect("sh");
+        assert_eq!((ended.code, ended.last_words()), (Some(4), "full".into()));
+        // One that says nothing more reads on.
+        let upload = transfer.upload(file.path()).expect("upload");
+        let words = ["-c", "exec >&-; wc -c >&2"];
+        let ended = program.run_fed(&words, upload).expect("sh");
+        assert_eq!((ended.code, ended.last_words()), (Some(0), "150000".into()));
+    }
+
+    #[test]
+    fn a_program_that_shows_no_life_ends_with_all_it_started() {
+        let options = StorageOptions {
+            timeout: Duration::from_millis(100),
+            ..StorageOptions::default()
+        };
+        let transfer = Arc::new(Transfer::new(&options));
+        let program = Program::new("sh", "OWN_", &options, transfer).given_up_after(5);
+        let dir = tempfile::tempdir().expect("temp dir");
+        let at = dir.path().join("id");
+        // As long as it says something it lives.
+        let talk = "for n in 1 2 3 4 5 6 7 8 9; do echo $n >&2; sleep 0.1; done";
+        let ended = program.run(&["-c", talk], Vec::new(), None).expect("talks");
+        assert_eq!(ended.code, Some(0));
+        let hang = format!("sleep 1000 & echo $! >{}; wait", at.display());
+        if !Path::new("/proc/self/io").exists() {
+            return;
+        }
+        let begun = std::time::Instant::now();
+        let ended = program.run(&["-c", &hang], Vec::new(), None);
+        let error = ended.err().expect("hangs");
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(100));
+        let id = std::fs::read_to_string(at).expect("started");
+        let stat = format!("/proc/{}/stat", id.trim());
+        // It is dead, or waits for somebody to see that.
+        while std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z ")) {
+            assert!(begun.elapsed() < Duration::from_secs(100));
+        }
+    }
+
+    #[test]
+    fn an_end_is_seen_though_something_it_started_lives_on() {
+        let options = StorageOptions {
+            timeout: Duration::from_millis(300),
+            ..StorageOptions::default()
+        };
+        let program = Program::new("sh", "OWN_", &options, Arc::new(Transfer::new(&options)));
+        let begun = std::time::Instant::now();
+        let words = ["-c", "sleep 30 & echo said; exit 3"];
+        let ended = program.run(&words, Vec::new(), None).expect("sh");
+        assert_eq!((ended.code, ended.output), (Some(3), b"said\n".to_vec()));
+        assert!(begun.elapsed() < Duration::from_secs(25));
+    }
+
+    #[test]
+    fn the_last_words_stand_behind_a_bar() {
+        let ended = Ended {
+            code: Some(1),
+            output: Vec::new(),
+            complaints: "TRANSFERRING ||#..||\rTRANSFERRING ||##.||\rno more room\n\n".into(),
+        };
+        assert_eq!(ended.last_words(), "no more room");
     }
 
     #[test]
