@@ -4,6 +4,7 @@
 use crate::servers::{Apache, Dovecot, Ftpd, S3};
 use crate::storage_contract::{names, opened, settings, source};
 use crate::support::home::{Home, called};
+use crate::support::programs::find;
 use dupr::engine::ErrorKind;
 use dupr::engine::storage::StorageOptions;
 use std::fs;
@@ -254,6 +255,56 @@ fn lives(home: &Home, variables: &[(&str, &str)]) {
     dupr(0, &["home", "restore", &out]);
     let one = fs::read_to_string(home.path().join("out/one"));
     assert_eq!(one.expect("restored"), "changed\n");
+}
+
+/// What Amazon's own program is asked about a bucket: to remove the one content there is, by its number. It must be refused, and
+/// the content still be there.
+const REMOVE_VERSION: &str = r#"
+version=$(aws s3api list-object-versions --bucket home --query 'Versions[].VersionId' --output text)
+if aws s3api delete-object --bucket home --key x/a.vol1 --version-id "$version"; then echo "it could be removed"; exit 9; fi
+aws s3api get-object --bucket home --key x/a.vol1 --version-id "$version" out --query 'ContentLength'
+"#;
+
+/// The lines of the page, by Amazon's own program: the bucket takes what dupr stores, and gives nothing back.
+#[test]
+fn the_lines_of_the_page_lock_a_bucket() {
+    if find("aws").is_none() {
+        return;
+    }
+    let server = S3::moto();
+    let home = Home::new("locked-by-aws");
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", server.key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", server.secret.as_str()),
+    ];
+    let aws = |lines: &str| {
+        let folder = find("aws").expect("Amazon's program");
+        let folder = folder.parent().expect("a folder").display();
+        let usual = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(find("bash").expect("bash is needed"));
+        command.args(["-euc", lines]).current_dir(home.path());
+        command.env_clear().envs(variables);
+        command.env("PATH", format!("{folder}:{usual}"));
+        command.env("HOME", home.path());
+        command.env("AWS_DEFAULT_REGION", "us-east-1");
+        command.env("AWS_ENDPOINT_URL", server.endpoint());
+        called(command.output().expect("bash"))
+    };
+    let page = recipe("`s3` with object lock");
+    assert!(page.starts_with("aws s3api create-bucket "), "{page}");
+    let made = aws(&page);
+    assert_eq!(made.code, 0, "{page}{}{}", made.stdout, made.stderr);
+
+    let endpoint = server.endpoint();
+    let mut options = once(&variables);
+    options.settings = settings(&[("endpoint", &endpoint), ("checksum", "crc32c")]);
+    let storage = opened("s3://home/x", &options);
+    let put = storage.put("a.vol1", source(1000).path());
+    put.expect("the bucket takes it");
+    let removed = aws(REMOVE_VERSION);
+    let (out, err) = (removed.stdout.trim(), &removed.stderr);
+    assert_eq!((removed.code, out), (0, "1000"), "{err}");
+    assert!(err.contains("AccessDenied"), "{err}");
 }
 
 #[test]

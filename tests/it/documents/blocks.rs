@@ -35,7 +35,7 @@ const BLOCKS: &[(&str, &str, &str)] = &[
     (
         "append-only.md",
         "aws s3api",
-        "Amazon's program is nowhere in Debian; the same is said to moto by boto3",
+        "storage_locked::the_lines_of_the_page_lock_a_bucket",
     ),
     (
         "append-only.md",
