@@ -5,7 +5,7 @@ use crate::engine::collection::Collection;
 use crate::engine::entry::Entry;
 use crate::engine::error::Result;
 use crate::engine::format::SetId;
-use crate::engine::ops::output::Output;
+use crate::engine::ops::output::{DifferenceKind, Output};
 use crate::engine::path::PathIndex;
 use crate::plan::state::{Damage, Partial};
 
@@ -98,6 +98,15 @@ pub trait Products: Output {
     /// It cannot be taken; the step ends.
     fn found(&mut self, set: SetId, entry: &Entry) -> Result<()> {
         let _ = (set, entry);
+        Ok(())
+    }
+
+    /// All ways, at least one, in which a path differs between two states; "backup" is the older one.
+    ///
+    /// # Errors
+    /// It cannot be taken; the step ends.
+    fn differs(&mut self, path: &PathIndex, ways: &[DifferenceKind]) -> Result<()> {
+        let _ = (path, ways);
         Ok(())
     }
 

@@ -4,13 +4,14 @@ use super::products::{Change, Products, Version};
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::delta::signed_length;
-use crate::engine::entry::{Entry, Kind};
+use crate::engine::entry::{Entry, Kind, Metadata};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::sigtar::{SigEntry, SigState};
 use crate::engine::ops::list::shown;
 use crate::engine::ops::look::Wanted;
-use crate::engine::ops::output::{Difference, DifferenceKind, Output};
+use crate::engine::ops::output::DifferenceKind;
 use crate::engine::path::PathIndex;
+use crate::engine::stream::overlay::Pair;
 use crate::engine::target::Engine;
 use crate::engine::time::Timestamp;
 use std::collections::HashMap;
@@ -36,8 +37,7 @@ pub fn find(
     };
     let mut known: HashMap<PathIndex, Entry> = HashMap::new();
     let mut tell = |number: usize, entry: SigEntry| {
-        let is_new =
-            |old: Option<&Entry>, new| old.is_none_or(|old| difference(old, new).is_some());
+        let is_new = |old: Option<&Entry>, new| old.is_none_or(|old| differs(old, new));
         if let (Some(set), Some(entry)) = (sets.get(number), shown(entry))
             && is_new(known.get(&entry.path), &entry)
         {
@@ -190,8 +190,7 @@ fn content_differs(old: Option<&Vec<u8>>, new: Option<&Vec<u8>>, time_differs: b
     }
 }
 
-/// Tells what differs between two states, the older one first. Contents count as different when the modification
-/// time does: the sigtars know no more.
+/// Tells every path that differs between two states, the older one first, with all that differs.
 ///
 /// # Errors
 /// `NoBackup` if there are not two states, and trouble with the sigtars.
@@ -217,92 +216,69 @@ pub fn diff(
         )
         .with_hint("make another backup first"));
     };
-    let mut old = All(Vec::new());
-    engine.list(Some(from), &mut old, cx)?;
-    let mut new = Against {
-        old: old.0.into_iter().peekable(),
-        products,
+    let mut tell = |pair: Pair| {
+        let ways = ways(&pair.old, &pair.new);
+        match ways.is_empty() {
+            true => Ok(()),
+            false => products.differs(&pair.path, &ways),
+        }
     };
-    engine.list(Some(to), &mut new, cx)?;
-    new.rest()
+    engine.two_states(&collection, (from, to), &mut tell, cx)
 }
 
-struct All(Vec<Entry>);
-
-impl Output for All {
-    fn entry(&mut self, entry: &Entry) -> Result<()> {
-        self.0.push(entry.clone());
-        Ok(())
+/// In which ways a path differs between two states.
+fn ways(old: &SigState, new: &SigState) -> Vec<DifferenceKind> {
+    let what = |state: &SigState| match state {
+        SigState::File { meta, .. } => (Kind::File, meta.clone()),
+        SigState::Other { kind, meta } => (kind.clone(), meta.clone()),
+        SigState::Deleted => (Kind::File, Metadata::default()),
+    };
+    let changes = changes(old, new);
+    if changes.is_empty() {
+        return Vec::new();
     }
-}
-
-/// Joins a listing, as it comes, with an older one.
-struct Against<'a> {
-    old: std::iter::Peekable<std::vec::IntoIter<Entry>>,
-    products: &'a mut dyn Products,
-}
-
-impl Against<'_> {
-    fn tell(&mut self, path: &PathIndex, kind: DifferenceKind) -> Result<()> {
-        self.products.difference(&Difference {
-            path: path.clone(),
-            kind,
-        })
-    }
-
-    fn rest(&mut self) -> Result<()> {
-        while let Some(gone) = self.old.next() {
-            self.tell(&gone.path, DifferenceKind::Missing)?;
-        }
-        Ok(())
-    }
-}
-
-impl Output for Against<'_> {
-    fn entry(&mut self, entry: &Entry) -> Result<()> {
-        while let Some(gone) = self.old.next_if(|old| old.path < entry.path) {
-            self.tell(&gone.path, DifferenceKind::Missing)?;
-        }
-        match self.old.next_if(|old| old.path == entry.path) {
-            None => self.tell(&entry.path, DifferenceKind::New),
-            Some(old) => match difference(&old, entry) {
-                Some(kind) => self.tell(&entry.path, kind),
-                None => Ok(()),
+    let ((old_kind, old), (kind, new)) = (what(old), what(new));
+    let rights = |meta: &Metadata| format!("{}:{} {:o}", meta.uid, meta.gid, meta.mode);
+    let text = |kind: Kind| match kind {
+        Kind::Symlink(text) => text,
+        _ => Box::default(),
+    };
+    let mut ways: Vec<DifferenceKind> = changes
+        .into_iter()
+        .map(|change| match change {
+            Change::New => DifferenceKind::New,
+            Change::Gone => DifferenceKind::Missing,
+            Change::Type => DifferenceKind::Type {
+                local: kind.word(),
+                backup: old_kind.word(),
             },
-        }
-    }
+            Change::Content => DifferenceKind::Data,
+            Change::Link => DifferenceKind::LinkTarget {
+                local: text(kind.clone()),
+                backup: text(old_kind.clone()),
+            },
+            Change::Device => DifferenceKind::Device,
+            Change::Time => DifferenceKind::Mtime {
+                local: new.mtime,
+                backup: old.mtime,
+            },
+            Change::Owner | Change::Mode => DifferenceKind::Permissions {
+                local: rights(&new),
+                backup: rights(&old),
+            },
+        })
+        .collect();
+    // Owner and mode are told as one.
+    ways.dedup();
+    ways
 }
 
-/// How `new` differs from `old`.
-fn difference(old: &Entry, new: &Entry) -> Option<DifferenceKind> {
-    let rights = |e: &Entry| format!("{}:{} {:o}", e.meta.uid, e.meta.gid, e.meta.mode);
-    if old.kind.word() != new.kind.word() {
-        return Some(DifferenceKind::Type {
-            local: new.kind.word(),
-            backup: old.kind.word(),
-        });
-    }
-    match (&old.kind, &new.kind) {
-        (Kind::Symlink(a), Kind::Symlink(b)) if a != b => {
-            return Some(DifferenceKind::LinkTarget {
-                local: b.clone(),
-                backup: a.clone(),
-            });
-        }
-        (a, b) if a != b => return Some(DifferenceKind::Device),
-        _ => {}
-    }
+/// Whether `new` differs from `old` in what a sigtar tells of it without its signature.
+fn differs(old: &Entry, new: &Entry) -> bool {
+    let what = |e: &Entry| (e.meta.uid, e.meta.gid, e.meta.mode);
     // A directory's time changes with every name in it, which is told by itself.
-    if old.meta.mtime != new.meta.mtime && !new.kind.is_dir() {
-        return Some(DifferenceKind::Mtime {
-            local: new.meta.mtime,
-            backup: old.meta.mtime,
-        });
-    }
-    (rights(old) != rights(new)).then(|| DifferenceKind::Permissions {
-        local: rights(new),
-        backup: rights(old),
-    })
+    let time = old.meta.mtime != new.meta.mtime && !new.kind.is_dir();
+    old.kind != new.kind || time || what(old) != what(new)
 }
 
 /// Whether a path matches: as a glob if the pattern has `*` or `?`, over the whole path or its last component;
@@ -367,7 +343,6 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::entry::Metadata;
 
     #[test]
     fn patterns() {
@@ -472,60 +447,77 @@ mod tests {
     }
 
     #[test]
-    fn two_listings_are_joined() {
-        struct Told(Vec<(String, &'static str)>);
-        impl Output for Told {
-            fn difference(&mut self, difference: &Difference) -> Result<()> {
-                let word = match difference.kind {
-                    DifferenceKind::New => "new",
-                    DifferenceKind::Missing => "gone",
-                    DifferenceKind::Mtime { .. } => "time",
-                    DifferenceKind::Permissions { .. } => "rights",
-                    DifferenceKind::Type { .. } => "type",
-                    _ => "other",
-                };
-                self.0.push((difference.path.to_string(), word));
-                Ok(())
+    fn all_that_differs_is_told() {
+        let meta = |mtime, mode, uid| Metadata {
+            mtime,
+            mode,
+            uid,
+            ..Metadata::default()
+        };
+        let file = |text: &str, meta: &Metadata| {
+            let mut signature = crate::engine::delta::SignatureBuilder::new(512);
+            signature.push(text.as_bytes());
+            SigState::File {
+                meta: meta.clone(),
+                signature: signature.finish(),
             }
-        }
-        impl Products for Told {}
-        let entry = |path: &str, mtime, mode, kind: Kind| Entry {
-            path: PathIndex::new(path.as_bytes()).unwrap(),
+        };
+        let other = |kind: Kind, meta: &Metadata| SigState::Other {
             kind,
-            meta: Metadata {
-                mtime,
-                mode,
-                ..Metadata::default()
-            },
-            size: 0,
+            meta: meta.clone(),
         };
-        let old = vec![
-            entry("", 1, 0, Kind::Dir),
-            entry("a", 1, 0, Kind::File),
-            entry("b", 1, 0, Kind::File),
-            entry("c", 1, 0, Kind::File),
-            entry("z", 1, 0, Kind::File),
-        ];
-        let new = [
-            entry("", 2, 0, Kind::Dir),
-            entry("b", 2, 0, Kind::File),
-            entry("bb", 1, 0, Kind::File),
-            entry("c", 1, 7, Kind::File),
-        ];
-        let mut told = Told(Vec::new());
-        let mut against = Against {
-            old: old.into_iter().peekable(),
-            products: &mut told,
+        let rights = |local: &str, backup: &str| DifferenceKind::Permissions {
+            local: local.to_owned(),
+            backup: backup.to_owned(),
         };
-        new.iter().for_each(|e| against.entry(e).unwrap());
-        against.rest().unwrap();
-        let expected = [
-            ("a", "gone"),
-            ("b", "time"),
-            ("bb", "new"),
-            ("c", "rights"),
-            ("z", "gone"),
-        ];
-        assert_eq!(told.0, expected.map(|(p, w)| (p.to_owned(), w)));
+        let time = |local, backup| DifferenceKind::Mtime { local, backup };
+        let (a, b, c) = (meta(1, 0o600, 0), meta(2, 0o600, 0), meta(2, 0o644, 7));
+        let link = |text: &[u8]| Kind::Symlink(Box::from(text));
+        let turned = DifferenceKind::Type {
+            local: "dir",
+            backup: "reg",
+        };
+        let led = DifferenceKind::LinkTarget {
+            local: Box::from(*b"y"),
+            backup: Box::from(*b"x"),
+        };
+        for (old, new, expected) in [
+            (file("one", &a), file("one", &a), vec![]),
+            (file("one", &a), file("one", &b), vec![time(2, 1)]),
+            (file("one", &b), file("two", &b), vec![DifferenceKind::Data]),
+            (
+                file("one", &a),
+                file("two", &c),
+                vec![
+                    DifferenceKind::Data,
+                    time(2, 1),
+                    rights("7:0 644", "0:0 600"),
+                ],
+            ),
+            (other(Kind::Dir, &a), other(Kind::Dir, &b), vec![]),
+            (
+                other(Kind::Dir, &a),
+                other(Kind::Dir, &c),
+                vec![rights("7:0 644", "0:0 600")],
+            ),
+            (file("one", &a), other(Kind::Dir, &c), vec![turned]),
+            (
+                other(link(b"x"), &a),
+                other(link(b"y"), &b),
+                vec![led, time(2, 1)],
+            ),
+            (
+                SigState::Deleted,
+                file("one", &a),
+                vec![DifferenceKind::New],
+            ),
+            (
+                file("one", &a),
+                SigState::Deleted,
+                vec![DifferenceKind::Missing],
+            ),
+        ] {
+            assert_eq!(ways(&old, &new), expected, "{old:?} {new:?}");
+        }
     }
 }

@@ -193,7 +193,7 @@ fn a_day_of_work() {
     assert_eq!(find.lines().count(), 2, "{find}");
     let diff = home.expect(0, &["home", "diff"]).stdout;
     assert!(
-        diff.contains("missing     two") && diff.contains("time        one"),
+        diff.contains("missing       two") && diff.contains("content, time one"),
         "{diff}"
     );
     home.expect(0, &["home", "verify", "--compare-data"]);

@@ -184,35 +184,178 @@ fn versions_of_a_backup_that_is_not_there_are_10() {
     home.expect(10, &["home", "versions", "one"]);
 }
 
+/// All that differs between two sets of one chain, of two chains, and the other way around.
+#[test]
+fn a_diff_tells_all_that_differs() {
+    let home = Home::new("versions-diff");
+    let change = |name: &str, text: &str, mode, time| {
+        home.write(name, text);
+        let path = home.source().join(name);
+        let file = fs::File::options().append(true).open(&path).expect("open");
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time);
+        file.set_modified(time).expect("a time");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+    };
+    for name in ["one", "two", "sub/three"] {
+        change(name, "first\n", 0o600, 1_600_000_000);
+    }
+    home.expect(0, &["home", "full"]);
+    change("one", "other\n", 0o600, 1_600_000_100);
+    change("two", "first\n", 0o640, 1_600_000_100);
+    home.expect(0, &["home", "incr"]);
+    // The same length and the same time: only a full set looks at what is in it.
+    change("sub/three", "other\n", 0o600, 1_600_000_000);
+    fs::remove_file(home.source().join("two")).expect("remove");
+    home.write("new", "new\n");
+    home.expect(0, &["home", "full"]);
+
+    let sets = products(&home, &["home", "status"]);
+    let chains = &sets[0]["collection"]["chains"];
+    let times = [
+        &chains[0]["full"],
+        &chains[0]["incrementals"][0],
+        &chains[1]["full"],
+    ]
+    .map(|set| set_time(&set["id"]).to_string());
+    let differs = |from: usize, to: usize| -> Vec<String> {
+        let told = products(&home, &["home", "diff", &times[from], &times[to]]);
+        told.iter()
+            .map(|p| {
+                let words = p["differences"].as_array().expect("differences");
+                let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+                let path = p["path"].as_str().expect("a path");
+                // The one word there was before there were several.
+                format!(
+                    "{path}: {} ({})",
+                    words.join(" "),
+                    p["difference"].as_str().expect("a word")
+                )
+            })
+            .collect()
+    };
+    assert_eq!(
+        differs(0, 1),
+        ["one: content time (time)", "two: time permissions (time)"]
+    );
+    assert_eq!(
+        differs(1, 2),
+        [
+            "new: new (new)",
+            "sub/three: content (content)",
+            "two: missing (missing)"
+        ]
+    );
+    assert_eq!(
+        differs(2, 0),
+        [
+            "new: missing (missing)",
+            "one: content time (time)",
+            "sub/three: content (content)",
+            "two: new (new)"
+        ]
+    );
+    assert_eq!(differs(1, 1), [""; 0]);
+    let text = home
+        .expect(0, &["home", "diff", &times[0], &times[1]])
+        .stdout;
+    let one = "content, time one (2020-09-13T12:26:40Z -> 2020-09-13T12:28:20Z)";
+    assert!(text.contains(one), "{text}");
+    assert!(text.contains("time, permissions two ("), "{text}");
+}
+
+/// The sets of a golden archive that nothing seals, and a profile of it.
+fn golden_home(case: &str) -> (Home, Vec<Value>) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let text = fs::read_to_string(golden.join(case).join("expected.json")).expect(case);
+    let expected: Value = serde_json::from_str(&text).expect(case);
+    assert!(
+        expected["options"]
+            .as_str()
+            .is_some_and(|o| o.contains("--no-encryption")),
+        "{case}"
+    );
+    let home = Home::new("versions-golden");
+    home.raw_profile(
+        "home",
+        &format!(
+            "version = 1\nsource = {:?}\ntarget = \"file://{}\"\n[keys]\nencryption = \"none\"\n",
+            home.source(),
+            golden.join(case).join("target").display()
+        ),
+    );
+    (home, expected["sets"].as_array().expect(case).clone())
+}
+
+const GOLDEN: [&str; 5] = [
+    "0.8.22/plain",
+    "1.2.3/chain",
+    "3.2.1/chain",
+    "3.2.1/gzip",
+    "3.2.1/special",
+];
+
+/// Between any two sets, in both directions.
+#[test]
+fn diffs_are_those_of_the_golden_archives() {
+    let mut seen = 0;
+    for case in GOLDEN {
+        let (home, sets) = golden_home(case);
+        let listings: Vec<_> = sets.iter().map(listing).collect();
+        let time = |at: usize| sets[at]["time"].to_string();
+        let pairs = (0..sets.len()).flat_map(|from| (0..sets.len()).map(move |to| (from, to)));
+        for (from, to) in pairs {
+            let (old, new) = (&listings[from], &listings[to]);
+            let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for path in old.keys().chain(new.keys()) {
+                let mut words = words(old.get(path).copied(), new.get(path).copied());
+                for word in &mut words {
+                    match word.as_str() {
+                        "gone" => *word = "missing".to_owned(),
+                        "owner" | "mode" => *word = "permissions".to_owned(),
+                        _ => {}
+                    }
+                }
+                words.dedup();
+                if !words.is_empty() {
+                    expected.insert(path.clone(), words);
+                }
+            }
+            let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for product in products(&home, &["home", "diff", &time(from), &time(to)]) {
+                if product.get("path_b64").is_some() {
+                    // Nor names that are no text.
+                    continue;
+                }
+                let path = product["path"].as_str().expect("a path").to_owned();
+                let words = product["differences"].as_array().expect("differences");
+                let mut words: Vec<String> = words
+                    .iter()
+                    .filter_map(|word| word.as_str().map(str::to_owned))
+                    .collect();
+                // The listings do not have the times of links.
+                if new
+                    .get(&path)
+                    .is_some_and(|entry| entry["type"] == "symlink")
+                {
+                    words.retain(|word| word != "time");
+                }
+                if !words.is_empty() {
+                    found.insert(path, words);
+                }
+            }
+            seen += found.len();
+            assert_eq!(found, expected, "{case}: {from} to {to}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 /// What real duplicity stored, entry by entry, against what its listings of the sources say.
 #[test]
 fn versions_are_those_of_the_golden_archives() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    for case in [
-        "0.8.22/plain",
-        "1.2.3/chain",
-        "3.2.1/chain",
-        "3.2.1/gzip",
-        "3.2.1/special",
-    ] {
-        let text = fs::read_to_string(golden.join(case).join("expected.json")).expect(case);
-        let expected: Value = serde_json::from_str(&text).expect(case);
-        assert!(
-            expected["options"]
-                .as_str()
-                .is_some_and(|o| o.contains("--no-encryption")),
-            "{case}"
-        );
-        let expected = expected_versions(expected["sets"].as_array().expect(case));
-        let home = Home::new("versions-golden");
-        home.raw_profile(
-            "home",
-            &format!(
-                "version = 1\nsource = {:?}\ntarget = \"file://{}\"\n[keys]\nencryption = \"none\"\n",
-                home.source(),
-                golden.join(case).join("target").display()
-            ),
-        );
+    for case in GOLDEN {
+        let (home, sets) = golden_home(case);
+        let expected = expected_versions(&sets);
         let batch = vec!["versions"; expected.len()].join("_");
         let mut arguments = vec!["home", &batch];
         arguments.extend(
@@ -235,17 +378,19 @@ fn versions_are_those_of_the_golden_archives() {
     }
 }
 
+/// What lay at each path when a set was made.
+fn listing(set: &Value) -> BTreeMap<String, &Value> {
+    let entries = set["entries"].as_array().expect("entries");
+    let named = entries.iter().filter_map(|e| {
+        let path = percent_encoding::percent_decode_str(e["path"].as_str()?);
+        Some((path.decode_utf8().ok()?.into_owned(), e))
+    });
+    named.collect()
+}
+
 fn expected_versions(sets: &[Value]) -> BTreeMap<String, Vec<Told>> {
     let mut paths: BTreeMap<String, Vec<Told>> = BTreeMap::new();
-    let mut listings: Vec<BTreeMap<String, &Value>> = Vec::new();
-    for set in sets {
-        let entries = set["entries"].as_array().expect("entries");
-        let named = entries.iter().filter_map(|e| {
-            let path = percent_encoding::percent_decode_str(e["path"].as_str()?);
-            Some((path.decode_utf8().ok()?.into_owned(), e))
-        });
-        listings.push(named.collect());
-    }
+    let listings: Vec<BTreeMap<String, &Value>> = sets.iter().map(listing).collect();
     for path in listings.iter().flat_map(BTreeMap::keys) {
         if paths.contains_key(path) {
             continue;

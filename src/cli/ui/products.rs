@@ -37,6 +37,10 @@ impl Products for Lines {
         out::line(&format!("{}  {}", set.time(), entry_line(entry)));
         Ok(())
     }
+    fn differs(&mut self, path: &PathIndex, ways: &[DifferenceKind]) -> Result<()> {
+        out::line(&ways_line(path, ways));
+        Ok(())
+    }
     fn version(&mut self, version: &Version) -> Result<()> {
         out::line(&version_line(version));
         Ok(())
@@ -74,6 +78,10 @@ impl Products for Collected {
         let mut value = entry_json(entry);
         value["set"] = json!(set);
         self.0.push(value);
+        Ok(())
+    }
+    fn differs(&mut self, path: &PathIndex, ways: &[DifferenceKind]) -> Result<()> {
+        self.0.push(ways_json(path, ways));
         Ok(())
     }
     fn version(&mut self, version: &Version) -> Result<()> {
@@ -198,24 +206,50 @@ fn difference_word(kind: &DifferenceKind) -> &'static str {
     }
 }
 
-fn difference_line(difference: &Difference) -> String {
-    let detail = match &difference.kind {
-        DifferenceKind::Type { local, backup } => format!(" ({backup} -> {local})"),
-        DifferenceKind::Permissions { local, backup } => format!(" ({backup} -> {local})"),
+/// What it was and what it is, where that can be said in a few words.
+fn detail(kind: &DifferenceKind) -> Option<String> {
+    match kind {
+        DifferenceKind::Type { local, backup } => Some(format!("{backup} -> {local}")),
+        DifferenceKind::Permissions { local, backup } => Some(format!("{backup} -> {local}")),
         DifferenceKind::Mtime { local, backup } => {
-            format!(" ({} -> {})", Timestamp(*backup), Timestamp(*local))
+            Some(format!("{} -> {}", Timestamp(*backup), Timestamp(*local)))
         }
         DifferenceKind::LinkTarget { local, backup } => {
             let text = |t: &[u8]| format::safe(&String::from_utf8_lossy(t));
-            format!(" ({} -> {})", text(backup), text(local))
+            Some(format!("{} -> {}", text(backup), text(local)))
         }
-        _ => String::new(),
+        _ => None,
+    }
+}
+
+fn difference_line(difference: &Difference) -> String {
+    ways_line(&difference.path, std::slice::from_ref(&difference.kind))
+}
+
+/// `content, time Mail/inbox (2026-11-20T02:17:00Z -> 2026-11-21T02:17:00Z)`.
+fn ways_line(path: &PathIndex, ways: &[DifferenceKind]) -> String {
+    let words: Vec<&str> = ways.iter().map(difference_word).collect();
+    let details: Vec<String> = ways.iter().filter_map(detail).collect();
+    let details = match details.as_slice() {
+        [] => String::new(),
+        details => format!(" ({})", details.join("; ")),
     };
-    format!(
-        "{:<11} {}{detail}",
-        difference_word(&difference.kind),
-        difference.path
-    )
+    format!("{:<13} {path}{details}", words.join(", "))
+}
+
+/// `difference` is one word, as in a verify.
+fn ways_json(path: &PathIndex, ways: &[DifferenceKind]) -> Value {
+    let words: Vec<&str> = ways.iter().map(difference_word).collect();
+    let one = words.first();
+    // What it always was where a content had changed.
+    let time = words.iter().find(|word| **word == "time");
+    let first = match one {
+        Some(&"content") => time.or(one),
+        one => one,
+    };
+    let mut value = json!({"difference": first, "differences": words});
+    add_path(&mut value, path);
+    value
 }
 
 fn entry_json(entry: &Entry) -> Value {
@@ -426,13 +460,37 @@ mod tests {
                 kind,
             })
         };
-        assert_eq!(line(DifferenceKind::New), "new         a");
+        assert_eq!(line(DifferenceKind::New), "new           a");
         assert_eq!(
             line(DifferenceKind::Type {
                 local: "dir",
                 backup: "reg"
             }),
-            "type        a (reg -> dir)"
+            "type          a (reg -> dir)"
         );
+        let mut all = vec![
+            DifferenceKind::Data,
+            DifferenceKind::Mtime {
+                local: 1_795_211_663,
+                backup: 1_795_211_600,
+            },
+            DifferenceKind::Permissions {
+                local: "0:0 600".to_owned(),
+                backup: "0:0 644".to_owned(),
+            },
+        ];
+        assert_eq!(
+            ways_line(&path, &all),
+            "content, time, permissions a (2026-11-20T21:53:20Z -> 2026-11-20T21:54:23Z; 0:0 644 -> 0:0 600)"
+        );
+        let value = ways_json(&path, &all);
+        let expected = json!(["content", "time", "permissions"]);
+        assert_eq!(
+            (&value["difference"], &value["differences"], &value["path"]),
+            (&json!("time"), &expected, &json!("a"))
+        );
+        all.truncate(1);
+        assert_eq!(ways_line(&path, &all), "content       a");
+        assert_eq!(ways_json(&path, &all)["difference"], "content");
     }
 }

@@ -29,6 +29,7 @@ mod set_files;
 mod set_stream;
 mod shortcut;
 mod sigtars;
+mod states;
 pub mod sync;
 pub mod usage;
 pub mod verify;

@@ -9,7 +9,7 @@ use crate::engine::path::PathIndex;
 pub struct Difference {
     /// The entry.
     pub path: PathIndex,
-    /// In which way; only the first is told.
+    /// In which way; a verify tells the first only, as duplicity does.
     pub kind: DifferenceKind,
 }
 

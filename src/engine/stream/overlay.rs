@@ -84,30 +84,107 @@ impl<I: Iterator<Item = Result<SigEntry>>> Overlay<I> {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<Option<SigEntry>> {
+    /// What the newest stream says of the next path, and what the newest one before `cut` says of it, if that is another.
+    fn group(&mut self, cut: usize) -> Result<Option<(Head, Option<SigState>)>> {
         if !self.started {
             self.started = true;
             for stream in 0..self.streams.len() {
                 self.read(stream, None)?;
             }
         }
-        while let Some(newest) = self.heads.pop() {
-            let path = &newest.entry.path;
-            while self
-                .heads
-                .peek()
-                .is_some_and(|head| head.entry.path == *path)
-            {
-                if let Some(older) = self.heads.pop() {
-                    self.read(older.stream, Some(path))?;
+        let Some(newest) = self.heads.pop() else {
+            return Ok(None);
+        };
+        let path = &newest.entry.path;
+        let mut before = None;
+        while self
+            .heads
+            .peek()
+            .is_some_and(|head| head.entry.path == *path)
+        {
+            if let Some(older) = self.heads.pop() {
+                if older.stream < cut && before.is_none() {
+                    before = Some(older.entry.state);
                 }
+                self.read(older.stream, Some(path))?;
             }
-            self.read(newest.stream, Some(path))?;
+        }
+        self.read(newest.stream, Some(path))?;
+        Ok(Some((newest, before)))
+    }
+
+    fn step(&mut self) -> Result<Option<SigEntry>> {
+        while let Some((newest, _)) = self.group(0)? {
             if newest.entry.state != SigState::Deleted {
                 return Ok(Some(newest.entry));
             }
         }
         Ok(None)
+    }
+
+    /// After an error there is nothing more.
+    fn end(&mut self) {
+        self.streams.clear();
+        self.heads.clear();
+    }
+
+    /// Two states instead of one: the streams before `cut` are the older one. If the newer one `goes_on` with it, the
+    /// other streams are its increments, and what they do not mention is the same; else they are a state of its own.
+    pub fn pairs(self, cut: usize, goes_on: bool) -> Pairs<I> {
+        Pairs {
+            overlay: self,
+            cut,
+            goes_on,
+        }
+    }
+}
+
+/// What two states say of each path of which at least one knows something; see [`Overlay::pairs`]. Sorted; paths that are the
+/// same for certain are left out.
+pub struct Pairs<I> {
+    overlay: Overlay<I>,
+    cut: usize,
+    goes_on: bool,
+}
+
+/// A path in two states, the older one first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Where.
+    pub path: PathIndex,
+    /// What the older state has there.
+    pub old: SigState,
+    /// What the newer state has there.
+    pub new: SigState,
+}
+
+impl<I: Iterator<Item = Result<SigEntry>>> Pairs<I> {
+    fn step(&mut self) -> Result<Option<Pair>> {
+        while let Some((newest, before)) = self.overlay.group(self.cut)? {
+            let Head { entry, stream } = newest;
+            let (old, new) = match stream < self.cut {
+                true if self.goes_on => continue,
+                true => (entry.state, SigState::Deleted),
+                false => (before.unwrap_or(SigState::Deleted), entry.state),
+            };
+            if (&old, &new) != (&SigState::Deleted, &SigState::Deleted) {
+                let path = entry.path;
+                return Ok(Some(Pair { path, old, new }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<I: Iterator<Item = Result<SigEntry>>> Iterator for Pairs<I> {
+    type Item = Result<Pair>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.step().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.overlay.end();
+        }
+        item
     }
 }
 
@@ -117,8 +194,7 @@ impl<I: Iterator<Item = Result<SigEntry>>> Iterator for Overlay<I> {
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.step().transpose();
         if matches!(item, Some(Err(_))) {
-            self.streams.clear();
-            self.heads.clear();
+            self.end();
         }
         item
     }
@@ -213,32 +289,66 @@ mod tests {
         );
     }
 
+    fn sigtars(chain: &[BTreeMap<String, Option<u8>>]) -> Vec<Vec<SigEntry>> {
+        let entry = |(at, version): (&String, &Option<u8>)| match version {
+            Some(version) => file(at, *version),
+            None => deleted(at),
+        };
+        let set = |set: &BTreeMap<String, Option<u8>>| {
+            let mut entries: Vec<SigEntry> = set.iter().map(entry).collect();
+            entries.sort_by(|a, b| a.path.cmp(&b.path));
+            entries
+        };
+        chain.iter().map(set).collect()
+    }
+
+    /// What is there behind the last of these sigtars.
+    fn replayed(sigtars: &[Vec<SigEntry>]) -> BTreeMap<PathIndex, SigState> {
+        let mut known = BTreeMap::new();
+        for entry in sigtars.iter().flatten().cloned() {
+            match entry.state {
+                SigState::Deleted => known.remove(&entry.path),
+                state => known.insert(entry.path, state),
+            };
+        }
+        known
+    }
+
     proptest! {
         #[test]
         fn equals_replaying_the_sigtars(chain in proptest::collection::vec(
             proptest::collection::btree_map("[ab]{1,2}(/[ab])?", any::<Option<u8>>(), 0..8), 0..6)) {
-            let mut known = BTreeMap::new();
-            let sigtars: Vec<Vec<SigEntry>> = chain.iter().map(|set| {
-                let sorted: BTreeMap<PathIndex, Option<u8>> = set.iter().map(|(p, v)| (path(p), *v)).collect();
-                for (path, version) in &sorted {
-                    match version {
-                        Some(version) => known.insert(path.clone(), *version),
-                        None => known.remove(path),
-                    };
-                }
-                sorted.into_iter().map(|(path, version)| SigEntry {
-                    path,
-                    state: version.map_or(SigState::Deleted, |v| SigState::File {
-                        meta: Metadata::default(),
-                        signature: vec![v],
-                    }),
-                }).collect()
+            let sigtars = sigtars(&chain);
+            let found: BTreeMap<_, _> = overlay(&sigtars).unwrap().into_iter().map(|e| (e.path, e.state)).collect();
+            prop_assert_eq!(found, replayed(&sigtars));
+        }
+
+        #[test]
+        fn pairs_are_both_states(
+            chain in proptest::collection::vec(
+                proptest::collection::btree_map("[ab]{1,2}(/[ab])?", any::<Option<u8>>(), 0..8), 0..6),
+            cut in 0_usize..6,
+            goes_on in any::<bool>(),
+        ) {
+            let sigtars = sigtars(&chain);
+            let cut = cut.min(sigtars.len());
+            let (older, newer) = sigtars.split_at(cut);
+            let old = replayed(older);
+            let new = replayed(if goes_on { &sigtars } else { newer });
+            // Increments name all that they change, and perhaps more.
+            let named = |path: &&PathIndex| !goes_on || newer.iter().flatten().any(|e| e.path == **path);
+            let state = |states: &BTreeMap<PathIndex, SigState>, path: &PathIndex| {
+                states.get(path).cloned().unwrap_or(SigState::Deleted)
+            };
+            let paths: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).filter(named).collect();
+            let expected: Vec<Pair> = paths.into_iter().map(|path| Pair {
+                path: path.clone(),
+                old: state(&old, path),
+                new: state(&new, path),
             }).collect();
-            let found: BTreeMap<PathIndex, u8> = overlay(&sigtars).unwrap().into_iter().map(|entry| match entry.state {
-                SigState::File { signature, .. } => (entry.path, signature[0]),
-                _ => unreachable!(),
-            }).collect();
-            prop_assert_eq!(found, known);
+            let streams = sigtars.iter().map(|entries| entries.iter().cloned().map(Ok));
+            let found: Result<Vec<Pair>> = Overlay::new(streams).pairs(cut, goes_on).collect();
+            prop_assert_eq!(found.unwrap(), expected);
         }
     }
 }
