@@ -41,7 +41,12 @@ pub struct Terminals {
     pub output: bool,
     /// Standard error: live progress can be shown.
     pub error: bool,
+    /// How wide standard output is, in columns.
+    pub columns: usize,
 }
+
+/// Columns of what is no terminal.
+const COLUMNS: usize = 100;
 
 impl World {
     /// Looks around.
@@ -86,6 +91,7 @@ impl World {
                 input: std::io::stdin().is_terminal(),
                 output: std::io::stdout().is_terminal(),
                 error: std::io::stderr().is_terminal(),
+                columns: columns(),
             },
             home,
         }
@@ -98,6 +104,13 @@ impl World {
             .map(String::as_str)
             .filter(|v| !v.is_empty())
     }
+}
+
+/// How wide standard output is. A terminal that does not say is as wide as none.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { COLUMNS } else { columns }
 }
 
 fn utf8(text: OsString) -> Option<String> {

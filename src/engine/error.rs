@@ -123,17 +123,36 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
+        let mut told = vec![self.message.as_str()];
         let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(self);
         while let Some(e) = cause {
+            cause = e.source();
             match e.downcast_ref::<Error>() {
-                // An `Error` prints its own causes.
-                Some(inner) => return write!(f, ": {inner}"),
+                Some(inner) => {
+                    let said = told.iter().any(|outer| says(outer, &inner.message));
+                    if !said || cause.is_none() {
+                        write!(f, ": {}", inner.message)?;
+                        told.push(&inner.message);
+                    }
+                }
                 None => write!(f, ": {e}")?,
             }
-            cause = e.source();
         }
         Ok(())
     }
+}
+
+/// Whether what could not be done was told already: `cannot list file:///backups` says that `/backups` cannot be listed, and
+/// so that the target cannot.
+fn says(outer: &str, inner: &str) -> bool {
+    let parts = |text| str::strip_prefix(text, "cannot ")?.split_once(' ');
+    let (Some((outer_verb, whole)), Some((verb, object))) = (parts(outer), parts(inner)) else {
+        return false;
+    };
+    let is_its_end = whole.strip_suffix(object).is_some_and(|before| {
+        before.is_empty() || before.ends_with([' ', '/']) || object.starts_with('/')
+    });
+    outer_verb == verb && (object == "the target" || is_its_end)
 }
 
 impl std::error::Error for Error {
@@ -193,6 +212,50 @@ mod tests {
             "restore failed: cannot read volume 3: hash mismatch"
         );
         assert_eq!(e.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn nothing_is_told_twice() {
+        let refused = || Error::new(ErrorKind::Unreachable, "refused");
+        for (inner, outer, told) in [
+            (
+                "list /a/b",
+                "list file:///a/b",
+                "cannot list file:///a/b: refused",
+            ),
+            (
+                "list the target",
+                "list sftp://h/a",
+                "cannot list sftp://h/a: refused",
+            ),
+            ("read vol1", "read vol1", "cannot read vol1: refused"),
+            // What says more stays.
+            (
+                "read a",
+                "read data",
+                "cannot read data: cannot read a: refused",
+            ),
+            (
+                "read /spool/1",
+                "read vol1",
+                "cannot read vol1: cannot read /spool/1: refused",
+            ),
+            ("open x", "list x", "cannot list x: cannot open x: refused"),
+        ] {
+            let e = refused().within(format!("cannot {inner}"));
+            assert_eq!(e.within(format!("cannot {outer}")).to_string(), told);
+        }
+        let between = refused()
+            .within("cannot list the target")
+            .within("given up after 3 attempts")
+            .within("cannot list ftp://h/x");
+        assert_eq!(
+            between.to_string(),
+            "cannot list ftp://h/x: given up after 3 attempts: refused"
+        );
+        // A message without a cause is all there is to know.
+        let only = Error::new(ErrorKind::Io, "cannot list x").within("cannot list x");
+        assert_eq!(only.to_string(), "cannot list x: cannot list x");
     }
 
     #[test]

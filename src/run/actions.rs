@@ -223,15 +223,18 @@ impl<'a> EngineActions<'a> {
     fn status(&self, cx: &Context<'_>) -> Result<()> {
         let collection = self.engine.scan(cx)?;
         let mut damaged = Vec::new();
+        let newest = collection.latest_chain();
         for chain in &collection.chains {
             match self.engine.damage_of(chain, cx) {
                 Ok(list) => damaged.extend(list.into_iter().map(|d| Damage {
                     set: d.set,
                     reason: d.reason,
                 })),
-                // Without the key the listing is all there is to tell.
+                // Without the key the listing is all there is to tell. Of the newest chain it was told before the plan.
                 Err(e) if e.kind() == ErrorKind::WrongKey => {
-                    cx.monitor.note(Level::Notice, &e.to_string())
+                    if newest != Some(chain) {
+                        cx.monitor.note(Level::Notice, &e.to_string());
+                    }
                 }
                 Err(e) => return Err(e),
             }

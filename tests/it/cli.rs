@@ -332,6 +332,57 @@ fn no_backup_is_10_and_a_wrong_passphrase_12() {
 }
 
 #[test]
+fn a_status_without_the_key_says_so_once_for_each_chain() {
+    let home = Home::new("status-keys");
+    home.expect(0, &["home", "full"]);
+    home.expect(0, &["home", "incr"]);
+    home.expect(0, &["home", "full"]);
+    fs::write(home.path().join("pass"), "another one").expect("passphrase");
+    fs::remove_dir_all(home.path().join(".cache")).expect("archive dir");
+    let called = home.expect(0, &["home", "status"]);
+    assert!(called.stdout.contains("Chain 2 of 2"), "{}", called.stdout);
+    // Without the times.
+    let told = called
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once(' '));
+    let mut told: Vec<&str> = told.map(|(_, text)| text).collect();
+    let all = told.len();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!((all, told.len()), (2, 2), "{}", called.stderr);
+    assert!(told.iter().all(|text| text.contains("does not open it")));
+}
+
+#[test]
+fn nothing_is_said_twice_of_a_target_that_is_a_file() {
+    let home = Home::new("target-file");
+    fs::write(home.target(), "a file").expect("file");
+    let listed = format!(
+        "cannot list file://{}: Not a directory",
+        home.target().display()
+    );
+    for words in [
+        &["home", "backup"][..],
+        &["home", "status"],
+        &["home", "status", "--remote"],
+        &["home", "backup", "--plan"],
+        &["doctor", "home"],
+    ] {
+        let called = home.dupr(words);
+        let all = format!("{}{}", called.stdout, called.stderr);
+        let told = all.lines().filter(|line| line.contains("cannot list"));
+        let told: Vec<&str> = told.collect();
+        assert!(!told.is_empty(), "{words:?}: {all}");
+        for line in told {
+            assert_eq!(line.matches("cannot list").count(), 1, "{words:?}: {line}");
+        }
+    }
+    let called = home.dupr(&["home", "backup"]);
+    assert!(called.stderr.contains(&listed), "{}", called.stderr);
+}
+
+#[test]
 fn a_second_run_is_told_11_who_holds_the_lock() {
     let home = Home::new("codes-lock");
     home.profile(

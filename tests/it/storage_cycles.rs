@@ -333,8 +333,29 @@ fn a_target_is_tested_and_its_files_are_moved_by_hand() {
     home.expect(0, &["home", "verify"]);
     home.expect(2, &["target", "ls", "home", "-o", "region=x"]);
     home.expect(2, &["target", "ls", &url, "-o", "region=x"]);
-    let dead = home.expect(13, &["target", "test", "ftp://127.0.0.1:1/x", "--json"]);
-    assert!(dead.stdout.contains("\"kept\": false"), "{}", dead.stdout);
+    // Side by side: each of them tries for a while.
+    let dead = "ftp://127.0.0.1:1/x";
+    let [document, tested, listed] = std::thread::scope(|scope| {
+        let home = &home;
+        [
+            vec!["target", "test", dead, "--json"],
+            vec!["target", "test", dead],
+            vec!["target", "ls", dead],
+        ]
+        .map(|words| scope.spawn(move || home.expect(13, &words)))
+        .map(|call| call.join().expect("a call"))
+    });
+    let document = document.stdout;
+    assert!(document.contains("\"kept\": false"), "{document}");
+    assert!(document.contains("\"fix\": \"is the server on"));
+    let failed = tested.stdout.find("FAIL  can be listed");
+    let next = tested.stdout.find("→ is the server on");
+    assert!(failed.is_some() && failed < next, "{}", tested.stdout);
+    assert!(
+        listed.stderr.contains("help: is the server on"),
+        "{}",
+        listed.stderr
+    );
 }
 
 #[test]
@@ -350,6 +371,9 @@ fn the_doctor_tells_how_each_scheme_is_reached() {
     ] {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }
+    // No terminal says how wide it is.
+    let long = told.lines().find(|line| line.chars().count() > 100);
+    assert_eq!(long, None);
     let json = home.expect(0, &["doctor", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let schemes = json["schemes"].as_array().expect("schemes");

@@ -10,6 +10,7 @@ pub use stored::try_target;
 use super::schemes;
 use crate::cli::args::SomeProfiles;
 use crate::cli::session::Session;
+use crate::cli::ui::wrap::wrapped;
 use crate::cli::ui::{Tone, colored, out};
 use crate::cli::{choose, complain, exit, run};
 use crate::engine::error::{Error, ErrorKind};
@@ -119,28 +120,29 @@ pub fn run(args: &SomeProfiles, session: &Session) -> u8 {
     code
 }
 
+/// Columns before what a line has to tell.
+const INDENT: usize = 18;
+
 fn show(name: &str, lines: &[Line], session: &Session) {
     out::line(name);
     let colors = session.colors(session.world.terminal.output);
+    let columns = session.world.terminal.columns;
     for line in lines {
         let (word, tone) = match line.finding {
             Finding::Ok => ("ok  ", Tone::Good),
             Finding::Warn => ("WARN", Tone::Warn),
             Finding::Fail => ("FAIL", Tone::Bad),
         };
-        let text = line
-            .text
-            .lines()
-            .map(format::safe)
-            .collect::<Vec<_>>()
-            .join("\n                  ");
+        let text: Vec<String> = line.text.lines().map(format::safe).collect();
         out::line(&format!(
-            "  {}  {:<9} {text}",
+            "  {}  {:<9} {}",
             colored(word, tone, colors),
-            line.what
+            line.what,
+            wrapped(&text.join("\n"), columns, INDENT)
         ));
         if let Some(fix) = line.fix.as_ref().filter(|_| line.finding != Finding::Ok) {
-            out::line(&format!("                  → {}", format::safe(fix)));
+            let fix = wrapped(&format::safe(fix), columns, INDENT + 2);
+            out::line(&format!("{:INDENT$}→ {fix}", ""));
         }
     }
 }

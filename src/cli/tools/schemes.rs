@@ -3,9 +3,13 @@
 use crate::cli::session::Session;
 use crate::cli::ui::out;
 use crate::cli::ui::table::Table;
+use crate::cli::ui::wrap::broken;
 use crate::engine::storage::{Support, schemes, version_of};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// Columns of the schemes.
+const NAMES: usize = 30;
 
 /// A row: schemes that mean the same, how they are reached, and what is missing or to be used instead.
 struct Row {
@@ -55,13 +59,28 @@ pub fn show(session: &Session) {
                 ("-", format!("refused, {reason}: {instead}"))
             }
         };
-        table.row(vec![format!("  {mark}"), row.names.join(" "), how]);
+        rows_of(mark, row.names, &how, session.world.terminal.columns)
+            .into_iter()
+            .for_each(|row| table.row(row));
     }
     table
         .lines()
         .iter()
         .skip(1)
         .for_each(|line| out::line(line));
+}
+
+/// A row in as many rows as its cells have lines.
+fn rows_of(mark: &str, names: &[&str], how: &str, columns: usize) -> Vec<Vec<String>> {
+    let names = broken(&names.join(" "), NAMES);
+    let room = columns.saturating_sub("  WARN  ".len() + NAMES + 2);
+    let how = broken(how, room.max(NAMES));
+    let cell = |lines: &[String], at: usize| lines.get(at).cloned().unwrap_or_default();
+    let row = |at: usize| {
+        let mark = if at == 0 { mark } else { "" };
+        vec![format!("  {mark}"), cell(&names, at), cell(&how, at)]
+    };
+    (0..names.len().max(how.len())).map(row).collect()
 }
 
 /// The same for `--json`.

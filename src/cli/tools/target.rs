@@ -1,8 +1,11 @@
 //! `dupr target`: tests a place before backups depend on it, and moves single files there and back.
 
+mod advice;
+
 use crate::cli::args::{TargetAction, TargetPlace};
 use crate::cli::session::Session;
 use crate::cli::ui::table::Table;
+use crate::cli::ui::wrap::wrapped;
 use crate::cli::ui::{Tone, colored, out};
 use crate::cli::{ask, complain, exit, run};
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -41,14 +44,14 @@ pub fn run(action: &TargetAction, session: &Session) -> u8 {
     for notice in storages.iter().flat_map(|storage| storage.notices()) {
         out::complaint(&format!("warning: {}", format::safe(&notice)));
     }
-    done.unwrap_or_else(|e| complain::error(&e, session))
+    done.unwrap_or_else(|e| complain::error(&advice::advised(e), session))
 }
 
 type Storages = Vec<Box<dyn Storage>>;
 
 /// The target of a URL, or all targets of a profile. What is wrong was told already.
 fn opened(place: &TargetPlace, session: &Session) -> std::result::Result<Storages, u8> {
-    let known = |e: Error| complain::error(&e, session);
+    let known = |e: Error| complain::error(&advice::advised(e), session);
     if place.place.contains("://") {
         let settings: BTreeMap<_, _> = place.option.iter().cloned().collect();
         let options = StorageOptions {
@@ -94,13 +97,13 @@ fn test(storages: &Storages, session: &Session) -> Result<u8> {
         }
         let findings = trial::try_out(&**storage, &session.world.temp_dir, |finding| {
             if !session.common.json {
-                show(finding, colors);
+                show(finding, colors, session.world.terminal.columns);
             }
         })?;
         for finding in findings {
             let (kept, text, fix) = match &finding.outcome {
                 Ok(text) => (true, text.clone(), None),
-                Err(e) => (false, e.to_string(), e.hint().map(str::to_owned)),
+                Err(e) => (false, e.to_string(), advice::advice(finding.promise, e)),
             };
             if let (Err(e), exit::DONE) = (&finding.outcome, code) {
                 code = exit::of_kind(e.kind());
@@ -117,7 +120,7 @@ fn test(storages: &Storages, session: &Session) -> Result<u8> {
     Ok(code)
 }
 
-fn show(finding: &Finding, colors: bool) {
+fn show(finding: &Finding, colors: bool, columns: usize) {
     let (word, tone, text) = match &finding.outcome {
         Ok(text) => ("ok  ", Tone::Good, text.clone()),
         Err(e) => ("FAIL", Tone::Bad, e.to_string()),
@@ -129,8 +132,10 @@ fn show(finding: &Finding, colors: bool) {
         format::millis(finding.millis),
         format::safe(&text)
     ));
-    if let Some(hint) = finding.outcome.as_ref().err().and_then(Error::hint) {
-        out::line(&format!("        → {}", format::safe(hint)));
+    let error = finding.outcome.as_ref().err();
+    if let Some(fix) = error.and_then(|e| advice::advice(finding.promise, e)) {
+        let fix = wrapped(&format::safe(&fix), columns, 10);
+        out::line(&format!("        → {fix}"));
     }
 }
 

@@ -8,6 +8,7 @@ pub mod products;
 pub mod summary;
 pub mod table;
 pub mod terminal;
+pub mod wrap;
 
 use crate::plan::Action;
 use crate::report::format;

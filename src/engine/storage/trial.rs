@@ -76,6 +76,11 @@ pub fn try_out(
     Ok(findings)
 }
 
+/// What is tried, in this order.
+pub fn promises() -> impl Iterator<Item = &'static str> {
+    Trial::PROMISES.iter().map(|(promise, _)| *promise)
+}
+
 struct Trial<'a> {
     storage: &'a dyn Storage,
     dir: TempDir,

@@ -127,6 +127,29 @@ fn the_live_line_never_leaves_its_line_however_narrow() {
 }
 
 #[test]
+fn the_doctor_keeps_to_the_width_of_the_window() {
+    let home = Home::new("terminal-doctor");
+    let colors = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("regex");
+    for columns in [72_u16, 160] {
+        let session = Session::start(&at_terminal(&home, &["doctor"]), columns, 30);
+        let (_, bytes) = session.end();
+        let text = String::from_utf8_lossy(&bytes);
+        let text = colors.replace_all(&text, "").into_owned();
+        let (own, targets) = text.split_once("targets\r\n").expect("two parts");
+        // A path has no blank to break it at.
+        let own = own.lines().filter(|line| !line.contains('/'));
+        let lines: Vec<&str> = own.chain(targets.lines()).collect();
+        let width = |line: &&str| line.trim_end().chars().count();
+        let widest = lines.iter().copied().max_by_key(width).expect("lines");
+        assert!(width(&widest) <= usize::from(columns), "{widest}");
+        assert!(width(&widest) > usize::from(columns) / 2, "{widest}");
+        // What is to be typed stands in one line.
+        let whole = lines.iter().any(|l| l.contains("`dupr mail-test home`"));
+        assert!(whole, "{text}");
+    }
+}
+
+#[test]
 fn a_window_that_shrinks_gets_a_shorter_line() {
     let held = Held::new("terminal-resize");
     let mut session = held.start(&["held", "full"], 120);
