@@ -5,7 +5,7 @@ pub mod group;
 mod record;
 
 use around::Arounds;
-use record::{keep, note, read};
+use record::{begin_log, keep, note, read};
 
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -81,6 +81,10 @@ pub fn execute(
         code: cx.code,
         store: &store,
     };
+    let looks = batch.commands().iter().all(|c| c.only_looks());
+    if !looks {
+        begin_log(&history, started, cx);
+    }
     let mut announced = Vec::new();
     let told = (&desk, &mut announced);
     let hooks = around.as_deref_mut();
@@ -96,10 +100,11 @@ pub fn execute(
         && outcome.steps.len() == 1
         && due::was_put_off(&outcome)
         && past.runs.last().is_some_and(due::was_put_off);
-    if !batch.commands().iter().all(|c| c.only_looks()) && !still_put_off {
+    if !looks && !still_put_off {
         let told = (&desk, announced);
         keep(&mut outcome, told, &history, &past, &mut troubles, cx);
     }
+    cx.log.stop_growing();
     troubles.extend(cx.log.trouble());
     Ended { outcome, troubles }
 }

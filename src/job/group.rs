@@ -3,7 +3,7 @@
 //! Every member is a job of its own, with its own lock, plan, history and verdict; here they are only started, and their
 //! outcomes put together. How a member is run and shown is the caller's affair.
 
-use super::record::{keep, read};
+use super::record::{begin_log, keep, read};
 use super::{Ended, JobContext};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -74,6 +74,9 @@ pub fn execute(
         code: cx.code,
         store: &store,
     };
+    if !job.looks {
+        begin_log(&history, (cx.clock)(), cx);
+    }
     let announced = if job.looks { Vec::new() } else { desk.begin() };
     let plan = plan(job, (cx.clock)());
     let members = Members {
@@ -114,6 +117,7 @@ pub fn execute(
         let told = (&desk, announced);
         keep(&mut outcome, told, &history, &past, &mut troubles, cx);
     }
+    cx.log.stop_growing();
     troubles.extend(cx.log.trouble());
     Ended { outcome, troubles }
 }

@@ -2,11 +2,20 @@
 
 use super::JobContext;
 use crate::engine::monitor::Level;
+use crate::engine::time::Timestamp;
 use crate::report::notify::{Delivery, Desk};
 use crate::run::history::{History, PastRuns};
 use crate::run::logs::Logs;
 use crate::run::outcome::{Outcome, StepOutcome, StepStatus};
 use crate::run::runner;
+use crate::run::running::Running;
+
+/// Lets others follow the run that begins. One that nobody can follow is a run all the same.
+pub(super) fn begin_log(history: &History, started: Timestamp, cx: &JobContext<'_>) {
+    if let Ok(running) = Running::begin(history, started) {
+        cx.log.grow(running);
+    }
+}
 
 /// Tells the outcome to all who are to know, notes how that went, and what was told when the job began, and writes the history.
 pub(super) fn keep(

@@ -2,6 +2,7 @@
 
 use super::monitor::RunMonitor;
 use super::outcome::{StepOutcome, StepStatus};
+use super::running::Running;
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
 use crate::engine::path::PathIndex;
 use crate::engine::time::Timestamp;
@@ -39,6 +40,8 @@ struct State {
     dropped: usize,
     file: Option<File>,
     broken: Option<String>,
+    /// What others follow while the run is under way.
+    running: Option<Running>,
 }
 
 impl<'a> Log<'a> {
@@ -101,6 +104,16 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// Lets others follow what is kept from now on.
+    pub fn grow(&self, running: Running) {
+        self.state().running = Some(running);
+    }
+
+    /// The run has ended: whoever followed it has all of it.
+    pub fn stop_growing(&self) {
+        self.state().running = None;
+    }
+
     /// Takes over the lines behind the first `told` of another log, which has written them to the file already. Returns how
     /// many that log has had.
     pub fn adopt(&self, other: &Log<'_>, told: usize) -> usize {
@@ -123,6 +136,12 @@ impl<'a> Log<'a> {
 impl State {
     /// Adds a line, and drops the oldest beyond what is kept.
     fn keep(&mut self, line: String) {
+        if let Some(running) = &mut self.running
+            && running.add(&line).is_err()
+        {
+            // A comfort: the run needs it not.
+            self.running = None;
+        }
         if self.lines.len() == KEPT_LINES {
             self.lines.pop_front();
             self.dropped += 1;

@@ -20,6 +20,7 @@ mod program;
 pub mod remote;
 pub mod require;
 pub mod runner;
+pub mod running;
 mod search;
 pub mod snapshot;
 

@@ -3,7 +3,11 @@
 use crate::support::home::{CANARY, Home};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
@@ -130,4 +134,125 @@ fn a_group_and_a_target_have_logs_of_their_own() {
         !told.contains("all together") && told.contains("other backup"),
         "{told}"
     );
+}
+
+/// A run whose hook waits for a gate, begun and in that hook.
+fn held(home: &Home) -> Child {
+    for mark in ["gate", "waits"] {
+        let _ = fs::remove_file(home.path().join(mark));
+    }
+    let mut command = home.command(&["home", "backup"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().expect("dupr");
+    let begun = Instant::now();
+    while !home.path().join("waits").exists() {
+        assert!(run.try_wait().expect("a run").is_none(), "it has ended");
+        assert!(begun.elapsed() < Duration::from_secs(180), "no hook");
+        thread::sleep(Duration::from_millis(20));
+    }
+    run
+}
+
+/// Waits until a process that prints nothing as yet has the log of a run open.
+fn until_it_follows(process: &Child) {
+    let begun = Instant::now();
+    let follows = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", process.id())).ok()?;
+        let mut files = files.flatten().filter_map(|e| fs::read_link(e.path()).ok());
+        files.find(|file| file.extension().is_some_and(|e| e == "running"))
+    };
+    while follows().is_none() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(180),
+            "it follows none"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_run_under_way_is_followed_to_its_end() {
+    let home = Home::new("log-follow");
+    let hook = home.script(
+        "hook",
+        "cd \"${0%/*}\" && echo said first; : > waits; for i in $(seq 3000); do [ -e gate ] && break; sleep 0.1; done; echo said last",
+    );
+    home.profile(
+        "home",
+        &format!("[[hook]]\non = \"before\"\nexec = [{hook:?}]\n"),
+    );
+    let nothing = home.expect(1, &["log", "home", "--follow"]);
+    assert!(
+        nothing.stderr.contains("no run of home is under way") && nothing.stderr.contains("help: "),
+        "{}",
+        nothing.stderr
+    );
+    home.expect(2, &["log", "--follow"]);
+    home.expect(2, &["log", "home", "2", "--follow"]);
+
+    let mut run = held(&home);
+    let mut command = home.command(&["home", "log", "--follow"]);
+    let mut follow = command.stdout(Stdio::piped()).spawn().expect("dupr");
+    let mut document = home.command(&["log", "home", "-f", "--json"]);
+    let document = document.stdout(Stdio::piped()).spawn().expect("dupr");
+    let mut lines = BufReader::new(follow.stdout.take().expect("a pipe"));
+    let mut shown = String::new();
+    while !shown.contains("| said first") {
+        assert!(lines.read_line(&mut shown).expect("a line") > 0, "{shown}");
+    }
+    until_it_follows(&document);
+    // It is not over before the run is.
+    assert!(!shown.contains("said last"), "{shown}");
+    assert!(run.try_wait().expect("the run").is_none());
+    assert!(follow.try_wait().expect("the other").is_none());
+    fs::write(home.path().join("gate"), "").expect("gate");
+    lines.read_to_string(&mut shown).expect("the rest");
+    assert_eq!(follow.wait().expect("ends").code(), Some(0));
+    assert_eq!(run.wait().expect("ends").code(), Some(0));
+    assert!(
+        shown.contains("| said last") && shown.contains("backup full"),
+        "{shown}"
+    );
+    let last = shown.lines().last().expect("lines");
+    assert!(last.starts_with("ok: "), "{last}");
+    // It is what the log holds.
+    let kept = json(&home.expect(0, &["log", "home", "--json"]).stdout);
+    let kept = kept["log"].as_array().expect("lines").clone();
+    let followed: Vec<&str> = shown.lines().collect();
+    assert_eq!(&followed[..followed.len() - 1], kept.as_slice());
+    let document = document.wait_with_output().expect("ends");
+    let document = json(&String::from_utf8_lossy(&document.stdout));
+    assert_eq!(document["log"].as_array(), Some(&kept));
+
+    // Of a run that is killed nothing more comes, and what it left goes away.
+    let left = || {
+        let logs = fs::read_dir(home.path().join(".local/state/dupr/home/logs"));
+        let names = logs.expect("logs").flatten().map(|e| e.file_name());
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".running"))
+            .count()
+    };
+    assert_eq!(left(), 0);
+    let mut run = held(&home);
+    let mut follow = home.command(&["log", "home", "--follow"]);
+    follow.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut follow = follow.spawn().expect("dupr");
+    let mut lines = BufReader::new(follow.stdout.take().expect("a pipe"));
+    shown.clear();
+    while !shown.contains("| said first") {
+        assert!(lines.read_line(&mut shown).expect("a line") > 0, "{shown}");
+    }
+    run.kill().expect("kill");
+    run.wait().expect("ends");
+    lines.read_to_string(&mut shown).expect("the rest");
+    let ended = follow.wait_with_output().expect("ends");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("has ended, and left no outcome"), "{told}");
+    assert!(!shown.contains("ok: "), "{shown}");
+    assert_eq!(left(), 1);
+    fs::write(home.path().join("gate"), "").expect("gate");
+    home.expect(1, &["log", "home", "--follow"]);
+    home.expect(0, &["home", "backup"]);
+    assert_eq!(left(), 0);
 }

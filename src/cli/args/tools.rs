@@ -357,6 +357,9 @@ pub struct LogArgs {
     pub profile: Option<String>,
     /// Which run: 1 is the last, 2 the one before; or a time, for the last run that had begun by then
     pub run: Option<String>,
+    /// Shows the run that is under way as it goes on, and ends with it
+    #[arg(long, short = 'f', requires = "profile", conflicts_with = "run")]
+    pub follow: bool,
     /// Without a profile: so many of the last runs
     #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
     pub last: usize,

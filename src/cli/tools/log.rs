@@ -13,14 +13,17 @@ use crate::run::History;
 use crate::run::history::PastRuns;
 use crate::run::logs::Logs;
 use crate::run::outcome::Outcome;
+use crate::run::running::Followed;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Shows a run, or which there were.
 pub fn run(args: &LogArgs, session: &Session) -> u8 {
     let shown = match &args.profile {
         None => all(args.last, session),
         Some(word) => match history::chosen(word, session) {
+            Ok((name, history)) if args.follow => follow(&name, &history, session),
             Ok((name, history)) => one(&name, &history, args.run.as_deref(), session),
             Err(code) => return code,
         },
@@ -91,6 +94,45 @@ fn one(name: &str, history: &History, which: Option<&str>, session: &Session) ->
         None => out::line("The log of this run is not kept any more."),
     }
     Ok(())
+}
+
+/// How often it is looked whether something has come.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Shows the run that is under way line by line, and how it ended; with `--json` as a whole when it has.
+fn follow(name: &str, history: &History, session: &Session) -> Result<()> {
+    let before = history.read()?.runs.pop();
+    let Some(mut run) = Followed::of(history)? else {
+        let text = format!("no run of {name} is under way");
+        return Err(Error::new(ErrorKind::NotFound, text)
+            .with_hint(format!("`dupr log {name}` shows the last one")));
+    };
+    loop {
+        let more = run.more()?;
+        if !session.common.json {
+            let lines = more.lines.iter();
+            lines.for_each(|line| out::line(&format::safe(line)));
+        }
+        if more.is_last {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let last = history.read()?.runs.pop();
+    match last.filter(|last| Some(last) != before.as_ref()) {
+        None => {
+            let text = format!("the run of {name} has ended, and left no outcome");
+            Err(Error::new(ErrorKind::NotFound, text).with_hint(format!(
+                "it was killed, or put off once more; `dupr history {name}` lists the others"
+            )))
+        }
+        Some(_) if session.common.json => one(name, history, None, session),
+        Some(outcome) => {
+            let word = status_word(outcome.verdict);
+            out::line(&format!("{word}: {}", headline(&outcome)));
+            Ok(())
+        }
+    }
 }
 
 /// Where the run stands that is meant: the last one, one counted from the end, or the last one that had begun at a time.
