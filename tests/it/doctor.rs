@@ -687,7 +687,7 @@ fn services_are_asked_for_the_time_where_they_tell_it() {
         let target = of("target").expect("a line for the target");
         assert_eq!(target["finding"], "ok", "{}: {target}", service.name);
         let text = match service.name {
-            "webdav" | "azure" | "s3" | "gs" | "b2" | "sftp" => {
+            "webdav" | "azure" | "s3" | "gs" | "b2" | "sftp" | "ftp" | "swift" => {
                 "that of the target agrees with this one"
             }
             // The clock of this imitation is not right.

@@ -4,7 +4,8 @@
 
 use super::super::transfer::Transfer;
 use super::web::header;
-use ::http::header::{DATE, RETRY_AFTER};
+use crate::engine::time::Timestamp;
+use ::http::header::{DATE, LAST_MODIFIED, RETRY_AFTER};
 use ::http::{HeaderMap, Request, Response, StatusCode};
 use jiff::fmt::rfc2822::DateTimeParser;
 use opendal::{Buffer, HttpBody, HttpTransport, HttpTransporter};
@@ -55,6 +56,11 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// When the service answered, in seconds.
 pub(super) fn date(headers: &HeaderMap) -> Option<i64> {
     seconds_of(header(headers, DATE.as_str())?)
+}
+
+/// When the object of an answer was last written.
+pub(super) fn written(headers: &HeaderMap) -> Option<Timestamp> {
+    seconds_of(header(headers, LAST_MODIFIED.as_str())?).map(Timestamp)
 }
 
 fn seconds_of(text: &str) -> Option<i64> {

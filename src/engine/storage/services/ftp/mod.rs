@@ -16,6 +16,7 @@ use super::super::url::TargetUrl;
 use super::super::{Location, Object, Storage, StorageOptions};
 use super::pool::Pool;
 use crate::engine::error::{ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use login::Login;
 use session::Session;
 use std::io::Write;
@@ -77,6 +78,12 @@ impl Storage for FtpStorage {
             name: name.to_string(),
             size,
         }))
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        names::check(name)?;
+        self.with(async |session| session.modified(name, &self.transfer).await)
+            .map_err(|e| e.within(format!("cannot look at {name}")))
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {

@@ -10,6 +10,7 @@ use super::trouble::{answer, explain};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::storage::transfer::Transfer;
 use crate::engine::storage::{Object, names};
+use crate::engine::time::Timestamp;
 use jiff::civil::DateTime;
 use std::io::Write;
 use std::path::Path;
@@ -268,6 +269,24 @@ impl Session {
                 let entry = entries.find(|e| e.name == name && e.kind == Kind::File);
                 Ok(entry.and_then(|entry| entry.size))
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When a file was last written; nothing where the server does not say.
+    pub(super) async fn modified(
+        &mut self,
+        name: &str,
+        transfer: &Transfer,
+    ) -> Result<Option<Timestamp>> {
+        if !self.enter(transfer).await? {
+            return Ok(None);
+        }
+        match answer(transfer, &self.host, self.ftp.mdtm(name)).await {
+            // Source: RFC 3659, section 2.3: in UTC.
+            Ok(time) => Ok(Some(Timestamp(time.and_utc().timestamp()))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
             Err(error) => Err(error),
         }
     }

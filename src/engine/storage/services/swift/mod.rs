@@ -12,9 +12,10 @@ use super::super::settings;
 use super::super::transfer::Transfer;
 use super::super::{Location, Object, Storage, StorageOptions, names};
 use super::claim;
-use super::later::retry_after;
+use super::later::{retry_after, written};
 use super::web::{Sent, Web, header};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::time::Timestamp;
 use login::{Given, Login, Session};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
@@ -406,6 +407,12 @@ impl Storage for SwiftStorage {
             name: name.to_string(),
             size: length(&head),
         }))
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<Timestamp>> {
+        names::check(name)?;
+        let head = self.web.transfer().block_on(self.head(name))?;
+        Ok(head.and_then(|head| written(head.headers())))
     }
 
     fn get(&self, name: &str, to: &mut dyn Write) -> Result<u64> {
