@@ -106,10 +106,45 @@ fn services_behind_tls_survive_bad_lines() {
     });
 }
 
-/// Nobody listens, and the line breaks in the middle: for services whose servers take long to start, in the test that has them.
+/// Nobody listens, and the line breaks or goes dead in the middle: for services whose servers take long to start, in the test that
+/// has them.
 pub fn survives_a_bad_line(service: &Service) {
     is_refused(service);
-    survives_cuts(service, 1, measured(service), (1, 2));
+    let bytes = measured(service);
+    survives_cuts(service, 1, bytes, (1, 2));
+    let [put, get] = bytes;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            is_given_up(service, put / 2, |dead| {
+                dead.put("new", source(BYTES).path())
+            })
+        });
+        scope.spawn(|| {
+            is_given_up(service, get / 2, |dead| {
+                dead.get("known", &mut Vec::new()).map(|_| ())
+            })
+        });
+    });
+    let direct = service.open(service.port, "lines", patient());
+    let there = direct.stat("new").expect(service.name);
+    assert_eq!(there, None, "{}", service.name);
+}
+
+/// The line goes dead after so many bytes. Programs that others work for may be silent for longer than a timeout.
+fn is_given_up(
+    service: &Service,
+    bytes: u64,
+    call: impl FnOnce(&dyn Storage) -> dupr::engine::Result<()>,
+) {
+    let proxy = Proxy::to(service.port);
+    let storage = service.open(proxy.port, "lines", hasty());
+    proxy.harm([Harm::Stall(bytes); 9]);
+    let start = Instant::now();
+    let error = call(&*storage).expect_err(service.name);
+    let name = service.name;
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{name}: {error}");
+    assert!(proxy.broken() > 0, "{name}: {error}");
+    assert!(start.elapsed() < Duration::from_secs(300), "{name}");
 }
 
 /// A server of FTP with TLS, with something before its data lines.

@@ -25,6 +25,9 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// For how many timeouts the program may show no sign of life: what it calls may be done by the daemon behind it.
+const STILL: u32 = 24;
+
 /// Objects in one folder.
 pub(super) struct GioStorage {
     program: Program,
@@ -56,7 +59,8 @@ impl GioStorage {
         let hint = "install it with gvfs; on Debian: apt-get install libglib2.0-bin gvfs-backends";
         Ok(Self {
             program: Program::new("gio", "GVFS_", options, Arc::clone(&transfer))
-                .installed_by(hint),
+                .installed_by(hint)
+                .given_up_after(STILL),
             uri: uri.to_string(),
             password: first_password(url.password(), options),
             ready: Mutex::default(),
@@ -145,8 +149,10 @@ impl GioStorage {
             return self.program.run_fed(&["save".into(), place], upload);
         }
         let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
+        let file = std::fs::metadata(&from).map_err(|e| Error::io("read", &from, e))?;
         let words: [OsString; 4] = ["copy".into(), "-T".into(), from.into(), place];
-        self.program.run(&words, Vec::new(), None)
+        // Some services are given files by the daemon.
+        self.program.run_for(&words, file.len())
     }
 
     fn remove(&self, name: &str) -> Result<()> {

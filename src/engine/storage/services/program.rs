@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A program has a timeout of its own; after so many of these in which nothing has moved it is not trusted to keep it.
 const TIMEOUTS: u32 = 2;
 
+/// Slowest line on which something may still be under way that is not seen; below it the program counts as still.
+const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+
 /// Bytes taken from the program at a time.
 const PIECE: usize = 64 << 10;
 
@@ -158,7 +161,16 @@ impl Program {
         input: Vec<u8>,
         to: Option<&mut Download<'_>>,
     ) -> Result<Ended> {
-        self.talk(arguments, Input::Bytes(input), to, None)
+        self.talk(arguments, Input::Bytes(input), to, None, 0)
+    }
+
+    /// Runs it to its end while something else moves so many bytes for it, of which nothing is seen: it may show no sign of life
+    /// for as long as that takes on the slowest line, too.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) fn run_for<A: AsRef<OsStr>>(&self, arguments: &[A], unseen: u64) -> Result<Ended> {
+        self.talk(arguments, Input::Bytes(Vec::new()), None, None, unseen)
     }
 
     /// Runs it to its end, with a file on standard input, at the pace of uploads.
@@ -170,7 +182,7 @@ impl Program {
         arguments: &[A],
         input: Upload<'_>,
     ) -> Result<Ended> {
-        self.talk(arguments, Input::File(input), None, None)
+        self.talk(arguments, Input::File(input), None, None, 0)
     }
 
     /// As [`run`](Self::run), of a program that is given up when it reads nothing and `progress` stays the same for too long.
@@ -184,7 +196,7 @@ impl Program {
         to: Option<&mut Download<'_>>,
         progress: Option<Progress<'_>>,
     ) -> Result<Ended> {
-        self.talk(arguments, Input::Bytes(input), to, progress)
+        self.talk(arguments, Input::Bytes(input), to, progress, 0)
     }
 
     fn talk<A: AsRef<OsStr>>(
@@ -193,6 +205,7 @@ impl Program {
         input: Input<'_>,
         mut to: Option<&mut Download<'_>>,
         progress: Option<Progress<'_>>,
+        unseen: u64,
     ) -> Result<Ended> {
         self.transfer.block_on(async {
             let mut child = self.started(arguments)?;
@@ -203,7 +216,8 @@ impl Program {
                 (None, Some(_)) => Signs::Any(&count),
                 (None, None) => Signs::None,
             };
-            let limit = self.transfer.timeout() * self.still.unwrap_or(TIMEOUTS);
+            let unseen = Duration::from_secs(unseen / SLOWEST_BYTES_PER_SECOND);
+            let limit = self.transfer.timeout() * self.still.unwrap_or(TIMEOUTS) + unseen;
             let mut watch = Watch::new(self.name, child.id(), signs, limit);
             let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
                 (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -563,6 +577,9 @@ mod tests {
         if !Path::new("/proc/self/io").exists() {
             return;
         }
+        // What moves unseen takes its time.
+        let ended = program.run_for(&["-c", "sleep 3"], 60 * SLOWEST_BYTES_PER_SECOND);
+        assert_eq!(ended.expect("waited for").code, Some(0));
         let begun = std::time::Instant::now();
         let ended = program.run(&["-c", &hang], Vec::new(), None);
         let error = ended.err().expect("hangs");

@@ -15,6 +15,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+/// For how many timeouts the program may show no sign of life: its node asks the servers of the grid one after another.
+const STILL: u32 = 24;
+
 /// Objects in one directory.
 pub(super) struct TahoeStorage {
     program: Program,
@@ -47,7 +50,8 @@ impl TahoeStorage {
     ) -> Result<Self> {
         options.allow_only("tahoe", settings::NONE)?;
         let program = Program::new("tahoe", "TAHOE_", options, Arc::clone(&transfer))
-            .installed_by("install tahoe: pipx install tahoe-lafs");
+            .installed_by("install tahoe: pipx install tahoe-lafs")
+            .given_up_after(STILL);
         Ok(Self {
             program,
             root: format!("{alias}:{dir}"),
@@ -118,7 +122,10 @@ impl Storage for TahoeStorage {
     fn put(&self, name: &str, from: &Path) -> Result<()> {
         let from = std::path::absolute(from).map_err(|e| Error::io("read", from, e))?;
         self.program.spaced(&from)?;
-        let ended = self.run(&["put".into(), "--".into(), from.into(), self.place(name)?])?;
+        let file = std::fs::metadata(&from).map_err(|e| Error::io("read", &from, e))?;
+        let words: [OsString; 4] = ["put".into(), "--".into(), from.into(), self.place(name)?];
+        // The node takes all of it, and then sends it to the grid.
+        let ended = self.program.run_for(&words, file.len())?;
         match ended.code {
             Some(0) => Ok(()),
             _ => Err(explain(&ended)),
