@@ -7,7 +7,7 @@
 
 use crate::support::effort;
 use crate::support::home::{Called, Home, called};
-use crate::support::programs::{find, run};
+use crate::support::programs::{clock_mover, find, run};
 use crate::support::tree::Tree;
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::SmallRng;
@@ -495,15 +495,10 @@ fn touch(path: &Path, time: Timestamp) {
 
 #[test]
 fn two_years_of_nights() {
-    let Some(program) = find("faketime") else {
+    // The program would be a parent of the one that is to be killed; its library does without it.
+    let Some(faketime) = clock_mover() else {
         return;
     };
-    // The program would be a parent of the one that is to be killed; its library does without it.
-    let told = Command::new(program)
-        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("faketime");
-    let faketime = String::from_utf8_lossy(&told.stdout).trim().to_owned();
     let seed = match std::env::var("DUPR_SEED") {
         Ok(text) => text.parse().unwrap_or_else(|_| rand::random()),
         Err(_) => 1,

@@ -1,7 +1,7 @@
 //! Checks through the program: what each finds, when each is due, and that a check which found something is due again.
 
 use crate::support::home::{Called, Home, called};
-use crate::support::programs::find;
+use crate::support::programs::clock_mover;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -238,17 +238,12 @@ fn a_restore_test_finds_what_cannot_be_seen_from_outside() {
 
 /// dupr, called at another time. `None`, said aloud, if the clock cannot be moved here.
 fn at(home: &Home, offset: &str, words: &[&str]) -> Option<Called> {
-    let whole = home.command(words);
-    let mut command = Command::new(find("faketime")?);
-    command.args(["-f", offset]).arg(whole.get_program());
-    command.args(whole.get_args()).env_clear();
-    for (key, value) in whole.get_envs() {
-        command.env(key, value.unwrap_or_default());
-    }
+    let mut command = home.command(words);
     command
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .current_dir(home.path());
-    Some(called(command.output().expect("faketime")))
+        .env("LD_PRELOAD", clock_mover()?)
+        .env("FAKETIME", offset)
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Some(called(command.output().expect("dupr")))
 }
 
 /// The checks of a plan.

@@ -4,7 +4,7 @@
 use crate::services::{each, services};
 use crate::support::home::{Called, Home, called};
 use crate::support::keyring::{Keyring, PASSPHRASE};
-use crate::support::programs::find;
+use crate::support::programs::{clock_mover, find};
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -612,15 +612,9 @@ fn keys_that_wait_for_an_agent_are_told_and_an_old_gpg_is() {
 
 #[test]
 fn a_clock_that_is_wrong_is_told() {
-    let Some(program) = find("faketime") else {
+    let Some(library) = clock_mover() else {
         return;
     };
-    let library = Command::new(program)
-        .args(["now", "printenv", "LD_PRELOAD"])
-        .output();
-    let library = String::from_utf8_lossy(&library.expect("faketime").stdout)
-        .trim()
-        .to_owned();
     let home = Home::new("doctor-clock");
     crontab(&home);
     healthy(&home, "", "");

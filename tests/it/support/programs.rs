@@ -111,6 +111,23 @@ pub fn find(name: &str) -> Option<PathBuf> {
     panic!("{name} is not installed; run tests/setup");
 }
 
+/// The library that moves the clock, for `LD_PRELOAD`; `None` as of [`find`].
+///
+/// Where `faketime` is asked for it, the system's memory may still hold something of the same name as that of its process: of one
+/// that was killed, and whose number came again. It refuses then.
+pub fn clock_mover() -> Option<String> {
+    let program = find("faketime")?;
+    let library = (0..20).find_map(|_| {
+        let told = Command::new(&program)
+            .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+            .output()
+            .expect("faketime");
+        let library = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+        (!library.is_empty()).then_some(library)
+    });
+    Some(library.expect("the library of faketime"))
+}
+
 /// Runs a command to its end and gives back what it wrote, standard output and error together.
 ///
 /// # Errors
