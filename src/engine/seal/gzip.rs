@@ -30,7 +30,7 @@ impl GzipWriter {
     ) -> io::Result<Self> {
         out.write_all(&HEADER)?;
         Ok(Self {
-            deflate: DeflateWriter::new(pool, block_bytes, out)?,
+            deflate: DeflateWriter::new(pool, block_bytes, out)?.with_checksum(),
         })
     }
 }
@@ -52,7 +52,13 @@ impl SealWriter for GzipWriter {
 
     fn finish(self: Box<Self>) -> Result<()> {
         let (mut out, totals) = self.deflate.finish()?;
-        out.write_all(&totals.crc.to_le_bytes())?;
+        let crc = totals.crc.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "a gzip file was written without its checksum",
+            )
+        })?;
+        out.write_all(&crc.to_le_bytes())?;
         // The format keeps the length modulo 2^32.
         out.write_all(&(totals.plain as u32).to_le_bytes())?;
         Ok(out.flush()?)

@@ -34,8 +34,14 @@ impl<'a> BitWriter<'a> {
         }
     }
 
-    /// Appends many codes of at most 56 bits each, as [`put`](Self::put) would; `most_bytes` is room enough for all.
-    pub(super) fn put_all(&mut self, codes: impl Iterator<Item = (u64, u32)>, most_bytes: usize) {
+    /// Appends the codes of many items, of at most 56 bits each, as [`put`](Self::put) would; `most_bytes` is room enough for
+    /// all.
+    pub(super) fn put_all<T: Copy>(
+        &mut self,
+        items: &[T],
+        code: impl Fn(T) -> (u64, u32),
+        most_bytes: usize,
+    ) {
         let start = self.out.len();
         // A word is stored whole each time, though only its full bytes count.
         self.out.resize(start + most_bytes + 16, 0);
@@ -45,7 +51,7 @@ impl<'a> BitWriter<'a> {
             mut count,
         } = self.pending;
         let mut at = 0;
-        for (bits, n) in codes {
+        let mut put = |bits: u64, n: u32| {
             held |= bits << (count & 63);
             count += n;
             if let Some(place) = room.get_mut(at..at + 8) {
@@ -54,6 +60,21 @@ impl<'a> BitWriter<'a> {
             at += (count >> 3) as usize;
             held >>= count & 56;
             count &= 7;
+        };
+        // Each code waits for the one before: two at a time wait half as long.
+        let (pairs, odd) = items.as_chunks::<2>();
+        for &[first, second] in pairs {
+            let ((first, n), (second, m)) = (code(first), code(second));
+            if n + m <= 56 {
+                put(first | second << (n & 63), n + m);
+            } else {
+                put(first, n);
+                put(second, m);
+            }
+        }
+        for &item in odd {
+            let (bits, n) = code(item);
+            put(bits, n);
         }
         self.pending = Pending { bits: held, count };
         self.out.truncate(start + at);
@@ -81,7 +102,7 @@ mod tests {
             for &(bits, n) in &codes[..split] {
                 writer.put(bits, n);
             }
-            writer.put_all(codes[split..].iter().copied(), 200 * 7);
+            writer.put_all(&codes[split..], |code| code, 200 * 7);
             writer.put_bytes(b"end");
 
             let wanted: Vec<bool> = codes.iter().flat_map(|&(bits, n)| (0..n).map(move |i| bits >> i & 1 == 1)).collect();

@@ -157,9 +157,11 @@ fn repeat_bits(symbol: u8) -> u32 {
     }
 }
 
-/// Appends the tokens, which stand for the bytes of `plain`, as one block that is not the last.
-pub(super) fn write(tokens: &[Token], plain: &[u8], out: &mut BitWriter) {
+/// Appends the tokens, which stand for the first bytes of `plain`, as one block that is not the last; returns the other
+/// bytes.
+pub(super) fn write<'a>(tokens: &[Token], plain: &'a [u8], out: &mut BitWriter) -> &'a [u8] {
     let histogram = Histogram::of(tokens);
+    let (plain, others) = plain.split_at(plain.len().min(histogram.plain_bytes()));
     let literals = histogram.literals();
     let distances = &histogram.slots[..DISTANCES];
     let extra = histogram.extra_bits();
@@ -183,6 +185,7 @@ pub(super) fn write(tokens: &[Token], plain: &[u8], out: &mut BitWriter) {
         out.put(0b010, 3);
         write_tokens(tokens, &fixed, bits, out);
     }
+    others
 }
 
 /// Cuts tokens into blocks of a multiple of `step` tokens, where codes of their own save more than their table costs.
@@ -247,7 +250,7 @@ fn write_tokens(tokens: &[Token], lengths: &Lengths, bits: u64, out: &mut BitWri
         slots[at] = (code, length, length + rest_bits(at) as u8);
     }
     // A head takes up to 20 bits and a distance 28.
-    let codes = tokens.iter().map(|&token| {
+    let code = |token: Token| {
         let (head, head_bits) = heads[head(token)];
         let (code, code_bits, bits) = slots[slot(token)];
         let distance = u64::from(code) | rest(token) << (code_bits & 63);
@@ -255,8 +258,8 @@ fn write_tokens(tokens: &[Token], lengths: &Lengths, bits: u64, out: &mut BitWri
             u64::from(head) | distance << (head_bits & 63),
             head_bits + u32::from(bits),
         )
-    });
-    out.put_all(codes, bits.div_ceil(8) as usize);
+    };
+    out.put_all(tokens, code, bits.div_ceil(8) as usize);
     out.put(end.0, end.1);
 }
 

@@ -24,11 +24,15 @@ pub(super) const PAD: usize = 16;
 /// Logarithm of the number of entries of the table.
 const TABLE_BITS: u32 = 15;
 
-/// Bits that must be equal for a match: four bytes, as many as are hashed.
-const SHORT: u32 = 32;
+/// The top bit of each byte: how much of two words is equal is told by as many of these as there are equal bytes, from the
+/// lowest on. Such numbers are ordered as those of the bytes are.
+const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Bits that are compared at once. A match of that length is taken, whatever comes next.
-const WORD: u32 = 64;
+/// A match has at least four bytes, as many as are hashed.
+const SHORT: u64 = TOPS & u32::MAX as u64;
+
+/// All that is compared at once. A match of that length is taken, whatever comes next.
+const WORD: u64 = TOPS;
 
 /// Literals in a row after which positions are skipped, more and more, until the next match.
 const DULL: usize = 128;
@@ -59,8 +63,8 @@ struct Found {
     word: u64,
     /// Positions met before.
     entry: u32,
-    /// Bits in whole bytes that are equal at the best of them, up to [`WORD`]; below [`SHORT`] it is no match.
-    equal: u32,
+    /// How much is equal at the best of them, up to [`WORD`]; below [`SHORT`] it is no match.
+    equal: u64,
     distance: usize,
 }
 
@@ -150,7 +154,7 @@ fn look<const WAYS: u32>(window: &Window, table: &mut Table, at: usize) -> Found
     Found {
         word: here,
         entry,
-        equal: best.trailing_ones() & !7,
+        equal: best & TOPS,
         distance: best_distance,
     }
 }
@@ -269,7 +273,7 @@ impl<const WAYS: u32> Find for Finder<WAYS> {
             // Positions in the match are entered in groups, for the length of a loop cannot be foreseen either.
             enter(table, here.word >> 16, at + 2);
             let stop = if here.equal < WORD {
-                let length = here.equal as usize / 8;
+                let length = 8 - here.equal.leading_zeros() as usize / 8;
                 push(matched(length, here.distance));
                 at + length
             } else {

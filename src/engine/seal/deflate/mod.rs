@@ -49,6 +49,8 @@ const MIN_BLOCK_BYTES: usize = 16 * 1024;
 struct Job {
     block: Block,
     packed: Vec<u8>,
+    /// Whether the checksum is wanted.
+    checked: bool,
     reply: Sender<Packed>,
 }
 
@@ -90,7 +92,7 @@ struct Packed {
     block: Block,
     packed: Vec<u8>,
     /// CRC-32 of the plain block and its length, as gzip wants them.
-    crc: crc32fast::Hasher,
+    crc: Option<crc32fast::Hasher>,
 }
 
 /// The threads that compress for all writers of one seal. They start with the first writer.
@@ -138,6 +140,7 @@ fn work(jobs: &Receiver<Job>, compression: Compression) {
     for Job {
         block,
         mut packed,
+        checked,
         reply,
     } in jobs
     {
@@ -146,8 +149,11 @@ fn work(jobs: &Receiver<Job>, compression: Compression) {
             packed.extend(MARK);
         }
         let (history, plain) = block.parts();
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(plain);
+        let crc = checked.then(|| {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(plain);
+            crc
+        });
         encoder.encode(history, plain, &mut packed);
         // A writer that is gone was abandoned: nobody misses the block.
         let _ = reply.send(Packed { block, packed, crc });
@@ -169,15 +175,16 @@ pub(super) struct DeflateWriter<W> {
     /// Plain bytes of the blocks that were written out, and their compressed bytes.
     done_plain: u64,
     done_packed: u64,
-    crc: crc32fast::Hasher,
+    /// That of the plain bytes of these blocks, if it is wanted.
+    crc: Option<crc32fast::Hasher>,
 }
 
 /// What a finished stream held.
 pub(super) struct Totals {
     /// Plain bytes.
     pub plain: u64,
-    /// CRC-32 of the plain bytes.
-    pub crc: u32,
+    /// CRC-32 of the plain bytes, if it was wanted.
+    pub crc: Option<u32>,
 }
 
 impl<W: Write> DeflateWriter<W> {
@@ -193,8 +200,14 @@ impl<W: Write> DeflateWriter<W> {
             spare: Vec::new(),
             done_plain: 0,
             done_packed: 0,
-            crc: crc32fast::Hasher::new(),
+            crc: None,
         })
+    }
+
+    /// Computes the CRC-32 of the plain bytes as well. To be called before anything is written.
+    pub(super) fn with_checksum(mut self) -> Self {
+        self.crc = Some(crc32fast::Hasher::new());
+        self
     }
 
     /// Length of the stream if it ended here. What is still in work is taken to shrink as the rest did; the first
@@ -234,6 +247,7 @@ impl<W: Write> DeflateWriter<W> {
             .send(Job {
                 block,
                 packed,
+                checked: self.crc.is_some(),
                 reply,
             })
             .map_err(|_| lost())
@@ -247,7 +261,9 @@ impl<W: Write> DeflateWriter<W> {
         self.out.write_all(&packed)?;
         self.done_plain += plain as u64;
         self.done_packed += packed.len() as u64;
-        self.crc.combine(&crc);
+        if let (Some(all), Some(crc)) = (&mut self.crc, &crc) {
+            all.combine(crc);
+        }
         self.spare.push((block, packed));
         Ok(())
     }
@@ -265,7 +281,7 @@ impl<W: Write> DeflateWriter<W> {
             self.out,
             Totals {
                 plain: self.done_plain,
-                crc: self.crc.finalize(),
+                crc: self.crc.map(crc32fast::Hasher::finalize),
             },
         ))
     }
@@ -302,7 +318,8 @@ mod tests {
 
     fn deflate(data: &[u8], threads: usize, piece: usize) -> (Vec<u8>, Vec<u64>) {
         let pool = Pool::new(Compression::Default, threads);
-        let mut writer = DeflateWriter::new(&pool, 64 * 1024, Vec::new()).unwrap();
+        let writer = DeflateWriter::new(&pool, 64 * 1024, Vec::new()).unwrap();
+        let mut writer = writer.with_checksum();
         let mut estimates = Vec::new();
         for piece in data.chunks(piece) {
             writer.write_all(piece).unwrap();
@@ -310,7 +327,7 @@ mod tests {
         }
         let (packed, totals) = writer.finish().unwrap();
         assert_eq!(totals.plain, data.len() as u64);
-        assert_eq!(totals.crc, crc32fast::hash(data));
+        assert_eq!(totals.crc, Some(crc32fast::hash(data)));
         (packed, estimates)
     }
 

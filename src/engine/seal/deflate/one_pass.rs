@@ -6,7 +6,6 @@
 use super::bits::BitWriter;
 use super::block;
 use super::matches::{Find, PIECE_BYTES};
-use super::token::plain_bytes;
 
 /// Compresses data in one pass, with what `F` finds.
 pub(super) struct OnePass<F> {
@@ -26,10 +25,7 @@ impl<F: Find> OnePass<F> {
         for piece in plain.chunks(PIECE_BYTES) {
             let mut left = piece;
             for tokens in F::blocks(self.finder.find(history, piece)) {
-                let bytes = tokens.iter().map(|&token| plain_bytes(token)).sum();
-                let (these, others) = left.split_at(left.len().min(bytes));
-                block::write(tokens, these, &mut out);
-                left = others;
+                left = block::write(tokens, left, &mut out);
             }
             history = piece;
         }

@@ -164,6 +164,14 @@ impl Histogram {
         symbols
     }
 
+    /// Plain bytes all tokens stand for.
+    pub(super) fn plain_bytes(&self) -> usize {
+        let heads = self.heads.iter().enumerate();
+        heads
+            .map(|(head, &count)| plain_bytes(head as Token) * count as usize)
+            .sum()
+    }
+
     /// Bits of all tokens besides their symbols.
     pub(super) fn extra_bits(&self) -> u64 {
         let heads = HEAD.iter().zip(self.heads);
