@@ -8,12 +8,11 @@ use crate::engine::error::{Error, Result};
 use crate::engine::format::difftar;
 use crate::engine::format::manifest::{Bound, HashKind, VolumeInfo};
 use crate::engine::path::PathIndex;
-use crate::engine::seal::{Form, Seal, SealWriter};
+use crate::engine::seal::{Form, Seal, SealWriter, Written};
 use crate::engine::storage::{Grower, Growing};
-use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 /// When a volume is full.
@@ -36,27 +35,15 @@ impl VolumeLimits {
     }
 }
 
-/// What is known of the bytes that went through.
-#[derive(Default)]
-struct Passed {
-    sha1: Sha1,
-    bytes: u64,
-}
-
-/// Counts and hashes a sealed file while it is written, and tells who uploads it.
-struct Meter {
+/// Tells who uploads a sealed file how much of it is written.
+struct Announcing {
     file: File,
     growing: Arc<Growing>,
-    passed: Arc<Mutex<Passed>>,
 }
 
-impl Write for Meter {
+impl Write for Announcing {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
         let n = self.file.write(buffer)?;
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        passed.sha1.update(&buffer[..n]);
-        passed.bytes += n as u64;
-        drop(passed);
         self.growing.grew(n)?;
         Ok(n)
     }
@@ -81,7 +68,6 @@ pub(crate) struct Sealed {
 pub(crate) struct Sealing {
     writer: Box<dyn SealWriter>,
     spool: NamedTempFile,
-    passed: Arc<Mutex<Passed>>,
     grower: Grower,
 }
 
@@ -99,19 +85,16 @@ impl Sealing {
             .as_file()
             .try_clone()
             .map_err(|e| Error::io("open", spool.path(), e))?;
-        let passed = Arc::new(Mutex::new(Passed::default()));
         let writer = seal.seal(
             form,
-            Box::new(Meter {
+            Box::new(Announcing {
                 file,
                 growing: grower.growing(),
-                passed: Arc::clone(&passed),
             }),
         )?;
         Ok(Self {
             writer,
             spool,
-            passed,
             grower,
         })
     }
@@ -124,17 +107,15 @@ impl Sealing {
     /// Ends it.
     pub fn finish(self) -> Result<Sealed> {
         let path = self.spool.path().to_path_buf();
-        self.writer
+        let Written { bytes, sha1 } = self
+            .writer
             .finish()
             .map_err(|e| e.within(format!("cannot write spool file {}", path.display())))?;
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        let sha1 = std::mem::take(&mut passed.sha1).finalize();
-        let sha1 = sha1.iter().map(|b| format!("{b:02x}")).collect();
         self.grower.finish();
         Ok(Sealed {
-            bytes: passed.bytes,
-            sha1,
             spool: self.spool,
+            bytes,
+            sha1,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::SealWriter;
 use super::deflate::{DeflateWriter, Pool};
+use super::hash::{HashingWriter, Written};
 use super::inflate::{Crew, Inflate};
 use crate::engine::ahead::fill;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -19,15 +20,16 @@ const READ_BYTES: usize = 128 * 1024;
 
 /// Writes a gzip file of one member.
 pub(super) struct GzipWriter {
-    deflate: DeflateWriter<Box<dyn Write + Send>>,
+    deflate: DeflateWriter<HashingWriter<Box<dyn Write + Send>>>,
 }
 
 impl GzipWriter {
     pub(super) fn new(
         pool: &Pool,
         block_bytes: usize,
-        mut out: Box<dyn Write + Send>,
+        out: Box<dyn Write + Send>,
     ) -> io::Result<Self> {
+        let mut out = HashingWriter::new(out);
         out.write_all(&HEADER)?;
         Ok(Self {
             deflate: DeflateWriter::new(pool, block_bytes, out)?.with_checksum(),
@@ -50,7 +52,7 @@ impl SealWriter for GzipWriter {
         HEADER.len() as u64 + self.deflate.estimated_bytes() + TRAILER_BYTES
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
+    fn finish(self: Box<Self>) -> Result<Written> {
         let (mut out, totals) = self.deflate.finish()?;
         let crc = totals.crc.ok_or_else(|| {
             Error::new(
@@ -61,7 +63,7 @@ impl SealWriter for GzipWriter {
         out.write_all(&crc.to_le_bytes())?;
         // The format keeps the length modulo 2^32.
         out.write_all(&(totals.plain as u32).to_le_bytes())?;
-        Ok(out.flush()?)
+        Ok(out.finish()?)
     }
 }
 

@@ -3,7 +3,7 @@
 mod deflate;
 mod gpg;
 mod gzip;
-pub mod hash;
+mod hash;
 mod inflate;
 mod keyring;
 pub mod keys;
@@ -13,7 +13,7 @@ mod plain;
 mod sealer;
 
 pub use gpg::agent::Asking;
-pub use hash::{HashingWriter, Written};
+pub use hash::Written;
 pub use keys::{
     Encryption, Gpgsm, Keyring, SealOptions, Signature, agent_passphrase, block_bytes_for, open,
 };
@@ -74,11 +74,11 @@ pub trait SealWriter: Write + Send {
     /// place in every run.
     fn estimated_bytes(&self) -> u64;
 
-    /// Ends the stream, and flushes and drops the output.
+    /// Ends the stream, and flushes and drops the output. Tells what it was given.
     ///
     /// # Errors
     /// Whatever the output or the encryption reports; the file is then worthless.
-    fn finish(self: Box<Self>) -> Result<()>;
+    fn finish(self: Box<Self>) -> Result<Written>;
 }
 
 /// The seal of one target: how new files are sealed and with which keys old ones open.

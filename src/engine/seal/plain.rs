@@ -1,39 +1,35 @@
 //! Files stored as they are.
 
 use super::SealWriter;
+use super::hash::{HashingWriter, Written};
 use crate::engine::error::Result;
 use std::io::{self, Write};
 
-/// Passes bytes on and counts them.
-pub(super) struct PlainWriter {
-    out: Box<dyn Write + Send>,
-    bytes: u64,
-}
+/// Passes bytes on.
+pub(super) struct PlainWriter(HashingWriter<Box<dyn Write + Send>>);
 
 impl PlainWriter {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out, bytes: 0 }
+        Self(HashingWriter::new(out))
     }
 }
 
 impl Write for PlainWriter {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let n = self.out.write(data)?;
-        self.bytes += n as u64;
-        Ok(n)
+        self.0.write(data)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.0.flush()
     }
 }
 
 impl SealWriter for PlainWriter {
     fn estimated_bytes(&self) -> u64 {
-        self.bytes
+        self.0.bytes()
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        Ok(self.out.flush()?)
+    fn finish(self: Box<Self>) -> Result<Written> {
+        Ok(self.0.finish()?)
     }
 }

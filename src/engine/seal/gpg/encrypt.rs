@@ -7,6 +7,7 @@ use super::process::Process;
 use super::{Gpg, unexpected};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::seal::deflate::{DeflateWriter, Pool};
+use crate::engine::seal::hash::{HashingWriter, Written};
 use crate::engine::seal::openpgp::head::{Head, peek};
 use crate::engine::seal::{Encryption, SealOptions, SealWriter, Signature};
 use crate::engine::secret::Secret;
@@ -219,14 +220,11 @@ enum Gauge {
 pub(in crate::engine::seal) struct GpgWriter {
     process: Process,
     /// Carries gpg's output away, so that it never waits for us while we wait for it.
-    carrier: JoinHandle<Result<Carried>>,
+    carrier: JoinHandle<Result<HashingWriter<Box<dyn Write + Send>>>>,
     gauge: Gauge,
     signs: bool,
     cms: bool,
 }
-
-/// Where gpg's output went, and how much of it.
-type Carried = (Box<dyn Write + Send>, u64);
 
 impl GpgWriter {
     /// Starts a message on `out`; with a pool its length is estimated as of what is compressed in blocks of so many bytes.
@@ -243,7 +241,7 @@ impl GpgWriter {
         };
         Ok(Self {
             process,
-            carrier: std::thread::spawn(move || carry(stdout, out)),
+            carrier: std::thread::spawn(move || carry(stdout, HashingWriter::new(out))),
             gauge: match deflate {
                 Some((pool, bytes)) => {
                     Gauge::Deflated(DeflateWriter::new(pool, bytes, io::sink())?)
@@ -257,16 +255,13 @@ impl GpgWriter {
     }
 }
 
-fn carry(mut from: ChildStdout, mut to: Box<dyn Write + Send>) -> Result<Carried> {
+/// Writes what gpg writes.
+fn carry<W: Write>(mut from: ChildStdout, mut to: HashingWriter<W>) -> Result<HashingWriter<W>> {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut bytes = 0;
     loop {
         match from.read(&mut piece) {
-            Ok(0) => return Ok((to, bytes)),
-            Ok(n) => {
-                to.write_all(piece.get(..n).unwrap_or_default())?;
-                bytes += n as u64;
-            }
+            Ok(0) => return Ok(to),
+            Ok(n) => to.write_all(piece.get(..n).unwrap_or_default())?,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(Error::from(e).within("cannot read from gpg")),
         }
@@ -306,7 +301,7 @@ impl SealWriter for GpgWriter {
             }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
+    fn finish(mut self: Box<Self>) -> Result<Written> {
         drop(self.process.stdin.take());
         let carried = self.carrier.join().unwrap_or_else(|_| {
             let text = "the thread behind gpg ended early";
@@ -314,11 +309,11 @@ impl SealWriter for GpgWriter {
         });
         let finished = self.process.finish();
         // A full disk ends gpg, too; then its own words are of a broken pipe.
-        let (mut out, bytes) = carried?;
+        let out = carried?;
         let finished = finished?;
         let done = match self.cms {
             // It says nothing when it is done.
-            true => bytes > 0,
+            true => out.bytes() > 0,
             false => {
                 finished.says("END_ENCRYPTION") && (!self.signs || finished.says("SIG_CREATED"))
             }
@@ -330,6 +325,6 @@ impl SealWriter for GpgWriter {
         if !done {
             return Err(unexpected("did not say that it encrypted"));
         }
-        Ok(out.flush()?)
+        Ok(out.finish()?)
     }
 }

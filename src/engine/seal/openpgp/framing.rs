@@ -18,9 +18,10 @@ pub(super) const PART_OCTET: u8 = 0xe0 | PART_LOG2;
 
 /// Cuts content into the parts of a packet.
 pub(super) struct PacketFraming {
-    header: u8,
+    /// The part being filled behind its octet, and before the first one the packet's header.
     part: Vec<u8>,
-    started: bool,
+    /// Bytes of the part before its content.
+    lead: usize,
 }
 
 impl PacketFraming {
@@ -35,11 +36,10 @@ impl PacketFraming {
     }
 
     fn new(header: u8, first: &[u8]) -> Self {
-        Self {
-            header,
-            part: first.to_vec(),
-            started: false,
-        }
+        let mut part = vec![header, PART_OCTET];
+        let lead = part.len();
+        part.extend(first);
+        Self { part, lead }
     }
 
     /// Bytes of a literal packet's body before its content.
@@ -47,44 +47,38 @@ impl PacketFraming {
 
     /// Bytes held back.
     pub(super) fn pending_bytes(&self) -> u64 {
-        self.part.len() as u64
+        (self.part.len() - self.lead) as u64
     }
 
-    /// Takes all of `data`, and writes the parts that are full to `out`.
-    pub(super) fn write(&mut self, mut data: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    /// Takes all of `data`, and has `write` write the parts that are full.
+    pub(super) fn write(
+        &mut self,
+        mut data: &[u8],
+        mut write: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         while !data.is_empty() {
-            self.part.reserve_exact(PART_BYTES - self.part.len());
-            let (now, rest) = data.split_at(data.len().min(PART_BYTES - self.part.len()));
+            let room = self.lead + PART_BYTES - self.part.len();
+            self.part.reserve_exact(room);
+            let (now, rest) = data.split_at(data.len().min(room));
             self.part.extend_from_slice(now);
             data = rest;
             // A full part waits for the next byte, for the packet must not end with a partial length.
-            if self.part.len() == PART_BYTES && !data.is_empty() {
-                self.flush_part(out)?;
+            if now.len() == room && !data.is_empty() {
+                write(&self.part)?;
+                self.part.clear();
+                self.part.push(PART_OCTET);
+                self.lead = 1;
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if !self.started {
-            out.write_all(&[self.header])?;
-            self.started = true;
-        }
-        Ok(())
-    }
-
-    fn flush_part(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.start(out)?;
-        out.write_all(&[PART_OCTET])?;
-        out.write_all(&self.part)?;
-        self.part.clear();
-        Ok(())
-    }
-
     /// Ends the packet.
-    pub(super) fn finish(mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.start(out)?;
-        let len = self.part.len();
+    pub(super) fn finish(self, out: &mut dyn Write) -> io::Result<()> {
+        let (lead, content) = self.part.split_at(self.lead);
+        // The last part has another octet than the others.
+        out.write_all(&lead[..lead.len() - 1])?;
+        let len = content.len();
         match len {
             0..=191 => out.write_all(&[len as u8])?,
             192..=8383 => out.write_all(&[((len - 192) >> 8) as u8 + 192, (len - 192) as u8])?,
@@ -93,7 +87,7 @@ impl PacketFraming {
                 out.write_all(&(len as u32).to_be_bytes())?;
             }
         }
-        out.write_all(&self.part)
+        out.write_all(content)
     }
 }
 
@@ -112,7 +106,7 @@ mod tests {
             let mut framing = PacketFraming::literal();
             let mut out = Vec::new();
             for piece in content.chunks(50_000) {
-                framing.write(piece, &mut out).unwrap();
+                framing.write(piece, |part| out.write_all(part)).unwrap();
             }
             framing.finish(&mut out).unwrap();
             let pile = PacketPile::from_bytes(&out).unwrap();

@@ -10,6 +10,7 @@ use super::{checked, unlock::PassphraseKey};
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::seal::SealWriter;
 use crate::engine::seal::deflate::{DeflateWriter, Pool};
+use crate::engine::seal::hash::{HashingWriter, Written};
 use sequoia_openpgp::Packet;
 use sequoia_openpgp::crypto::SessionKey;
 use sequoia_openpgp::packet::{Key, PKESK, SKESK, key, pkesk::PKESK3, skesk::SKESK4};
@@ -64,8 +65,9 @@ impl MessageWriter {
         lock: &Lock,
         signer: Option<&SigningKey>,
         deflate: Option<(&Pool, usize)>,
-        mut out: Box<dyn Write + Send>,
+        out: Box<dyn Write + Send>,
     ) -> Result<Self> {
+        let mut out = HashingWriter::new(out);
         let (session_key, keys) = lock.session_key()?;
         let mut overhead = CONTAINER_BYTES;
         for packet in keys {
@@ -136,7 +138,7 @@ impl Write for MessageWriter {
         if let Some(signing) = &mut self.signing {
             signing.update(data)?;
         }
-        self.literal.write(data, &mut self.body)?;
+        self.literal.write(data, |part| self.body.write_all(part))?;
         Ok(data.len())
     }
 
@@ -151,7 +153,7 @@ impl SealWriter for MessageWriter {
         self.overhead + self.literal.pending_bytes() + self.body.estimated_bytes()
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
+    fn finish(self: Box<Self>) -> Result<Written> {
         let Self {
             mut body,
             literal,
@@ -166,7 +168,7 @@ impl SealWriter for MessageWriter {
             Body::Deflated(deflate) => deflate.finish()?.0,
             Body::Plain { container, .. } => container,
         };
-        Ok(container.finish()?.flush()?)
+        Ok(container.finish()?.finish()?)
     }
 }
 

@@ -3,10 +3,17 @@
 //! Works on runs of whole blocks, since only those decrypt several blocks at a time; the last run may end within one.
 
 use super::{BLOCK_BYTES, PREFIX_BYTES};
+use crate::engine::seal::hash::Sha1Block;
 use aes::{Aes128, Aes192, Aes256};
-use cfb_mode::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use cfb_mode::cipher::consts::U16;
+use cfb_mode::cipher::{
+    Array, BlockModeDecrypt, BlockModeEncBackend, BlockModeEncClosure, BlockModeEncrypt,
+    BlockSizeUser, KeyIvInit,
+};
 use sequoia_openpgp::crypto::SessionKey;
 use sequoia_openpgp::types::SymmetricAlgorithm;
+use sha1::block_api::Sha1Core;
+use sha1::digest::block_api::UpdateCore;
 
 const START: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
@@ -21,14 +28,48 @@ impl Encryptor {
             .map(Self)
     }
 
-    /// Encrypts the whole blocks of `data` in place, and leaves what follows them as it is.
-    pub(super) fn blocks(&mut self, data: &mut [u8]) {
-        self.0.encrypt_blocks(Array::slice_as_chunks_mut(data).0);
+    /// Encrypts a batch, and hashes beside it.
+    pub(super) fn blocks(&mut self, turns: Turns) {
+        self.0.encrypt_with_backend(turns);
     }
 
     /// Encrypts the end of the stream in place.
     pub(super) fn last(self, data: &mut [u8]) {
         self.0.encrypt(data);
+    }
+}
+
+/// What is done in turns, one block of a hash at a time.
+pub(super) struct Turns<'a> {
+    /// To be encrypted in place: whole blocks of a hash, what follows them is left as it is.
+    pub data: &'a mut [u8],
+    /// Takes the data before it is encrypted.
+    pub code: &'a mut Sha1Core,
+    /// A hash, and as many blocks for it as may come; they are taken, those without a turn at last.
+    pub behind: (&'a mut Sha1Core, &'a [Sha1Block]),
+}
+
+impl BlockSizeUser for Turns<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockModeEncClosure for Turns<'_> {
+    #[inline(always)]
+    fn call<B: BlockModeEncBackend<BlockSize = U16>>(self, backend: &mut B) {
+        let (hash, mut behind) = self.behind;
+        let (data, _) = Array::slice_as_chunks_mut(self.data);
+        for block in data {
+            self.code.update_blocks(std::slice::from_ref(block));
+            let (parts, _) = Array::slice_as_chunks_mut(block);
+            for part in parts {
+                backend.encrypt_block(part.into());
+            }
+            if let Some((next, rest)) = behind.split_first() {
+                hash.update_blocks(std::slice::from_ref(next));
+                behind = rest;
+            }
+        }
+        hash.update_blocks(behind);
     }
 }
 

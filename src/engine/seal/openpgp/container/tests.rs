@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::error::{Error, ErrorKind};
+use crate::engine::seal::hash::HashingWriter;
 use proptest::prelude::*;
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::Packet;
@@ -9,6 +10,7 @@ use sequoia_openpgp::crypto::SessionKey;
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
 use sequoia_openpgp::types::SymmetricAlgorithm;
+use sha1::{Digest, Sha1};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -28,11 +30,19 @@ fn literal(bytes: usize) -> Vec<u8> {
 }
 
 fn written(content: &[u8], piece: usize) -> Vec<u8> {
-    let mut writer = ContainerWriter::start(&key(SymmetricAlgorithm::AES256), Vec::new()).unwrap();
+    let mut file = Vec::new();
+    let out = HashingWriter::new(&mut file);
+    let mut writer = ContainerWriter::start(&key(SymmetricAlgorithm::AES256), out).unwrap();
     for piece in content.chunks(piece) {
         writer.write_all(piece).unwrap();
     }
-    writer.finish().unwrap()
+    let written = writer.finish().unwrap().finish().unwrap();
+    let sha1: String = Sha1::digest(&file)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    assert_eq!((written.bytes, written.sha1), (file.len() as u64, sha1));
+    file
 }
 
 fn read_with(cipher: SymmetricAlgorithm, file: &[u8]) -> Result<Vec<u8>, Error> {

@@ -7,6 +7,7 @@ use super::super::sign::serialized;
 use super::super::unlock::PassphraseKey;
 use super::super::write::CIPHER;
 use super::*;
+use crate::engine::seal::hash::HashingWriter;
 use crate::engine::secret::Secret;
 use flate2::write::{DeflateEncoder, ZlibEncoder};
 use sequoia_openpgp::crypto::Password;
@@ -25,10 +26,11 @@ static KEY: LazyLock<PassphraseKey> = LazyLock::new(|| PassphraseKey::new(Arc::c
 fn message(inside: &[u8]) -> Vec<u8> {
     let (s2k, key) = KEY.derived().unwrap();
     let packet = SKESK::from(SKESK4::new(CIPHER, s2k, None).unwrap());
-    let file = serialized(&packet.into()).unwrap();
-    let mut writer = ContainerWriter::start(&key, file).unwrap();
+    let mut file = serialized(&packet.into()).unwrap();
+    let mut writer = ContainerWriter::start(&key, HashingWriter::new(&mut file)).unwrap();
     writer.write_all(inside).unwrap();
-    writer.finish().unwrap()
+    writer.finish().unwrap().finish().unwrap();
+    file
 }
 
 fn helper() -> Helper {
