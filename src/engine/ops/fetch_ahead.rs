@@ -59,6 +59,8 @@ struct State {
 enum Slot {
     Waiting,
     Busy,
+    /// Busy with what nobody wants any more.
+    Vain,
     Done(Result<File>),
     Taken,
 }
@@ -129,7 +131,7 @@ impl<'e> Fetcher<'e> {
     fn to_come(&self) -> Vec<&str> {
         let state = self.lock();
         let all = self.jobs.iter().zip(&state.slots);
-        all.filter(|(_, slot)| !matches!(slot, Slot::Taken))
+        all.filter(|(_, slot)| !matches!(slot, Slot::Vain | Slot::Taken))
             .map(|(job, _)| job.file.name.as_str())
             .collect()
     }
@@ -161,6 +163,10 @@ impl<'e> Fetcher<'e> {
                     self.changed.notify_all();
                     return result;
                 }
+                Slot::Vain => {
+                    *slot = Slot::Vain;
+                    return Err(missing());
+                }
                 Slot::Taken => return Err(missing()),
             }
         }
@@ -174,7 +180,7 @@ impl<'e> Fetcher<'e> {
         matches!(slot, Some(Slot::Waiting | Slot::Busy))
     }
 
-    /// Forgets volumes that will not be asked for after all.
+    /// Forgets volumes that will not be asked for after all, in the middle of a download if need be.
     pub(super) fn forget(&self, set: usize, numbers: impl IntoIterator<Item = u32>) {
         let mut state = self.lock();
         for number in numbers {
@@ -184,11 +190,11 @@ impl<'e> Fetcher<'e> {
                 .and_then(|index| state.slots.get_mut(*index));
             match slot {
                 Some(slot @ Slot::Waiting) => *slot = Slot::Taken,
+                Some(slot @ Slot::Busy) => *slot = Slot::Vain,
                 Some(slot @ Slot::Done(_)) => {
                     *slot = Slot::Taken;
                     state.ahead -= 1;
                 }
-                // One that is busy keeps its place: nobody stops in the middle for it.
                 _ => {}
             }
         }
@@ -203,11 +209,15 @@ impl<'e> Fetcher<'e> {
                 index,
                 result: Err(Error::new(ErrorKind::Internal, "a worker thread panicked")),
             };
-            let wanted = || !self.halted.load(Ordering::Relaxed);
+            let wanted = || !self.halted.load(Ordering::Relaxed) && !self.is_vain(index);
             outcome.result =
                 self.engine
                     .download_while(&job.file, job.hash.as_ref(), &wanted, self.cx);
         }
+    }
+
+    fn is_vain(&self, index: usize) -> bool {
+        matches!(self.lock().slots.get(index), Some(Slot::Vain))
     }
 
     fn next_job(&self) -> Option<(usize, &Wanted)> {
@@ -254,9 +264,16 @@ impl Drop for Outcome<'_, '_> {
     fn drop(&mut self) {
         let gone = Error::new(ErrorKind::Internal, "taken");
         let result = std::mem::replace(&mut self.result, Err(gone));
-        if let Some(slot) = self.fetcher.lock().slots.get_mut(self.index) {
-            *slot = Slot::Done(result);
+        let mut state = self.fetcher.lock();
+        match state.slots.get_mut(self.index) {
+            Some(slot @ Slot::Vain) => {
+                *slot = Slot::Taken;
+                state.ahead -= 1;
+            }
+            Some(slot) => *slot = Slot::Done(result),
+            None => {}
         }
+        drop(state);
         self.fetcher.changed.notify_all();
     }
 }

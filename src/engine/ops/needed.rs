@@ -19,6 +19,14 @@ use std::sync::Arc;
 /// The content of an opened volume.
 pub(super) type Input = Box<dyn Read + Send>;
 
+/// What there is to read of a volume.
+pub(super) enum Opened {
+    /// All of it; its hash is right.
+    Whole(Input),
+    /// All that is wanted of it, proven by itself.
+    Part(Input),
+}
+
 /// Volumes of fewer sealed bytes are not worth a thread.
 const AHEAD_BYTES: u64 = 64 * 1024;
 
@@ -124,7 +132,7 @@ impl<'e> Needed<'e> {
     }
 
     /// Opens a volume, read ahead if it is worth it. Its content comes only after its hash was checked. `shortcut` may give
-    /// all that is wanted of it instead.
+    /// all that is wanted of it instead, and has to prove it: on this machine nobody waits for the hash then.
     ///
     /// # Errors
     /// Those of fetching and unsealing.
@@ -134,22 +142,22 @@ impl<'e> Needed<'e> {
         set: &BackupSet,
         engine: &Engine,
         shortcut: &dyn Fn(&StoredFile, &File) -> Option<Input>,
-    ) -> Result<Input> {
+    ) -> Result<Opened> {
         let (Some(file), Some(supply)) = (set.volumes.get(&number), &self.supply) else {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("volume {number} of the {} is not at the target", set.id),
             ));
         };
-        let open = |content: File| -> Result<Input> {
+        let open = |content: File| -> Result<Opened> {
             if let Some(input) = shortcut(file, &content) {
-                return Ok(input);
+                return Ok(Opened::Part(input));
             }
             let input = engine.unseal(file, content)?;
-            Ok(match file.size {
+            Ok(Opened::Whole(match file.size {
                 0..AHEAD_BYTES => input,
                 _ => read_ahead(input, &supply.permits),
-            })
+            }))
         };
         // While its hash is computed, the key is derived and the first buffers are filled. Nothing of them is used before
         // the hash was found right, and then only if they are of that very file.
@@ -159,6 +167,10 @@ impl<'e> Needed<'e> {
         } else {
             None
         };
+        if let Some((_, Ok(Opened::Part(input)))) = primed {
+            supply.fetcher.forget(supply.set, [number]);
+            return Ok(Opened::Part(input));
+        }
         let content = supply.fetcher.take(supply.set, number)?;
         match primed {
             Some((primed, input)) if identity(&content) == Some(primed) => input,

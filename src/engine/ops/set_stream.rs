@@ -1,6 +1,6 @@
 //! The entries of one set in order, across its volumes, with what is lost told entry by entry.
 //!
-//! Volumes are checked against their hash before a byte of them is used. Once one is lost, the sigtar of the set,
+//! Volumes are checked against their hash before a byte of them is used, unless all that is wanted of one is proven without. Once one is lost, the sigtar of the set,
 //! which names exactly the entries of its difftar, is read beside the rest: a file it names that does not come is
 //! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
@@ -12,7 +12,7 @@ pub(super) use self::salvage::Care;
 
 use super::copies::damaged;
 use super::fetch_ahead::Wanted;
-use super::needed::{Input, Needed, Supply};
+use super::needed::{Input, Needed, Opened, Supply};
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::entry::{Kind, Metadata};
@@ -24,7 +24,6 @@ use crate::engine::format::{BLOCK_BYTES, DiffKind, SetId};
 use crate::engine::monitor::{Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::target::Engine;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -51,7 +50,7 @@ pub(super) struct SetStream<'e> {
     set: BackupSet,
     needed: Needed<'e>,
     reader: Option<DifftarReader<Input>>,
-    /// Whether the volume being read was checked against a hash.
+    /// Whether what is being read was checked against the volume's hash, or proven by itself.
     hashed: bool,
     /// Member whose header was read and whose data was not.
     raw: Option<Member>,
@@ -67,8 +66,6 @@ pub(super) struct SetStream<'e> {
     buffer: Vec<u8>,
     /// Ranges of lost volumes.
     lost: Vec<(PathIndex, PathIndex)>,
-    /// Whether what was opened last is only what is wanted of its volume.
-    is_part: Cell<bool>,
     /// How damage is met.
     care: Care,
     /// Whether the volume being read is known to be damaged.
@@ -118,7 +115,6 @@ impl<'e> SetStream<'e> {
             wanted: wanted.clone(),
             buffer: Vec::new(),
             lost: Vec::new(),
-            is_part: Cell::new(false),
             care,
             doubtful: false,
             unproven: Vec::new(),
@@ -306,14 +302,22 @@ impl<'e> SetStream<'e> {
             self.hashed = info.as_ref().is_some_and(|info| info.hash.is_some());
             let shortcut = |file: &_, content: &_| self.shortcut(info.as_ref(), file, content);
             match self.needed.open(number, &self.set, self.engine, &shortcut) {
-                Ok(input) => {
-                    self.tell_shortcut(number);
+                Ok(opened) => {
                     self.volumes += 1;
                     self.number = number;
                     self.doubtful = false;
-                    if self.hashed {
-                        self.seen.insert(number, false);
-                    }
+                    let input = match opened {
+                        Opened::Whole(input) => {
+                            if self.hashed {
+                                self.seen.insert(number, false);
+                            }
+                            input
+                        }
+                        Opened::Part(input) => {
+                            self.tell_shortcut(number);
+                            input
+                        }
+                    };
                     self.reader = Some(DifftarReader::new(input));
                     return Ok(true);
                 }

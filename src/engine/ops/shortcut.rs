@@ -5,7 +5,7 @@
 //! member may be the content of a file, such as a volume somebody backed up. So nothing is given out before it is proven: each
 //! entry that the sigtar of the set has of the path must come, in that order and no other, with the same attributes and with
 //! content that has the same signature. On any doubt there is nothing, and the volume is read from its beginning.
-//! docs/decisions.md 55.
+//! docs/decisions.md 55 and 64.
 
 use super::needed::Input;
 use crate::engine::ahead::fill;

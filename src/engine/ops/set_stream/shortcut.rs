@@ -23,7 +23,6 @@ impl SetStream<'_> {
         file: &StoredFile,
         content: &File,
     ) -> Option<Input> {
-        self.is_part.set(false);
         // Without a hash of the whole, the end of the volume has to be reached.
         let info = info.filter(|info| info.hash.is_some())?;
         let begins = self.needed.in_order() && info.start.path < self.wanted;
@@ -40,19 +39,15 @@ impl SetStream<'_> {
             signed_within(SigtarReader::new(sigtar), &self.wanted)
         };
         let dir = self.engine.spool.dir();
-        let found = shortcut::take_out(&middle, &self.wanted, signed, dir)?;
-        self.is_part.set(true);
-        Some(found)
+        shortcut::take_out(&middle, &self.wanted, signed, dir)
     }
 
-    /// Says so if the volume that was opened is only in part there.
+    /// Says that the volume that was opened is only in part there.
     pub(super) fn tell_shortcut(&self, number: u32) {
-        if self.is_part.take() {
-            let text = format!(
-                "volume {number} of the {}: only what is wanted was unpacked",
-                self.set.id
-            );
-            self.cx.monitor.note(Level::Info, &text);
-        }
+        let text = format!(
+            "volume {number} of the {}: only what is wanted was unpacked",
+            self.set.id
+        );
+        self.cx.monitor.note(Level::Info, &text);
     }
 }
