@@ -99,6 +99,11 @@ impl SignatureBuilder {
         }
     }
 
+    /// How many bytes are hashed at a time: pieces of this length need no copy.
+    pub fn batch_bytes(&self) -> usize {
+        self.batch
+    }
+
     /// Adds the next piece, of any length.
     pub fn push(&mut self, mut data: &[u8]) {
         if !self.pending.is_empty() {

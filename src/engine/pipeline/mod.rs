@@ -18,6 +18,7 @@ mod commit;
 mod pack;
 mod read;
 mod read_dump;
+mod signing;
 mod volume;
 
 pub(crate) use commit::Committer;

@@ -2,6 +2,7 @@
 //!
 //! *A signature always describes what is stored*, even if the file changes meanwhile.
 
+use super::signing::Signing;
 use super::{closed, read_dump};
 use crate::engine::context::Context;
 use crate::engine::delta::{DeltaReader, SignatureBuilder, SignatureIndex, block_len};
@@ -285,7 +286,7 @@ fn tell_unsettled(path: &PathIndex, cx: &Context) {
 /// The file's bytes on their way to the packer, feeding the signature as they pass.
 pub(super) struct Tap<'a, R> {
     pub file: R,
-    pub builder: SignatureBuilder,
+    pub signing: Signing,
     pub read_bytes: u64,
     pub cx: &'a Context<'a>,
     pub failed: Option<std::io::Error>,
@@ -302,7 +303,7 @@ impl<R: Read> Read for Tap<'_, R> {
                 0
             }
         };
-        self.builder.push(&buffer[..n]);
+        self.signing.push(&buffer[..n]);
         self.read_bytes += n as u64;
         self.cx.monitor.count(Counter::SourceBytes, n as u64);
         Ok(n)
@@ -333,9 +334,13 @@ fn stream(
     };
     drop(basis);
     to.send(Piece::Head(head)).map_err(|_| Gone)?;
+    let builder = SignatureBuilder::new(block_len(before.size, options.max_block));
     let mut tap = Tap {
         file: file.take(before.size),
-        builder: SignatureBuilder::new(block_len(before.size, options.max_block)),
+        signing: match index {
+            Some(_) => Signing::new(builder, before.size, cx.threads),
+            None => Signing::Here(builder),
+        },
         read_bytes: 0,
         cx,
         failed: None,
@@ -356,12 +361,15 @@ fn stream(
     } else if unsettled {
         tell_unsettled(&path, cx);
     }
-    to.send(Piece::Tail(FileTail {
-        signature: tap.builder.finish(),
-        read_bytes: tap.read_bytes,
-        unsettled,
-    }))
-    .map_err(|_| Gone)
+    let end = match tap.signing.finish() {
+        Ok(signature) => Piece::Tail(FileTail {
+            signature,
+            read_bytes: tap.read_bytes,
+            unsettled,
+        }),
+        Err(e) => Piece::Broken(e.to_string()),
+    };
+    to.send(end).map_err(|_| Gone)
 }
 
 /// Sends blocks of [`BLOCK_BYTES`] until a shorter one ends the file.

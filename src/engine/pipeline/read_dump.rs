@@ -4,6 +4,7 @@
 //! fails at all, leaves no trace. One that breaks off later is told as [`Piece::Broken`], and the set goes back.
 
 use super::read::{FileTail, Gone, Piece, ReadOptions, Tap, blocks, file_of, index};
+use super::signing::Signing;
 use crate::engine::context::Context;
 use crate::engine::delta::{DeltaReader, SignatureBuilder, block_len, signed_bytes};
 use crate::engine::monitor::{Problem, ProblemKind};
@@ -51,9 +52,13 @@ pub(super) fn stream(
     };
     drop(basis);
     to.send(Piece::Head(head)).map_err(|_| Gone)?;
+    let builder = SignatureBuilder::new(block_len(supposed, options.max_block));
     let mut tap = Tap {
         file: proof.as_slice().chain(rest),
-        builder: SignatureBuilder::new(block_len(supposed, options.max_block)),
+        signing: match index {
+            Some(_) => Signing::new(builder, supposed, cx.threads),
+            None => Signing::Here(builder),
+        },
         read_bytes: 0,
         cx,
         failed: None,
@@ -62,16 +67,20 @@ pub(super) fn stream(
         None => blocks(&mut tap, to)?,
         Some(index) => blocks(&mut DeltaReader::new(Arc::new(index), &mut tap), to)?,
     }
-    let end = match tap.failed.take() {
-        Some(e) => {
-            fail(&e, true);
-            Piece::Broken(e.to_string())
-        }
-        None => Piece::Tail(FileTail {
-            signature: tap.builder.finish(),
+    let signed = match tap.failed.take() {
+        Some(e) => Err(e),
+        None => tap.signing.finish().map_err(Into::into),
+    };
+    let end = match signed {
+        Ok(signature) => Piece::Tail(FileTail {
+            signature,
             read_bytes: tap.read_bytes,
             unsettled: false,
         }),
+        Err(e) => {
+            fail(&e, true);
+            Piece::Broken(e.to_string())
+        }
     };
     to.send(end).map_err(|_| Gone)
 }

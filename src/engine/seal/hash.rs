@@ -42,12 +42,12 @@ impl<W: Write> HashingWriter<W> {
         self.bytes
     }
 
-    /// Passes on all of `data`, to be hashed later: block by block between other work, as far as that takes
+    /// Passes on all of `data`, and takes it away to be hashed later: block by block between other work, as far as that takes
     /// [`late`](Self::late) blocks, and the rest with what is written next.
-    pub(super) fn write_late(&mut self, data: &[u8]) -> io::Result<()> {
+    pub(super) fn write_late(&mut self, data: &mut Vec<u8>) -> io::Result<()> {
         self.inner.write_all(data)?;
-        self.hash.update_late(data);
         self.bytes += data.len() as u64;
+        self.hash.update_late(data);
         Ok(())
     }
 
@@ -94,7 +94,7 @@ pub(super) struct LateSha1 {
     core: Sha1Core,
     /// The beginning of a block.
     begun: Buffer<Sha1Core>,
-    /// What comes behind it; the first `done` bytes, whole blocks, are hashed. Nothing waits while a block is begun.
+    /// What came last; the first `done` bytes are hashed. While there is more, no block is begun.
     late: Vec<u8>,
     done: usize,
 }
@@ -107,16 +107,18 @@ impl LateSha1 {
             .digest_blocks(data, |blocks| self.core.update_blocks(blocks));
     }
 
-    /// Takes `data` to be hashed later.
-    fn update_late(&mut self, data: &[u8]) {
+    /// Takes `data` to be hashed later, and leaves an empty buffer.
+    fn update_late(&mut self, data: &mut Vec<u8>) {
         self.catch_up();
+        std::mem::swap(&mut self.late, data);
         let begun = match self.begun.get_pos() {
             0 => 0,
-            begun => (self.begun.size() - begun).min(data.len()),
+            begun => (self.begun.size() - begun).min(self.late.len()),
         };
-        let (now, later) = data.split_at(begun);
-        self.update(now);
-        self.late.extend_from_slice(later);
+        let now = self.late.get(..begun).unwrap_or_default();
+        self.begun
+            .digest_blocks(now, |blocks| self.core.update_blocks(blocks));
+        self.done = begun;
     }
 
     /// The hash, and the blocks that come next, at most so many. Who asks has to hash them.
@@ -217,13 +219,14 @@ mod tests {
             let mut all = Vec::new();
             let mut writer = HashingWriter::new(Vec::new());
             for (bytes, is_late, turns) in pieces {
-                let piece: Vec<u8> = (0..bytes).map(|n| (all.len() + n * n) as u8).collect();
+                let mut piece: Vec<u8> = (0..bytes).map(|n| (all.len() + n * n) as u8).collect();
+                all.extend(&piece);
                 if is_late {
-                    writer.write_late(&piece).unwrap();
+                    writer.write_late(&mut piece).unwrap();
+                    prop_assert!(piece.is_empty());
                 } else {
                     writer.write_all(&piece).unwrap();
                 }
-                all.extend(piece);
                 let (core, blocks) = writer.late().turns(turns);
                 prop_assert!(blocks.len() <= turns);
                 core.update_blocks(blocks);

@@ -26,6 +26,8 @@ pub struct Growing {
 struct State {
     bytes: u64,
     end: End,
+    /// With more bytes than these somebody goes on who waits: being woken costs more than a piece is worth.
+    awaited: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,7 @@ impl Grower {
             state: Mutex::new(State {
                 bytes: 0,
                 end: End::Open,
+                awaited: u64::MAX,
             }),
             changed: Condvar::new(),
         }))
@@ -93,8 +96,14 @@ impl Growing {
         let mut state = self.lock();
         state.bytes += bytes as u64;
         let end = state.end;
+        let is_awaited = state.bytes > state.awaited;
+        if is_awaited {
+            state.awaited = u64::MAX;
+        }
         drop(state);
-        self.changed.notify_all();
+        if is_awaited {
+            self.changed.notify_all();
+        }
         match end {
             End::Refused => Err(gone("its upload failed")),
             _ => Ok(()),
@@ -121,6 +130,7 @@ impl Growing {
                 End::Abandoned | End::Refused => return Err(gone("it was given up")),
             }
             check()?;
+            state.awaited = state.awaited.min(bytes);
             let waited = self.changed.wait_timeout(state, EAR);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -254,7 +254,7 @@ impl<const WAYS: u32> Find for Finder<WAYS> {
         while at < searched {
             // Looked at before it is known to be needed: the processor works on both positions at once.
             let next = look::<WAYS>(window, table, at + 1);
-            let longer_next = (next.equal > here.equal) & (here.equal < WORD);
+            let longer_next = next.equal > here.equal;
             if here.equal < SHORT || longer_next {
                 push(literal(here.word as u8));
                 at += 1;
@@ -272,6 +272,7 @@ impl<const WAYS: u32> Find for Finder<WAYS> {
             }
             // Positions in the match are entered in groups, for the length of a loop cannot be foreseen either.
             enter(table, here.word >> 16, at + 2);
+            enter(table, here.word >> 24, at + 3);
             let stop = if here.equal < WORD {
                 let length = 8 - here.equal.leading_zeros() as usize / 8;
                 push(matched(length, here.distance));
@@ -280,7 +281,6 @@ impl<const WAYS: u32> Find for Finder<WAYS> {
                 let most = (*LENGTHS.end()).min(end - at);
                 let (length, distance) = longest::<WAYS>(window, at, here, most);
                 push(matched(length, distance));
-                enter(table, here.word >> 24, at + 3);
                 let stop = at + length;
                 let mut inner = at + 4;
                 if length > LONG_MATCH {
@@ -291,13 +291,14 @@ impl<const WAYS: u32> Find for Finder<WAYS> {
                     enter_four(window, table, inner);
                     inner += 4;
                 }
+                let tail = word(window, stop - 4);
+                enter_once(table, tail, stop - 4);
+                enter_once(table, tail >> 8, stop - 3);
                 stop
             };
-            let tail = word(window, stop - 4);
-            enter_once(table, tail, stop - 4);
-            enter_once(table, tail >> 8, stop - 3);
-            enter_once(table, tail >> 16, stop - 2);
-            enter_once(table, tail >> 24, stop - 1);
+            let tail = word(window, stop - 2);
+            enter_once(table, tail, stop - 2);
+            enter_once(table, tail >> 8, stop - 1);
             at = stop;
             last_match = stop;
             here = look::<WAYS>(window, table, at);

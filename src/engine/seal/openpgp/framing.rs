@@ -50,11 +50,11 @@ impl PacketFraming {
         (self.part.len() - self.lead) as u64
     }
 
-    /// Takes all of `data`, and has `write` write the parts that are full.
+    /// Takes all of `data`, and has `write` write the parts that are full; it may keep their buffers, and give others.
     pub(super) fn write(
         &mut self,
         mut data: &[u8],
-        mut write: impl FnMut(&[u8]) -> io::Result<()>,
+        mut write: impl FnMut(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<()> {
         while !data.is_empty() {
             let room = self.lead + PART_BYTES - self.part.len();
@@ -64,7 +64,7 @@ impl PacketFraming {
             data = rest;
             // A full part waits for the next byte, for the packet must not end with a partial length.
             if now.len() == room && !data.is_empty() {
-                write(&self.part)?;
+                write(&mut self.part)?;
                 self.part.clear();
                 self.part.push(PART_OCTET);
                 self.lead = 1;
