@@ -1,8 +1,8 @@
 //! Reads a sealed file from places in its middle: from restart points on, which the fast encoder puts there.
 //!
 //! Nothing that comes out is proven: a mark may be none, but bytes of a file that was stored, and neither checksum nor
-//! modification detection code are seen. Whoever asks has to find out by the content
-//! itself whether it is what was looked for. docs/decisions.md 55.
+//! modification detection code are seen. Whoever asks has to find out by the content itself whether it is what was looked
+//! for. docs/decisions.md 55.
 
 use super::gzip;
 use super::inflate::Inflate;
