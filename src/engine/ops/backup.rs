@@ -306,19 +306,23 @@ impl Engine {
             uploads: self.uploads,
             is_new,
         };
-        let packed = pipeline::run(changes, source, &read, stages, &*self.target.storage, cx);
+        let last = |packer: &mut Packer, committed: &_| {
+            packer.end_sigtar()?;
+            self.seal_sigtar(set, committed)
+        };
+        let storage = &*self.target.storage;
+        let packed = pipeline::run(changes, source, &read, stages, storage, last, cx);
         self.tell_notices(cx);
-        let mut packer = packed?;
+        let (mut packer, sigtar) = packed?;
         packer.stats.source_entries = seen.0.load(Ordering::Relaxed);
         packer.stats.source_bytes += seen.1.load(Ordering::Relaxed);
-        packer.end_sigtar()?;
         self.remove_surplus(collection, set, packer.stats.volumes)?;
         let dumps = source.dumps().map(|dumps| self.dumped(dumps)).transpose()?;
         self.finish_set(
             set,
             &manifest_header(options),
             options.list_files,
-            &packer,
+            (&packer, sigtar),
             dumps,
             cx,
         )?;

@@ -7,11 +7,21 @@ use crate::engine::format::{FileKind, FileName, SetId, manifest};
 use crate::engine::monitor::Counter;
 use crate::engine::pipeline::{Packer, Sealing};
 use crate::engine::seal::Form;
+use crate::engine::storage::Grower;
 use crate::engine::target::Engine;
+use crossbeam_channel::Receiver;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
+
+/// The sigtar of a set, sealed.
+pub(super) struct SealedSigtar {
+    /// The copy that stays here.
+    local: NamedTempFile,
+    /// Bytes at the target, if it is there already; otherwise the target gets the same as is kept here.
+    stored: Option<u64>,
+}
 
 impl Engine {
     /// Uploads sigtar and manifest of a set whose volumes are committed, and keeps the local copies.
@@ -21,7 +31,7 @@ impl Engine {
         set: SetId,
         header: &[u8],
         list_files: bool,
-        packer: &Packer,
+        (packer, sigtar): (&Packer, SealedSigtar),
         dumps: Option<DumpRecord>,
         cx: &Context,
     ) -> Result<()> {
@@ -38,7 +48,7 @@ impl Engine {
             dumps,
             ..SetRecord::default()
         };
-        self.finish_sigtar(set, &mut record, cx)?;
+        self.finish_sigtar(set, sigtar, &mut record, cx)?;
         let manifest = self.whole_manifest(header, list_files, &checkpoints, packer)?;
         let form = self.target.seal.manifest_form();
         record.manifest_sha1 = Some(hash_of(manifest.path())?);
@@ -49,19 +59,61 @@ impl Engine {
         self.archive.discard_parts()
     }
 
-    fn finish_sigtar(&self, set: SetId, record: &mut SetRecord, cx: &Context) -> Result<()> {
+    /// Seals the sigtar, while the last volumes are on their way. What is sealed for the target goes there at once, and becomes
+    /// visible when all volumes are `committed`; if that is not to be, it never does.
+    pub(super) fn seal_sigtar(&self, set: SetId, committed: &Receiver<()>) -> Result<SealedSigtar> {
         let part = self.archive.part_sigtar();
-        let form = self.target.seal.form();
         // The local copy is always gzipped plain text; if that is what the target gets too, it is made once.
-        let local = self.seal_file(
-            &part,
-            Form::Gzip,
-            &Spool::new(self.archive.path(), self.archive.path()),
-        )?;
-        let stored = if form == Form::Gzip {
-            self.put(&local, set, FileKind::Signature, form, cx)?
-        } else {
-            self.upload_sealed(&part, set, FileKind::Signature, form, cx)?
+        let seal_local = || {
+            let spool = Spool::new(self.archive.path(), self.archive.path());
+            self.seal_file(&part, Form::Gzip, &spool)
+        };
+        let form = self.target.seal.form();
+        if form == Form::Gzip {
+            let local = seal_local()?;
+            return Ok(SealedSigtar {
+                local,
+                stored: None,
+            });
+        }
+        let sealed = self.seal_file(&part, form, &self.spool)?;
+        let bytes = length(&sealed)?;
+        let name = self.name_of(set, FileKind::Signature, form);
+        let grower = Grower::new(sealed.path(), bytes);
+        let growing = grower.growing();
+        growing.grew(bytes as usize)?;
+        std::thread::scope(|scope| {
+            let put = scope.spawn(|| self.target.storage.put_growing(&name, &growing, false));
+            let local = seal_local();
+            match (&local, committed.recv()) {
+                (Ok(_), Ok(())) => grower.finish(),
+                // Whoever did not commit tells why.
+                _ => drop(grower),
+            }
+            let put = put.join().unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Internal, "a worker thread panicked"))
+            });
+            let local = local?;
+            put.map_err(|e| self.not_uploaded(&name, e))?;
+            let stored = Some(bytes);
+            Ok(SealedSigtar { local, stored })
+        })
+    }
+
+    fn finish_sigtar(
+        &self,
+        set: SetId,
+        SealedSigtar { local, stored }: SealedSigtar,
+        record: &mut SetRecord,
+        cx: &Context,
+    ) -> Result<()> {
+        let stored = match stored {
+            Some(bytes) => {
+                self.tell_notices(cx);
+                cx.monitor.count(Counter::StoredBytes, bytes);
+                bytes
+            }
+            None => self.put(&local, set, FileKind::Signature, Form::Gzip, cx)?,
         };
         record.sigtar_bytes = Some(stored);
         record.sigtar_sha1 = Some(hash_of(local.path())?);
@@ -132,24 +184,26 @@ impl Engine {
         form: Form,
         cx: &Context,
     ) -> Result<u64> {
-        let name = self.target.naming.format(&FileName {
+        let name = self.name_of(set, kind, form);
+        let put = self.target.storage.put(&name, file.path());
+        put.map_err(|e| self.not_uploaded(&name, e))?;
+        self.tell_notices(cx);
+        let bytes = length(file)?;
+        cx.monitor.count(Counter::StoredBytes, bytes);
+        Ok(bytes)
+    }
+
+    fn name_of(&self, set: SetId, kind: FileKind, form: Form) -> String {
+        self.target.naming.format(&FileName {
             set,
             kind,
             form,
             partial: false,
-        });
-        self.target
-            .storage
-            .put(&name, file.path())
-            .map_err(|e| e.within(format!("cannot upload {name} to {}", self.location())))?;
-        self.tell_notices(cx);
-        let bytes = file
-            .as_file()
-            .metadata()
-            .map_err(|e| Error::io("stat", file.path(), e))?
-            .len();
-        cx.monitor.count(Counter::StoredBytes, bytes);
-        Ok(bytes)
+        })
+    }
+
+    fn not_uploaded(&self, name: &str, error: Error) -> Error {
+        error.within(format!("cannot upload {name} to {}", self.location()))
     }
 
     pub(super) fn seal_file(
@@ -171,4 +225,11 @@ impl Engine {
             sealing.write_all(&buffer[..n])?;
         }
     }
+}
+
+fn length(file: &NamedTempFile) -> Result<u64> {
+    let metadata = file.as_file().metadata();
+    Ok(metadata
+        .map_err(|e| Error::io("stat", file.path(), e))?
+        .len())
 }

@@ -31,7 +31,7 @@ use super::error::{Error, ErrorKind, Result};
 use super::storage::Storage;
 use super::stream::change::Change;
 use super::tree::Source;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use std::sync::atomic::AtomicBool;
 
 /// The stages that outlive a run of the pipeline.
@@ -48,18 +48,21 @@ pub(crate) struct Stages {
 
 /// Runs the whole pipeline for the changes of one set and commits its volumes in order.
 ///
-/// Returns the packer with the figures, the sigtar and the file list of the set, which the caller then finishes.
+/// As soon as all are sealed, `last` is done while they are still uploaded; it is told when all are committed, and never if
+/// that fails. Returns the packer with the figures, the sigtar and the file list of the set, which the caller then
+/// finishes, and what `last` gave.
 ///
 /// # Errors
 /// The first error of any stage. What was committed until then can be resumed.
-pub(crate) fn run(
+pub(crate) fn run<T: Send>(
     changes: impl Iterator<Item = Result<Change>> + Send,
     source: &Source,
     read: &ReadOptions,
     stages: Stages,
     storage: &dyn Storage,
+    last: impl FnOnce(&mut Packer, &Receiver<()>) -> Result<T> + Send,
     cx: &Context,
-) -> Result<Packer> {
+) -> Result<(Packer, T)> {
     let Stages {
         mut packer,
         mut committer,
@@ -73,6 +76,7 @@ pub(crate) fn run(
     // One that is made while the others are uploaded.
     let (begun_tx, begun_rx) = bounded(1);
     let (done_tx, done_rx) = bounded(uploads);
+    let (all_tx, all_rx) = bounded(1);
     let cx = *cx;
     let name_of = committer.name_of();
     let (name_of, has_failed) = (&name_of, &AtomicBool::new(false));
@@ -87,7 +91,8 @@ pub(crate) fn run(
             let result = packer.run(&order_rx, &begun_tx, &cx);
             // Dropping both ends lets the stages before and after come to their end.
             drop((order_rx, begun_tx));
-            result.map(|()| packer)
+            let ended = result.and_then(|()| last(&mut packer, &all_rx))?;
+            Ok((packer, ended))
         });
         let uploaders: Vec<_> = (0..uploads.max(1))
             .map(|_| {
@@ -103,8 +108,13 @@ pub(crate) fn run(
         for uploader in uploaders {
             join(uploader.join().map(Ok))?;
         }
-        let packed = join(packing.join());
         let walked = join(walker.join());
+        if committed.is_ok() && walked.is_ok() {
+            // Who does not listen has an error to tell.
+            let _ = all_tx.send(());
+        }
+        drop(all_tx);
+        let packed = join(packing.join());
         // The stage nearest to the target knows the cause; the others only saw a closed channel.
         committed?;
         match packed {
