@@ -23,6 +23,7 @@ mod documents;
 mod door;
 mod dumps;
 mod duply;
+mod errands;
 mod examples;
 mod golden;
 mod groups;

@@ -1,7 +1,8 @@
 //! What a new set is built on, and what must hold before its first byte is written.
 
 use super::backup::{BackupOptions, Mode};
-use crate::engine::collection::{BackupChain, Collection};
+use super::sync::Copies;
+use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::sigtar::{SigEntry, SigtarReader};
@@ -152,7 +153,9 @@ impl Engine {
             .latest_chain()
             .ok_or_else(|| refused(ErrorKind::NoBackup, "there is no full set to build on"))?;
         self.check_origin(chain, options, cx)?;
-        for set in chain.sets() {
+        let sets: Vec<&BackupSet> = chain.sets().collect();
+        self.bring_copies(&sets, Copies::All, cx)?;
+        for set in sets {
             match self.ensure_sigtar(set, cx) {
                 Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     return Err(refused(ErrorKind::Corrupt, &e.to_string()));

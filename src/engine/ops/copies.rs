@@ -15,6 +15,7 @@ use crate::engine::seal::Form;
 use crate::engine::target::Engine;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
+use std::sync::OnceLock;
 
 /// Largest manifest that is read: names of some ten million changed files.
 const MANIFEST_LIMIT: u64 = 4 << 30;
@@ -86,6 +87,25 @@ impl Engine {
     /// `Corrupt` if the signature or anything else is not as it should be; `WrongKey`; what fetching reports.
     pub fn prove_manifest(&self, set: &BackupSet, cx: &Context) -> Result<()> {
         self.remote_manifest(set, cx).map(|_| ())
+    }
+
+    /// For each set, what damage the manifest at the target has, whatever copy there is.
+    pub(super) fn manifest_damages(&self, sets: &[&BackupSet], cx: &Context) -> Vec<Option<Error>> {
+        let places: Vec<_> = sets.iter().map(|set| (set, OnceLock::new())).collect();
+        let look = |(set, place): &(&&BackupSet, OnceLock<Error>)| {
+            if let Err(e) = self.remote_manifest(set, cx)
+                && e.kind() == ErrorKind::Corrupt
+            {
+                let _ = place.set(e);
+            }
+            Ok(())
+        };
+        // It ends none of the errands.
+        let _ = self.at_once(&places, look);
+        places
+            .into_iter()
+            .map(|(_, place)| place.into_inner())
+            .collect()
     }
 
     /// The manifest of a set for reading data back: if the one at the target is damaged, an intact copy here.

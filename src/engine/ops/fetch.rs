@@ -156,6 +156,12 @@ impl Engine {
         }
     }
 
+    /// Whether a file is on this machine.
+    pub(super) fn is_here(&self, file: &StoredFile) -> bool {
+        let local = self.target.storage.open_local(&file.name);
+        local.is_ok_and(|object| object.is_some())
+    }
+
     /// Whether the target says by now that a file has so many bytes.
     fn has_length(&self, name: &str, bytes: u64) -> Result<bool> {
         let object = self.target.storage.stat(name)?;

@@ -21,6 +21,9 @@ use std::thread::Scope;
 /// Volumes that are being fetched, or were and have not been asked for.
 const AHEAD: usize = 2;
 
+/// Over a line there may be more of them, as many as there may be uploads, if they are small: so many bytes in all.
+const AHEAD_BYTES: u64 = 64 << 20;
+
 /// A volume that will be asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
@@ -43,6 +46,8 @@ pub(super) struct Fetcher<'e> {
     jobs: Vec<Wanted>,
     /// Where the job of a set and volume is.
     index: BTreeMap<(usize, u32), usize>,
+    /// How many may be ahead.
+    most: usize,
     state: Mutex<State>,
     changed: Condvar,
     halted: AtomicBool,
@@ -52,8 +57,8 @@ struct State {
     slots: Vec<Slot>,
     /// The first that may not have been begun.
     next: usize,
-    /// How many are busy or done.
-    ahead: usize,
+    /// Those that are busy or done.
+    ahead: Vec<usize>,
 }
 
 enum Slot {
@@ -80,20 +85,25 @@ impl<'e> Fetcher<'e> {
         let index = jobs.iter().enumerate();
         let index = index.map(|(i, job)| ((job.set, job.number), i)).collect();
         let slots = jobs.iter().map(|_| Slot::Waiting).collect();
+        let ahead = match jobs.first() {
+            Some(job) if !engine.is_here(&job.file) => AHEAD.max(engine.uploads),
+            _ => AHEAD.min(cx.threads.max(1)),
+        };
         let threads = match jobs.len() {
             // It is needed at once; but while it comes, it may be opened.
             1 if cx.threads < 2 => 0,
-            jobs => AHEAD.min(cx.threads.max(1)).min(jobs),
+            jobs => ahead.min(jobs),
         };
         let fetcher = Arc::new(Self {
             engine,
             cx,
             jobs,
             index,
+            most: ahead.max(AHEAD),
             state: Mutex::new(State {
                 slots,
                 next: 0,
-                ahead: 0,
+                ahead: Vec::new(),
             }),
             changed: Condvar::new(),
             halted: AtomicBool::new(false),
@@ -159,7 +169,7 @@ impl<'e> Fetcher<'e> {
                         .unwrap_or_else(|poisoned| poisoned.into_inner());
                 }
                 Slot::Done(result) => {
-                    state.ahead -= 1;
+                    state.ahead.retain(|ahead| *ahead != index);
                     self.changed.notify_all();
                     return result;
                 }
@@ -184,16 +194,15 @@ impl<'e> Fetcher<'e> {
     pub(super) fn forget(&self, set: usize, numbers: impl IntoIterator<Item = u32>) {
         let mut state = self.lock();
         for number in numbers {
-            let slot = self
-                .index
-                .get(&(set, number))
-                .and_then(|index| state.slots.get_mut(*index));
-            match slot {
+            let Some(&index) = self.index.get(&(set, number)) else {
+                continue;
+            };
+            match state.slots.get_mut(index) {
                 Some(slot @ Slot::Waiting) => *slot = Slot::Taken,
                 Some(slot @ Slot::Busy) => *slot = Slot::Vain,
                 Some(slot @ Slot::Done(_)) => {
                     *slot = Slot::Taken;
-                    state.ahead -= 1;
+                    state.ahead.retain(|ahead| *ahead != index);
                 }
                 _ => {}
             }
@@ -230,12 +239,12 @@ impl<'e> Fetcher<'e> {
                 state.next += 1;
             }
             let job = self.jobs.get(state.next)?;
-            if state.ahead < AHEAD {
-                let index = state.next;
+            let index = state.next;
+            if self.may_be_ahead(&state.ahead, job) {
                 if let Some(slot) = state.slots.get_mut(index) {
                     *slot = Slot::Busy;
                 }
-                state.ahead += 1;
+                state.ahead.push(index);
                 state.next += 1;
                 return Some((index, job));
             }
@@ -244,6 +253,12 @@ impl<'e> Fetcher<'e> {
                 .wait(state)
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
         }
+    }
+
+    fn may_be_ahead(&self, ahead: &[usize], job: &Wanted) -> bool {
+        let sizes = ahead.iter().filter_map(|index| self.jobs.get(*index));
+        let bytes: u64 = sizes.chain([job]).map(|job| job.file.size).sum();
+        ahead.len() < AHEAD || (ahead.len() < self.most && bytes <= AHEAD_BYTES)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -268,7 +283,7 @@ impl Drop for Outcome<'_, '_> {
         match state.slots.get_mut(self.index) {
             Some(slot @ Slot::Vain) => {
                 *slot = Slot::Taken;
-                state.ahead -= 1;
+                state.ahead.retain(|ahead| *ahead != self.index);
             }
             Some(slot) => *slot = Slot::Done(result),
             None => {}

@@ -1,5 +1,6 @@
 //! Whether a chain can be restored and extended: what its manifests say against what the listing shows.
 
+use super::sync::Copies;
 use crate::engine::collection::{BackupChain, BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{ErrorKind, Result};
@@ -113,7 +114,9 @@ impl Engine {
     /// As [`inspect`](Self::inspect).
     pub fn damage_of(&self, chain: &BackupChain, cx: &Context) -> Result<Vec<Damage>> {
         let mut damage = Vec::new();
-        for set in chain.sets() {
+        let sets: Vec<&BackupSet> = chain.sets().collect();
+        self.bring_copies(&sets, Copies::Manifests, cx)?;
+        for set in sets {
             self.check_set(set, &mut damage, cx)?;
         }
         Ok(damage)

@@ -1,6 +1,7 @@
 //! Lists the entries of a state, from the sigtars alone.
 
 use super::output::Output;
+use super::sync::Copies;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, Kind};
 use crate::engine::error::{Error, Result};
@@ -26,6 +27,7 @@ impl Engine {
         let mut layers = Vec::new();
         let sets = self.sets_at(&collection, time)?;
         self.tell_lost(&collection, time, cx)?;
+        self.bring_copies(&sets, Copies::All, cx)?;
         for set in sets {
             let sigtar = SigtarReader::new(self.sigtar(set, cx)?).skip_signatures();
             layers.push(sigtar.map(|e| e.map_err(Error::from)));

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod archived;
+mod at_once;
 pub mod backup;
 mod basis;
 mod chooser;

@@ -44,23 +44,19 @@ impl Engine {
 
     /// Deletes the files of one set.
     pub(super) fn delete_set(&self, set: &BackupSet, stats: &mut RemoveStats) -> Result<()> {
+        if let Some(manifest) = &set.manifest {
+            self.delete(manifest, true)?;
+            self.archive.forget(set.id)?;
+        }
         let volumes = set.volumes.values().rev();
-        let files = set
-            .manifest
-            .iter()
-            .chain(&set.signature)
-            .chain(&set.stats)
-            .chain(volumes);
-        for file in files {
-            let is_manifest = set.manifest.as_ref() == Some(file);
-            self.delete(file, is_manifest)?;
-            if is_manifest {
-                self.archive.forget(set.id)?;
-            }
+        let rest = set.signature.iter().chain(&set.stats).chain(volumes);
+        let rest: Vec<&StoredFile> = rest.collect();
+        self.at_once(&rest, |file| self.delete(file, false))?;
+        self.archive.forget(set.id)?;
+        for file in set.files() {
             stats.files += 1;
             stats.bytes += file.size;
         }
-        self.archive.forget(set.id)?;
         stats.sets.push(set.id);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::fetch_ahead::Fetcher;
 use super::needed::Supply;
 use super::set_stream::{Care, Head, SetStream};
+use super::sync::Copies;
 use crate::engine::ahead::Permits;
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
@@ -79,6 +80,12 @@ impl Engine {
         visitor: &mut dyn Visitor,
         cx: &Context,
     ) -> Result<Replayed> {
+        match care {
+            Care::Usual => self.bring_copies(sets, Copies::Manifests, cx)?,
+            Care::Strict => self.bring_copies(sets, Copies::All, cx)?,
+            // Whatever cannot be had is done without.
+            Care::Salvage => {}
+        }
         let mut streams = sets
             .iter()
             .map(|s| SetStream::open(self, s, wanted, care, cx))
@@ -97,7 +104,9 @@ impl Engine {
             }
             // While the first volumes come.
             if care == Care::Strict {
-                streams.iter_mut().for_each(SetStream::check_manifest);
+                for (stream, damage) in streams.iter_mut().zip(self.manifest_damages(sets, cx)) {
+                    damage.into_iter().for_each(|e| stream.has_bad_manifest(&e));
+                }
             }
             self.show(&mut streams, care, visitor, cx)
         });

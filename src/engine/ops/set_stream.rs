@@ -151,14 +151,10 @@ impl<'e> SetStream<'e> {
         self.set.id
     }
 
-    /// Notes it if the manifest at the target is damaged, though a copy of it served.
-    pub fn check_manifest(&mut self) {
-        if let Err(e) = self.engine.remote_manifest(&self.set, self.cx)
-            && e.kind() == ErrorKind::Corrupt
-        {
-            self.losses += 1;
-            self.cx.monitor.note(Level::Warning, &e.to_string());
-        }
+    /// Notes that the manifest at the target is damaged, though a copy of it served.
+    pub fn has_bad_manifest(&mut self, damage: &Error) {
+        self.losses += 1;
+        self.cx.monitor.note(Level::Warning, &damage.to_string());
     }
 
     /// The volumes it will ask for.

@@ -1,6 +1,7 @@
 //! Holds two states against each other, from the sigtars alone.
 
-use crate::engine::collection::Collection;
+use super::sync::Copies;
+use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::sigtar::SigtarReader;
@@ -30,7 +31,13 @@ impl Engine {
         let goes_on = old.len() <= new.len() && is_begun_by_it;
         let further = if goes_on { old.len() } else { 0 };
         let mut layers = Vec::new();
-        for set in old.iter().chain(new.iter().skip(further)) {
+        let sets: Vec<&BackupSet> = old
+            .iter()
+            .chain(new.iter().skip(further))
+            .copied()
+            .collect();
+        self.bring_copies(&sets, Copies::All, cx)?;
+        for set in sets {
             let sigtar = SigtarReader::new(self.sigtar(set, cx)?);
             layers.push(sigtar.map(|e| e.map_err(Error::from)));
         }

@@ -4,6 +4,7 @@
 //! long the files were. The bytes of a volume are shared out to its entries by their lengths, those of changed files by the
 //! blocks that their older signature does not have. That is an estimate: how well a file could be compressed stands nowhere.
 
+use super::sync::Copies;
 use crate::engine::collection::BackupSet;
 use crate::engine::context::Context;
 use crate::engine::delta::{changed_bytes, signed_bytes};
@@ -59,6 +60,7 @@ impl Engine {
         let mut number = 0;
         for chain in &collection.chains {
             let sets: Vec<&BackupSet> = chain.sets().chain(&chain.replaced).collect();
+            self.bring_copies(&sets, Copies::All, cx)?;
             let (mut shares, mut sigtars) = (Vec::new(), Vec::new());
             for set in &sets {
                 number += 1;
