@@ -80,7 +80,8 @@ pub(crate) fn read_ahead(input: Box<dyn Read + Send>, permits: &Permits) -> Box<
 /// The thread: fills buffers until the input ends or fails, or nobody wants them any more.
 fn run(mut input: impl Read, to: &Sender<io::Result<Vec<u8>>>, spent: &Receiver<Vec<u8>>) {
     loop {
-        let mut piece = spent.try_recv().unwrap_or_default();
+        // A new one comes cleared, at no cost.
+        let mut piece = spent.try_recv().unwrap_or_else(|_| vec![0; PIECE_BYTES]);
         piece.resize(PIECE_BYTES, 0);
         let (filled, outcome) = fill(&mut input, &mut piece);
         piece.truncate(filled);
