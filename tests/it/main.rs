@@ -80,5 +80,6 @@ mod storage_troubles;
 mod targets;
 mod terminal;
 mod uploads;
+mod verified;
 mod versions;
 mod watch;

@@ -13,6 +13,7 @@ pub mod fetch;
 mod fetch_ahead;
 mod finish;
 pub mod health;
+mod held;
 pub mod list;
 pub mod look;
 mod needed;

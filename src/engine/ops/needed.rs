@@ -9,6 +9,7 @@ use crate::engine::collection::{BackupSet, StoredFile};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::manifest::{Manifest, VolumeInfo};
 use crate::engine::path::PathIndex;
+use crate::engine::seal::ReadHash;
 use crate::engine::target::Engine;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -154,10 +155,7 @@ impl<'e> Needed<'e> {
                 return Ok(Opened::Part(input));
             }
             let input = engine.unseal(file, content)?;
-            Ok(Opened::Whole(match file.size {
-                0..AHEAD_BYTES => input,
-                _ => read_ahead(input, &supply.permits),
-            }))
+            Ok(Opened::Whole(ahead(input, file, supply)))
         };
         // While its hash is computed, the key is derived and the first buffers are filled. Nothing of them is used before
         // the hash was found right, and then only if they are of that very file.
@@ -178,8 +176,35 @@ impl<'e> Needed<'e> {
         }
     }
 
+    /// Opens a volume that lies here without having checked it, to be hashed while it is read; read ahead if it is worth it.
+    ///
+    /// # Errors
+    /// Those of unsealing.
+    pub fn open_hashing(
+        &self,
+        file: &StoredFile,
+        content: File,
+        engine: &Engine,
+    ) -> Result<(Input, ReadHash)> {
+        let seal = &engine.target.seal;
+        let (input, hash) = seal.unseal_hashing(file.parsed.form, content)?;
+        let input = match &self.supply {
+            Some(supply) => ahead(input, file, supply),
+            None => input,
+        };
+        Ok((input, hash))
+    }
+
     fn info(&self, number: u32) -> Option<&VolumeInfo> {
         self.manifest.as_ref()?.volumes.get(&number)
+    }
+}
+
+/// Reads a volume ahead if it is worth it.
+fn ahead(input: Input, file: &StoredFile, supply: &Supply) -> Input {
+    match file.size {
+        0..AHEAD_BYTES => input,
+        _ => read_ahead(input, &supply.permits),
     }
 }
 

@@ -59,13 +59,12 @@ impl Engine {
         collection: &Collection,
         time: Option<Timestamp>,
         wanted: &PathIndex,
-        strict: bool,
+        care: Care,
         visitor: &mut dyn Visitor,
         cx: &Context,
     ) -> Result<Replayed> {
         let sets = self.sets_at(collection, time)?;
         let losses = self.tell_lost(collection, time, cx)?;
-        let care = if strict { Care::Strict } else { Care::Usual };
         let mut replayed = self.replay_sets(&sets, wanted, care, visitor, cx)?;
         replayed.losses += losses;
         Ok(replayed)
@@ -82,7 +81,7 @@ impl Engine {
     ) -> Result<Replayed> {
         match care {
             Care::Usual => self.bring_copies(sets, Copies::Manifests, cx)?,
-            Care::Strict => self.bring_copies(sets, Copies::All, cx)?,
+            Care::Strict | Care::Swift => self.bring_copies(sets, Copies::All, cx)?,
             // Whatever cannot be had is done without.
             Care::Salvage => {}
         }
@@ -91,7 +90,11 @@ impl Engine {
             .map(|s| SetStream::open(self, s, wanted, care, cx))
             .collect::<Result<Vec<_>>>()?;
         let volumes = streams.iter().enumerate();
-        let volumes = volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect();
+        let volumes = match care {
+            // They are read where they lie.
+            Care::Swift => Vec::new(),
+            _ => volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect(),
+        };
         let shown = std::thread::scope(|scope| {
             let (fetcher, _halt) = Fetcher::start(scope, self, volumes, cx);
             let permits = Permits::new(cx.threads.clamp(1, STREAMS_AHEAD));
@@ -103,9 +106,11 @@ impl Engine {
                 });
             }
             // While the first volumes come.
-            if care == Care::Strict {
+            if matches!(care, Care::Strict | Care::Swift) {
                 for (stream, damage) in streams.iter_mut().zip(self.manifest_damages(sets, cx)) {
-                    damage.into_iter().for_each(|e| stream.has_bad_manifest(&e));
+                    damage
+                        .into_iter()
+                        .try_for_each(|e| stream.has_bad_manifest(e))?;
                 }
             }
             self.show(&mut streams, care, visitor, cx)

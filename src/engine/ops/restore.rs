@@ -2,6 +2,7 @@
 
 use super::chooser::Chooser;
 use super::replay::{Fill, Visitor};
+use super::set_stream::Care;
 use crate::engine::collection::{BackupSet, Collection};
 use crate::engine::context::Context;
 use crate::engine::entry::Entry;
@@ -96,7 +97,7 @@ impl Engine {
             &collection,
             options.time,
             &options.path,
-            false,
+            Care::Usual,
             &mut visitor,
             cx,
         )?;

@@ -1,15 +1,17 @@
 //! The entries of one set in order, across its volumes, with what is lost told entry by entry.
 //!
 //! Volumes are checked against their hash before a byte of them is used, unless all that is wanted of one is proven
-//! without. Once one is lost, the sigtar of the set, which names exactly the entries of its difftar, is read beside the
+//! without, or whoever reads takes nothing for certain before the end ([`Care::Swift`]). Once one is lost, the sigtar of the set, which names exactly the entries of its difftar, is read beside the
 //! rest: a file it names that does not come is lost. Directories, links, devices and deletions are known from the sigtar
 //! alone.
 
 mod ghosts;
 mod salvage;
 mod shortcut;
+mod swift;
 
 pub(super) use self::salvage::Care;
+use self::swift::Hashing;
 
 use super::copies::damaged;
 use super::fetch_ahead::Wanted;
@@ -53,6 +55,8 @@ pub(super) struct SetStream<'e> {
     reader: Option<DifftarReader<Input>>,
     /// Whether what is being read was checked against the volume's hash, or proven by itself.
     hashed: bool,
+    /// The hash of what is being read, if it is made meanwhile.
+    hashing: Option<Hashing>,
     /// Member whose header was read and whose data was not.
     raw: Option<Member>,
     head: Option<(PathIndex, Head)>,
@@ -107,6 +111,7 @@ impl<'e> SetStream<'e> {
             needed: Needed::nothing(),
             reader: None,
             hashed: false,
+            hashing: None,
             raw: None,
             head: None,
             last: None,
@@ -152,9 +157,16 @@ impl<'e> SetStream<'e> {
     }
 
     /// Notes that the manifest at the target is damaged, though a copy of it served.
-    pub fn has_bad_manifest(&mut self, damage: &Error) {
+    ///
+    /// # Errors
+    /// The damage, where it ends the reading.
+    pub fn has_bad_manifest(&mut self, damage: Error) -> Result<()> {
+        if self.care == Care::Swift {
+            return Err(damage);
+        }
         self.losses += 1;
         self.cx.monitor.note(Level::Warning, &damage.to_string());
+        Ok(())
     }
 
     /// The volumes it will ask for.
@@ -258,6 +270,7 @@ impl<'e> SetStream<'e> {
                 Ok(Some(member)) => self.raw = Some(member),
                 Ok(None) => {
                     self.reader = None;
+                    self.check_hash()?;
                     self.trust_volume();
                 }
                 Err(e) => match refused(&e) {
@@ -296,6 +309,10 @@ impl<'e> SetStream<'e> {
     fn open_volume(&mut self) -> Result<bool> {
         while let Some((number, info)) = self.needed.next() {
             self.cx.cancel.check()?;
+            if self.care == Care::Swift {
+                self.open_swiftly(number, info.as_ref())?;
+                return Ok(true);
+            }
             self.hashed = info.as_ref().is_some_and(|info| info.hash.is_some());
             let shortcut = |file: &_, content: &_| self.shortcut(info.as_ref(), file, content);
             match self.needed.open(number, &self.set, self.engine, &shortcut) {
@@ -335,6 +352,9 @@ impl<'e> SetStream<'e> {
 
     /// Notes a loss and lets the sigtar tell what it was.
     fn lose(&mut self, reason: &str, volume: Option<&VolumeInfo>) -> Result<()> {
+        if self.care == Care::Swift {
+            return Err(Error::new(ErrorKind::Corrupt, reason));
+        }
         self.losses += 1;
         self.cx.monitor.note(Level::Warning, reason);
         // Without bounds, everything after what was read may be lost.

@@ -1,14 +1,18 @@
 //! Reads a whole state back and, if asked, compares it with a local tree.
 //!
 //! What should be there is known from the sigtars, what is there from the volumes: a state of which nothing can be
-//! read never verifies.
+//! read never verifies. Volumes of this machine are hashed while they are read, in the hope that all is well; if it is not,
+//! all is read again, each volume checked before it is used, to tell exactly what is lost.
 
+use super::held::Held;
 use super::output::{Difference, DifferenceKind, Output};
 use super::replay::{Fill, Visitor};
+use super::set_stream::Care;
+use crate::engine::collection::Collection;
 use crate::engine::context::Context;
 use crate::engine::entry::{Entry, FileStamp, Kind};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::monitor::{Counted, Counter, Problem, ProblemKind};
+use crate::engine::monitor::{Counted, Counter, Level, Problem, ProblemKind};
 use crate::engine::path::PathIndex;
 use crate::engine::stats::RestoreStats;
 use crate::engine::stream::WalkItem;
@@ -42,12 +46,56 @@ impl Engine {
         output: &mut dyn Output,
         cx: &Context,
     ) -> Result<RestoreStats> {
+        let collection = self.scan(cx)?;
+        let what = (local, options);
+        let mut told = None;
+        if self.may_be_swift(&collection, options)? {
+            let held = Held::new(cx.monitor);
+            let quiet = &Context {
+                monitor: &held,
+                ..*cx
+            };
+            let swift = self.verified(&collection, what, Care::Swift, &mut told, &mut &held, quiet);
+            match swift {
+                Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    let text = format!("{e}; looking at each volume before it is read");
+                    cx.monitor.note(Level::Info, &text);
+                }
+                outcome if held.is_complete() => {
+                    held.tell(output)?;
+                    return outcome;
+                }
+                _ => {}
+            }
+        }
+        self.verified(&collection, what, Care::Strict, &mut told, output, cx)
+    }
+
+    /// Whether volumes may be hashed while they are read: if all is to be read, and to be read where it lies.
+    fn may_be_swift(&self, collection: &Collection, options: &VerifyOptions) -> Result<bool> {
+        let sets = self.sets_at(collection, options.time)?;
+        let mut volumes = sets.iter().flat_map(|set| set.volumes.values());
+        let time = options.time.unwrap_or(Timestamp(i64::MAX));
+        Ok(options.path.is_root()
+            && self.lost_since(collection, time)?.is_none()
+            && volumes.all(|file| self.is_here(file)))
+    }
+
+    /// Reads a state back. The monitor is told of entries behind the path `told`, which moves on.
+    fn verified(
+        &self,
+        collection: &Collection,
+        (local, options): (&Source, &VerifyOptions),
+        care: Care,
+        told: &mut Option<PathIndex>,
+        output: &mut dyn Output,
+        cx: &Context,
+    ) -> Result<RestoreStats> {
         let counted = Counted::new(cx.monitor);
         let cx = &Context {
             monitor: &counted,
             ..*cx
         };
-        let collection = self.scan(cx)?;
         let walk = if options.compare {
             Some(Walk::new(local, cx)?)
         } else {
@@ -61,13 +109,15 @@ impl Engine {
             output,
             stats: RestoreStats::default(),
             lost: 0,
+            care,
+            told,
             cx,
         };
         let replayed = self.replay(
-            &collection,
+            collection,
             options.time,
             &options.path,
-            true,
+            care,
             &mut visitor,
             cx,
         )?;
@@ -106,6 +156,9 @@ struct Verify<'a> {
     output: &'a mut dyn Output,
     stats: RestoreStats,
     lost: u64,
+    care: Care,
+    /// Up to here the monitor was told of entries.
+    told: &'a mut Option<PathIndex>,
     cx: &'a Context<'a>,
 }
 
@@ -120,11 +173,11 @@ impl Verify<'_> {
 
     /// Tells every local entry before `path` as new and returns the one at it. `None` walks to the end.
     fn walk_to(&mut self, path: Option<&PathIndex>) -> Result<Option<(Entry, FileStamp)>> {
-        let Some(walk) = &mut self.walk else {
-            return Ok(None);
-        };
         loop {
             if self.ahead.is_none() {
+                let Some(walk) = &mut self.walk else {
+                    return Ok(None);
+                };
                 self.ahead = loop {
                     match walk.next().transpose()? {
                         Some(WalkItem::Entry { entry, .. }) if is_dump(self.local, &entry.path) => {
@@ -144,11 +197,7 @@ impl Verify<'_> {
                 _ => {
                     let new = entry.path.clone();
                     self.ahead = None;
-                    self.stats.differences += 1;
-                    self.output.difference(&Difference {
-                        path: new,
-                        kind: DifferenceKind::New,
-                    })?;
+                    self.differ(&new, DifferenceKind::New)?;
                 }
             }
         }
@@ -179,6 +228,10 @@ impl Verify<'_> {
     fn done(&mut self, path: &PathIndex, bytes: u64) {
         self.stats.entries += 1;
         self.stats.content_bytes += bytes;
+        if self.told.as_ref().is_some_and(|told| path <= told) {
+            return;
+        }
+        *self.told = Some(path.clone());
         self.cx.monitor.count(Counter::Entries, 1);
         self.cx.monitor.count(Counter::ContentBytes, bytes);
         self.cx.monitor.entry(path, None);
@@ -289,12 +342,16 @@ impl Visitor for Verify<'_> {
                 self.done(&entry.path, bytes);
                 Ok(())
             }
+            Err(e) if e.kind() == ErrorKind::Corrupt && self.care == Care::Swift => Err(e),
             Err(e) if e.kind() == ErrorKind::Corrupt => self.lost(&entry.path, &e.to_string()),
             Err(e) => Err(e.within(format!("cannot verify {}", entry.path))),
         }
     }
 
     fn lost(&mut self, path: &PathIndex, reason: &str) -> Result<()> {
+        if self.care == Care::Swift {
+            return Err(Error::new(ErrorKind::Corrupt, format!("{path}: {reason}")));
+        }
         self.lost += 1;
         if let Some(relative) = path.relative_to(self.base) {
             self.walk_to(Some(&relative))?;

@@ -1,4 +1,4 @@
-//! Measures and hashes a file while it is written.
+//! Measures and hashes a sealed file while it is written, or read.
 //!
 //! The manifest names each volume by the SHA-1 of its sealed bytes. Hashing on the way out saves a second read.
 
@@ -6,7 +6,9 @@ use sha1::block_api::Sha1Core;
 use sha1::digest::array::Array;
 use sha1::digest::block_api::{Block, Buffer, FixedOutputCore, UpdateCore};
 use std::fmt;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What SHA-1 takes at once: 64 bytes.
 pub(super) type Sha1Block = Block<Sha1Core>;
@@ -48,6 +50,7 @@ impl<W: Write> HashingWriter<W> {
         self.inner.write_all(data)?;
         self.bytes += data.len() as u64;
         self.hash.update_late(data);
+        data.clear();
         Ok(())
     }
 
@@ -87,6 +90,88 @@ impl<W> fmt::Debug for HashingWriter<W> {
     }
 }
 
+/// Bytes of a file read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// What went through of a sealed file that somebody reads.
+#[derive(Clone, Default)]
+pub struct ReadHash(Arc<Mutex<Passed>>);
+
+/// The file as far as it was read.
+#[derive(Default)]
+struct Passed {
+    /// What was read last may wait in it.
+    hash: LateSha1,
+    bytes: u64,
+    ended: bool,
+}
+
+impl ReadHash {
+    /// Reads `file` from here on, hashing all of it.
+    pub(super) fn of(file: File) -> (impl Read + Send, Self) {
+        let passed = Self::default();
+        let reader = HashingReader {
+            file,
+            passed: passed.clone(),
+            position: 0,
+            spare: Vec::new(),
+        };
+        (reader, passed)
+    }
+
+    /// The whole file; `None` if it was not read to its end.
+    pub fn whole(&self) -> Option<Written> {
+        let mut passed = self.lock();
+        let hash = std::mem::take(&mut passed.hash);
+        passed.ended.then(|| Written {
+            bytes: passed.bytes,
+            sha1: hex(&hash.finish()),
+        })
+    }
+
+    /// Hashes `data` for another hash, in turns with what was read here.
+    pub(super) fn take_turns(&self, other: &mut LateSha1, data: &[u8]) {
+        other.update_in_turns(data, &mut self.lock().hash);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Passed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a file. What was read last is where it waits to be hashed.
+struct HashingReader {
+    file: File,
+    passed: ReadHash,
+    /// How much of what waits was handed out.
+    position: usize,
+    spare: Vec<u8>,
+}
+
+impl Read for HashingReader {
+    fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
+        let mut passed = self.passed.lock();
+        if self.position == passed.hash.late.len() && !data.is_empty() {
+            match self.spare.capacity() {
+                // A new one comes cleared, at no cost.
+                0 => self.spare = vec![0; READ_BYTES],
+                _ => self.spare.resize(READ_BYTES, 0),
+            }
+            let read = self.file.read(&mut self.spare)?;
+            self.spare.truncate(read);
+            passed.bytes += read as u64;
+            passed.ended = read == 0;
+            passed.hash.update_late(&mut self.spare);
+            self.position = 0;
+        }
+        let ready = passed.hash.late.get(self.position..).unwrap_or_default();
+        let bytes = ready.len().min(data.len());
+        data[..bytes].copy_from_slice(&ready[..bytes]);
+        self.position += bytes;
+        Ok(bytes)
+    }
+}
+
 /// SHA-1 of bytes of which the latest may still wait. They can be hashed block by block in turns with other work: a hash and
 /// a cipher both wait for themselves most of the time, and the processor does one while the other waits.
 #[derive(Default)]
@@ -101,20 +186,42 @@ pub(super) struct LateSha1 {
 
 impl LateSha1 {
     /// Hashes all of `data`.
-    fn update(&mut self, data: &[u8]) {
+    pub(super) fn update(&mut self, data: &[u8]) {
         self.catch_up();
         self.begun
             .digest_blocks(data, |blocks| self.core.update_blocks(blocks));
     }
 
-    /// Takes `data` to be hashed later, and leaves an empty buffer.
+    /// Hashes all of `data`, in turns with as much of what waits in `other`.
+    fn update_in_turns(&mut self, data: &[u8], other: &mut Self) {
+        self.catch_up();
+        let (begun, data) = data.split_at(self.until_block(data.len()));
+        self.update(begun);
+        let (blocks, rest) = Array::slice_as_chunks(data);
+        let (core, mut waiting) = other.turns(blocks.len());
+        for block in blocks {
+            self.core.update_blocks(std::slice::from_ref(block));
+            if let Some((next, behind)) = waiting.split_first() {
+                core.update_blocks(std::slice::from_ref(next));
+                waiting = behind;
+            }
+        }
+        self.update(rest);
+    }
+
+    /// How many of so many bytes end the block that was begun.
+    fn until_block(&self, bytes: usize) -> usize {
+        match self.begun.get_pos() {
+            0 => 0,
+            begun => (self.begun.size() - begun).min(bytes),
+        }
+    }
+
+    /// Takes `data` to be hashed later, and leaves what was taken before, which is hashed.
     fn update_late(&mut self, data: &mut Vec<u8>) {
         self.catch_up();
         std::mem::swap(&mut self.late, data);
-        let begun = match self.begun.get_pos() {
-            0 => 0,
-            begun => (self.begun.size() - begun).min(self.late.len()),
-        };
+        let begun = self.until_block(self.late.len());
         let now = self.late.get(..begun).unwrap_or_default();
         self.begun
             .digest_blocks(now, |blocks| self.core.update_blocks(blocks));
@@ -135,11 +242,10 @@ impl LateSha1 {
         let waiting = self.late.get(self.done..).unwrap_or_default();
         self.begun
             .digest_blocks(waiting, |blocks| self.core.update_blocks(blocks));
-        self.late.clear();
-        self.done = 0;
+        self.done = self.late.len();
     }
 
-    fn finish(mut self) -> [u8; 20] {
+    pub(super) fn finish(mut self) -> [u8; 20] {
         self.catch_up();
         let mut digest = Array::default();
         self.core.finalize_fixed_core(&mut self.begun, &mut digest);
@@ -211,6 +317,30 @@ mod tests {
         );
     }
 
+    /// A file of these bytes, from its start.
+    fn file_of(data: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(data).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        file
+    }
+
+    #[test]
+    fn only_a_file_that_was_read_to_its_end_has_a_hash() {
+        let data = vec![7; READ_BYTES + 1];
+        let (mut reader, hash) = ReadHash::of(file_of(&data));
+        reader.read_exact(&mut vec![0; data.len()]).unwrap();
+        assert_eq!(hash.whole(), None);
+
+        let (mut reader, hash) = ReadHash::of(file_of(&data));
+        assert_eq!(io::copy(&mut reader, &mut io::sink()).unwrap(), 262_145);
+        let expected = Written {
+            bytes: 262_145,
+            sha1: sha1_hex(&data),
+        };
+        assert_eq!(hash.whole(), Some(expected));
+    }
+
     proptest! {
         #[test]
         fn it_does_not_matter_when_what_is_hashed(
@@ -233,6 +363,28 @@ mod tests {
             }
             let expected = Written { bytes: all.len() as u64, sha1: sha1_hex(&all) };
             prop_assert_eq!(writer.finish().unwrap(), expected);
+        }
+
+        #[test]
+        fn two_hashes_in_turns_are_those_of_each(
+            pieces in prop::collection::vec((0usize..300, 0usize..400), 0..40)
+        ) {
+            let data = |bytes, salt: usize| (0..bytes).map(|n| (salt + n * n) as u8).collect::<Vec<u8>>();
+            let file = data(pieces.iter().map(|(read, _)| read).sum(), 1);
+            let (mut reader, hash) = ReadHash::of(file_of(&file));
+            let (mut other, mut all) = (LateSha1::default(), Vec::new());
+            let mut read = Vec::new();
+            for (bytes, others) in pieces {
+                reader.by_ref().take(bytes as u64).read_to_end(&mut read).unwrap();
+                let others = data(others, all.len());
+                hash.take_turns(&mut other, &others);
+                all.extend(others);
+            }
+            reader.read_to_end(&mut read).unwrap();
+            prop_assert!(read == file);
+            let expected = Written { bytes: file.len() as u64, sha1: sha1_hex(&file) };
+            prop_assert_eq!(hash.whole(), Some(expected));
+            prop_assert_eq!(hex(&other.finish()), sha1_hex(&all));
         }
     }
 }

@@ -13,7 +13,7 @@ mod plain;
 mod sealer;
 
 pub use gpg::agent::Asking;
-pub use hash::Written;
+pub use hash::{ReadHash, Written};
 pub use keys::{
     Encryption, Gpgsm, Keyring, SealOptions, Signature, agent_passphrase, block_bytes_for, open,
 };
@@ -107,6 +107,13 @@ pub trait Seal: Send + Sync {
     /// # Errors
     /// `WrongKey` if no key or passphrase opens it, `Corrupt` if it is not what `form` says.
     fn unseal(&self, form: Form, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>>;
+
+    /// As [`unseal`](Self::unseal), hashing the file while its content is read. Nobody has checked what is read until the end
+    /// has come, and the hash was found right.
+    ///
+    /// # Errors
+    /// As [`unseal`](Self::unseal).
+    fn unseal_hashing(&self, form: Form, file: File) -> Result<(Box<dyn Read + Send>, ReadHash)>;
 
     /// A file to be read from places in its middle; `None` if that cannot be done here.
     fn middle(&self, _form: Form, _input: File) -> Option<Middle> {

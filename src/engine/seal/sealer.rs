@@ -2,6 +2,7 @@
 
 use super::gpg::{self, Gpg, GpgWriter, Opener, Orders};
 use super::gzip::{GzipReader, GzipWriter};
+use super::hash::ReadHash;
 use super::inflate::Crew;
 use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
@@ -182,7 +183,12 @@ impl Sealer {
         })
     }
 
-    fn open_message(&self, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+    /// Opens a message; the hash of the `file` it comes from may take turns with its own.
+    fn open_message(
+        &self,
+        input: Box<dyn Read + Send>,
+        file: Option<ReadHash>,
+    ) -> Result<Box<dyn Read + Send>> {
         let (head, seen, rest) = peek(input)?;
         if let Some(why) = self.beyond_us(&head) {
             let Some(gpg) = &self.gpg else {
@@ -212,8 +218,8 @@ impl Sealer {
         }
         Ok(Box::new(MessageReader::open(
             &head,
-            seen,
-            rest,
+            (seen, rest),
+            file,
             Arc::clone(&self.secrets),
             self.required_signer.clone(),
             (&self.ahead, &self.crew),
@@ -287,13 +293,23 @@ impl Seal for Sealer {
         Ok(match form {
             Form::Plain => input,
             Form::Gzip => Box::new(GzipReader::new(input, self.crew.clone())),
-            Form::Gpg => self.open_message(input)?,
+            Form::Gpg => self.open_message(input, None)?,
             Form::Cms => match &self.required_signer {
                 // gpgsm does not sign what it encrypts.
                 Some(signer) => return Err(not_signed_by(&signer.name, "")),
                 None => Box::new(self.cms.open(&self.secrets, input)?),
             },
         })
+    }
+
+    fn unseal_hashing(&self, form: Form, file: File) -> Result<(Box<dyn Read + Send>, ReadHash)> {
+        let (input, hash) = ReadHash::of(file);
+        let input = Box::new(input);
+        let content = match form {
+            Form::Gpg => self.open_message(input, Some(hash.clone()))?,
+            _ => self.unseal(form, input)?,
+        };
+        Ok((content, hash))
     }
 
     fn middle(&self, form: Form, input: File) -> Option<Middle> {

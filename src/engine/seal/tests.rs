@@ -3,13 +3,15 @@
 mod by_gpg;
 mod foreign;
 mod keys;
+mod late;
 mod middle;
 mod roundtrip;
 
 use super::*;
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::secret::Secret;
-use std::io;
+use sha1::{Digest, Sha1};
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -42,11 +44,38 @@ fn sealed(seal: &dyn Seal, data: &[u8]) -> Vec<u8> {
     seal_as(seal, seal.form(), data)
 }
 
+/// Opens a file in both ways, which must come to the same.
 fn unseal(seal: &dyn Seal, form: Form, data: &[u8]) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    seal.unseal(form, Box::new(io::Cursor::new(data.to_vec())))?
-        .read_to_end(&mut plain)?;
-    Ok(plain)
+    let opened = seal
+        .unseal(form, Box::new(io::Cursor::new(data.to_vec())))
+        .and_then(|mut content| Ok(content.read_to_end(&mut plain)?));
+    let hashed = unseal_hashing(seal, form, data);
+    match (opened, hashed) {
+        (Ok(_), Ok((again, hash))) => {
+            assert!(again == plain);
+            let sha1 = Sha1::digest(data);
+            let sha1 = sha1.iter().map(|byte| format!("{byte:02x}")).collect();
+            let bytes = data.len() as u64;
+            assert_eq!(hash.whole(), Some(Written { bytes, sha1 }));
+            Ok(plain)
+        }
+        (Err(e), Err(again)) => {
+            assert_eq!(e.kind(), again.kind(), "{e}; {again}");
+            Err(e)
+        }
+        (Ok(_), Err(e)) | (Err(e), Ok(_)) => panic!("only one of two ways: {e}"),
+    }
+}
+
+fn unseal_hashing(seal: &dyn Seal, form: Form, data: &[u8]) -> Result<(Vec<u8>, ReadHash)> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(data).unwrap();
+    file.rewind().unwrap();
+    let (mut content, hash) = seal.unseal_hashing(form, file)?;
+    let mut plain = Vec::new();
+    content.read_to_end(&mut plain)?;
+    Ok((plain, hash))
 }
 
 /// Opens what must not open. (`Box<dyn Seal>` has no `Debug` for `unwrap_err`.)

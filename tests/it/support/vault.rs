@@ -258,6 +258,11 @@ impl<'v> Fork<'v> {
         }
     }
 
+    /// The archive dir as it was when the fork was made.
+    pub fn rewind_archive(&self) {
+        copy_dir(&self.kept, &self.vault.archive());
+    }
+
     /// Everything as it was when the fork was made.
     pub fn rewind(&self) {
         for name in self.vault.storage.names() {
@@ -266,7 +271,7 @@ impl<'v> Fork<'v> {
         for (name, bytes) in &self.objects {
             self.vault.storage.insert(name.clone(), bytes.clone());
         }
-        copy_dir(&self.kept, &self.vault.archive());
+        self.rewind_archive();
     }
 }
 
@@ -295,7 +300,8 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-fn seal_of(sealed: Sealed, threads: usize) -> Arc<dyn seal::Seal> {
+/// The seal of a bench, as a new run opens it.
+pub fn seal_of(sealed: Sealed, threads: usize) -> Arc<dyn seal::Seal> {
     let encryption = match sealed {
         Sealed::Gpg => Encryption::Symmetric {
             passphrase: Secret::new("a passphrase"),

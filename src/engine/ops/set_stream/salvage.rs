@@ -15,6 +15,9 @@ pub(in crate::engine::ops) enum Care {
     Usual,
     /// As usual, and everything that should be there is asked for.
     Strict,
+    /// As strict, of volumes that lie here, each hashed while it is read. Only an end without any loss says something, and then
+    /// that all was right: the first loss is an error.
+    Swift,
     /// Whatever can be read is given out, and told to be doubtful where it is.
     Salvage,
 }

@@ -8,6 +8,7 @@ mod container;
 mod framing;
 pub(super) mod head;
 mod inside;
+mod late;
 pub(super) mod middle;
 mod packet;
 pub(super) mod read;

@@ -14,6 +14,7 @@ use super::unlock::Secrets;
 use super::{POLICY, checked};
 use crate::engine::ahead::{Permits, fill, read_ahead};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::seal::hash::ReadHash;
 use crate::engine::seal::inflate::Crew;
 use sequoia_openpgp as openpgp;
 use sequoia_openpgp::cert::Cert;
@@ -69,11 +70,11 @@ type Container = Arc<Mutex<Box<dyn Read + Send>>>;
 
 impl MessageReader {
     /// Opens the message that consists of `seen`, which begins with `head`, and of `rest`. With a permit of `ahead` it is
-    /// decrypted on a thread of its own; the crew inflates it.
+    /// decrypted on a thread of its own; the crew inflates it. The hash of the `file` it comes from takes turns with its own.
     pub(in crate::engine::seal) fn open(
         head: &Head,
-        mut seen: Vec<u8>,
-        rest: Box<dyn Read + Send>,
+        (mut seen, rest): (Vec<u8>, Box<dyn Read + Send>),
+        file: Option<ReadHash>,
         secrets: Arc<Secrets>,
         signer: Option<RequiredSigner>,
         (ahead, crew): (&Permits, &Crew),
@@ -90,7 +91,7 @@ impl MessageReader {
             Some((_, decryptor, passphrase)) => {
                 proof = passphrase.map(|passphrase| (secrets, passphrase));
                 seen.drain(..head.bytes);
-                let container = ContainerReader::open(whole(seen, rest), decryptor)?;
+                let container = ContainerReader::open(whole(seen, rest), decryptor, file)?;
                 let container = read_ahead(Box::new(container), ahead);
                 survive(|| packets_of(container, helper, crew))
             }

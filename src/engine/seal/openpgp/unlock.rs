@@ -5,6 +5,7 @@
 //! docs/decisions.md, "One salt for a chain", tells why that is safe.
 
 use super::checked;
+use super::late::ComingKey;
 use super::write::CIPHER;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::secret::Secret;
@@ -133,6 +134,16 @@ impl Secrets {
         Ok(place.insert(key).clone())
     }
 
+    /// The key a passphrase gives with this salt in the cipher of our own messages, if it was derived before.
+    fn derived(&self, number: usize, s2k: &S2K) -> Option<SessionKey> {
+        let size = CIPHER.key_size().ok()?;
+        let remembered = locked(&self.derived);
+        let mut all = remembered.iter();
+        let found = all.find(|d| d.passphrase == number && d.s2k == *s2k && d.size == size)?;
+        // Locked as long as it is derived.
+        found.key.try_lock().ok()?.clone()
+    }
+
     /// Takes note that a message with this derivation was opened with the passphrase of this number, and was found whole.
     pub(super) fn was_proven(&self, number: usize, s2k: &S2K) {
         // Only what is as slow to try as what we would choose ourselves.
@@ -233,8 +244,8 @@ impl PassphraseKey {
         }
     }
 
-    /// The derivation and its key, the same for all messages of a seal. The first call takes some 40 ms.
-    pub(super) fn derived(&self) -> Result<(S2K, SessionKey)> {
+    /// The derivation and its key, the same for all messages of a seal. The first key takes some 40 ms.
+    pub(super) fn derived(&self) -> Result<(S2K, ComingKey)> {
         let mut s2k = locked(&self.s2k);
         let proven = || {
             let proven = locked(&self.secrets.proven);
@@ -243,7 +254,12 @@ impl PassphraseKey {
         };
         // The library's default: salted and iterated SHA-256 over 65 million bytes, the most the format allows.
         let s2k = s2k.get_or_insert_with(|| proven().unwrap_or_default());
-        Ok((s2k.clone(), self.secrets.derive(self.number, s2k, CIPHER)?))
+        let (secrets, number, wanted) = (Arc::clone(&self.secrets), self.number, s2k.clone());
+        let key = match secrets.derived(number, s2k) {
+            Some(key) => ComingKey::Here(key),
+            None => ComingKey::begin(move || secrets.derive(number, &wanted, CIPHER))?,
+        };
+        Ok((s2k.clone(), key))
     }
 }
 

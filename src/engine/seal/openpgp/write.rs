@@ -3,8 +3,8 @@
 //! From top to bottom: signature and literal packet, deflate, encryption, output. Each layer streams; what is held
 //! back does not depend on time, so neither do the estimates.
 
-use super::container::ContainerWriter;
 use super::framing::PacketFraming;
+use super::late::{ComingKey, LateContainer};
 use super::sign::{Signing, SigningKey, serialized};
 use super::{checked, unlock::PassphraseKey};
 use crate::engine::error::{ErrorKind, Result};
@@ -52,7 +52,7 @@ pub(in crate::engine::seal) struct MessageWriter {
     overhead: u64,
 }
 
-type Container = ContainerWriter<Box<dyn Write + Send>>;
+type Container = LateContainer<Box<dyn Write + Send>>;
 
 enum Body {
     Deflated(DeflateWriter<Container>),
@@ -75,7 +75,7 @@ impl MessageWriter {
             overhead += bytes.len() as u64;
             out.write_all(&bytes)?;
         }
-        let mut container = ContainerWriter::start(&session_key, out)?;
+        let mut container = LateContainer::start(session_key, out);
         let mut body = match deflate {
             Some((pool, block_bytes)) => {
                 container.write_all(&COMPRESSED_ZIP)?;
@@ -103,7 +103,7 @@ impl MessageWriter {
 
 impl Lock {
     /// A session key for one message, and the packets that tell it to those who may open it.
-    fn session_key(&self) -> Result<(SessionKey, Vec<Packet>)> {
+    fn session_key(&self) -> Result<(ComingKey, Vec<Packet>)> {
         match self {
             // As gpg does it: the key derived from the passphrase is the session key. Each message has its own
             // random prefix, which is what makes one key safe for many messages in this mode. A random session key
@@ -127,7 +127,7 @@ impl Lock {
                     packet.set_recipient((!hidden).then(|| key.keyid()));
                     packets.push(Packet::PKESK(PKESK::from(packet)));
                 }
-                Ok((session_key, packets))
+                Ok((ComingKey::Here(session_key), packets))
             }
         }
     }

@@ -5,7 +5,7 @@ use super::super::packet::{PacketBody, damaged, octet};
 use super::cfb::Decryptor;
 use super::{BLOCK_BYTES, CODE_BYTES, CODE_HEADER, PREFIX_BYTES, VERSION};
 use crate::engine::error::{Error, ErrorKind};
-use sha1::{Digest, Sha1};
+use crate::engine::seal::hash::{LateSha1, ReadHash};
 use std::io::{self, BufReader, Read};
 use subtle::ConstantTimeEq;
 
@@ -31,7 +31,9 @@ pub(in super::super) struct ContainerReader<R> {
     body: PacketBody<BufReader<R>>,
     /// Taken away at the end of the stream.
     decryptor: Option<Decryptor>,
-    code: Sha1,
+    code: LateSha1,
+    /// Takes turns with the code.
+    file: Option<ReadHash>,
     /// Content to hand out, then what is held back: up to [`CODE_BYTES`] that may be the code, and the beginning of a
     /// block.
     pub(super) buffer: Vec<u8>,
@@ -51,12 +53,18 @@ enum State {
 }
 
 impl<R: Read> ContainerReader<R> {
-    /// Starts to read; `input` stands at the packet's first octet.
-    pub(in super::super) fn open(input: R, decryptor: Decryptor) -> io::Result<Self> {
+    /// Starts to read; `input` stands at the packet's first octet. The hash of the `file` it comes from takes turns with the
+    /// code.
+    pub(in super::super) fn open(
+        input: R,
+        decryptor: Decryptor,
+        file: Option<ReadHash>,
+    ) -> io::Result<Self> {
         let mut reader = Self {
             body: encrypted(BufReader::with_capacity(READ_BYTES, input))?,
             decryptor: Some(decryptor),
-            code: Sha1::new(),
+            code: LateSha1::default(),
+            file,
             buffer: Vec::with_capacity(BATCH_BYTES + CODE_BYTES + BLOCK_BYTES),
             ready: 0..0,
             plain: 0,
@@ -110,7 +118,11 @@ impl<R: Read> ContainerReader<R> {
             self.plain = self.buffer.len();
         }
         self.ready.end = self.plain.saturating_sub(CODE_BYTES);
-        self.code.update(&self.buffer[self.ready.clone()]);
+        let content = self.buffer.get(self.ready.clone()).unwrap_or_default();
+        match &self.file {
+            Some(file) => file.take_turns(&mut self.code, content),
+            None => self.code.update(content),
+        }
         if ended {
             self.check_code()?;
         }
@@ -128,7 +140,7 @@ impl<R: Read> ContainerReader<R> {
         };
         let mut code = std::mem::take(&mut self.code);
         code.update(header);
-        let right = code.finalize()[..].ct_eq(found) & header.ct_eq(&CODE_HEADER);
+        let right = code.finish().ct_eq(found) & header.ct_eq(&CODE_HEADER);
         if !bool::from(right) {
             return Err(damaged("its modification detection code is wrong"));
         }

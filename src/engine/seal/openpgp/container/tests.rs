@@ -48,7 +48,7 @@ fn written(content: &[u8], piece: usize) -> Vec<u8> {
 fn read_with(cipher: SymmetricAlgorithm, file: &[u8]) -> Result<Vec<u8>, Error> {
     let decryptor = Decryptor::new(cipher, &key(cipher)).unwrap();
     let mut content = Vec::new();
-    ContainerReader::open(file, decryptor)?.read_to_end(&mut content)?;
+    ContainerReader::open(file, decryptor, None)?.read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -244,7 +244,7 @@ fn after_an_error_nothing_more_comes() {
     file[last] ^= 1;
     let decryptor =
         Decryptor::new(SymmetricAlgorithm::AES256, &key(SymmetricAlgorithm::AES256)).unwrap();
-    let mut reader = ContainerReader::open(&file[..], decryptor).unwrap();
+    let mut reader = ContainerReader::open(&file[..], decryptor, None).unwrap();
     let mut content = Vec::new();
     assert!(reader.read_to_end(&mut content).is_err());
     // What was handed out before does not reach into the last batch.
@@ -260,7 +260,8 @@ fn a_reader_left_early_is_still_checked() {
     let open = |file: &[u8]| {
         let cipher = SymmetricAlgorithm::AES256;
         let decryptor = Decryptor::new(cipher, &key(cipher)).unwrap();
-        let mut reader = ContainerReader::open(io::Cursor::new(file.to_vec()), decryptor).unwrap();
+        let mut reader =
+            ContainerReader::open(io::Cursor::new(file.to_vec()), decryptor, None).unwrap();
         reader.read_exact(&mut [0; 1000]).unwrap();
         reader
     };
@@ -295,7 +296,7 @@ fn absurd_lengths_cost_no_memory() {
         let cipher = SymmetricAlgorithm::AES256;
         let decryptor = Decryptor::new(cipher, &key(cipher)).unwrap();
         let mut reader =
-            ContainerReader::open(io::Cursor::new(start).chain(Zeros(0)), decryptor).unwrap();
+            ContainerReader::open(io::Cursor::new(start).chain(Zeros(0)), decryptor, None).unwrap();
         for _ in 0..50 {
             reader.read_exact(&mut [0; 100_000]).unwrap();
         }

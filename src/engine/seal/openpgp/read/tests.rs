@@ -1,8 +1,8 @@
 //! Messages read through our container against the same ones read by the library alone.
 
-use super::super::container::ContainerWriter;
 use super::super::head::peek;
 use super::super::inside::HELD_BACK_BYTES;
+use super::super::late::LateContainer;
 use super::super::sign::serialized;
 use super::super::unlock::PassphraseKey;
 use super::super::write::CIPHER;
@@ -27,7 +27,7 @@ fn message(inside: &[u8]) -> Vec<u8> {
     let (s2k, key) = KEY.derived().unwrap();
     let packet = SKESK::from(SKESK4::new(CIPHER, s2k, None).unwrap());
     let mut file = serialized(&packet.into()).unwrap();
-    let mut writer = ContainerWriter::start(&key, HashingWriter::new(&mut file)).unwrap();
+    let mut writer = LateContainer::start(key, HashingWriter::new(&mut file));
     writer.write_all(inside).unwrap();
     writer.finish().unwrap().finish().unwrap();
     file
@@ -58,8 +58,8 @@ fn read_into(file: &[u8], content: &mut Vec<u8>) -> Result<()> {
     let (head, seen, rest) = peek(Box::new(io::Cursor::new(file.to_vec())))?;
     MessageReader::open(
         &head,
-        seen,
-        rest,
+        (seen, rest),
+        None,
         Arc::clone(&SECRETS),
         None,
         (&Permits::new(1), &Crew::new(2)),
@@ -236,8 +236,8 @@ fn an_input_that_fails_is_told_as_such() {
             .and_then(|(head, seen, rest)| {
                 let mut reader = MessageReader::open(
                     &head,
-                    seen,
-                    rest,
+                    (seen, rest),
+                    None,
                     Arc::clone(&SECRETS),
                     None,
                     (&Permits::new(1), &Crew::new(2)),
