@@ -272,10 +272,14 @@ impl Walk<'_> {
                 done.status = StepStatus::Failed;
                 done.failure = Some(Failure {
                     kind: Some(ErrorKind::Corrupt),
-                    message: format!(
-                        "stored data is damaged: {} entries are lost, the rest is there",
-                        kept.lost
-                    ),
+                    message: match kept.lost {
+                        1 => {
+                            "stored data is damaged: 1 entry is lost, the rest is there".to_owned()
+                        }
+                        n => format!(
+                            "stored data is damaged: {n} entries are lost, the rest is there"
+                        ),
+                    },
                     hint: None,
                 });
             }

@@ -1,4 +1,4 @@
-//! Progress without a terminal: a signal asks a run how far it is, and changes nothing.
+//! What a run says without a terminal: a signal asks it how far it is, and changes nothing; many lost entries are told briefly.
 
 use crate::support::home::Home;
 use regex::Regex;
@@ -62,4 +62,43 @@ fn a_signal_asks_how_far_a_run_is() {
     }
     assert_eq!(home.history("held").len(), 2);
     home.expect(0, &["held", "verify"]);
+}
+
+#[test]
+fn many_lost_entries_are_named_in_part_and_counted() {
+    let home = Home::new("progress-lost");
+    for n in 0..40 {
+        home.write(&format!("sub/{n:02}"), "content");
+    }
+    home.profile("home", "");
+    home.expect(0, &["home", "backup"]);
+    let stored = home.stored();
+    let is_volume = |p: &&std::path::PathBuf| p.display().to_string().contains("vol1");
+    fs::remove_file(stored.iter().find(is_volume).expect("a volume")).expect("lost");
+
+    // The root, what the source began with, `sub` and the 40 in it.
+    let log = home.path().join("run.log");
+    let log_file = log.to_str().expect("text");
+    let run = home.expect(14, &["home", "verify", "--log-file", log_file]);
+    let problems = |text: &str| text.lines().filter(|l| l.contains(" problem: ")).count();
+    let lost = fs::read_to_string(&log).expect("log");
+    let lost = lost.lines().filter(|l| l.contains(" lost volume")).count();
+    assert!(lost > 40, "{lost}");
+    assert_eq!(problems(&run.stderr), 21, "{}", run.stderr);
+    let others = format!(
+        " problem: {} more entries are lost; -v names all of them",
+        lost - 20
+    );
+    assert!(run.stderr.contains(&others), "{}", run.stderr);
+    let loud = home.expect(14, &["home", "verify", "-v"]).stderr;
+    assert_eq!(problems(&loud), lost, "{loud}");
+
+    let back = home.path().join("back");
+    let one = home.expect(
+        14,
+        &["home", "fetch", "sub/07", back.to_str().expect("text")],
+    );
+    assert_eq!(problems(&one.stderr), 1, "{}", one.stderr);
+    let brief = "1 entry is lost, the rest";
+    assert!(one.stderr.contains(brief), "{}", one.stderr);
 }

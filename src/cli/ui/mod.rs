@@ -2,6 +2,7 @@
 
 mod counts;
 mod live_line;
+mod lost;
 pub mod out;
 pub mod plain;
 pub mod products;

@@ -2,6 +2,7 @@
 //! line now and then, and one whenever it is asked for.
 
 use super::counts::Counts;
+use super::lost::Lost;
 use super::out;
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
 use crate::engine::path::PathIndex;
@@ -43,6 +44,7 @@ pub enum Loudness {
 /// Tells a run in lines.
 pub struct Plain {
     lines: Arc<Lines>,
+    lost: Lost,
     /// Looks while a step runs whether it is to tell how far it is.
     looks: Mutex<Option<JoinHandle<()>>>,
 }
@@ -95,6 +97,7 @@ impl Plain {
         };
         Self {
             lines: Arc::new(lines),
+            lost: Lost::default(),
             looks: Mutex::default(),
         }
     }
@@ -184,7 +187,7 @@ impl Monitor for Plain {
         self.lines.counts.expect(counter, total);
     }
     fn problem(&self, problem: Problem) {
-        self.tell(Loudness::Normal, &format!("problem: {problem}"));
+        self.tell(self.lost.loudness(&problem), &format!("problem: {problem}"));
     }
     fn note(&self, level: Level, text: &str) {
         self.tell(loudness_of(level), text);
@@ -224,6 +227,9 @@ impl RunMonitor for Plain {
     }
     fn step_ended(&self, step: &StepOutcome) {
         self.still();
+        if let Some(others) = self.lost.others(self.lines.loudness) {
+            self.tell(Loudness::Normal, &others);
+        }
         match &step.failure {
             // Why is told by the summary, once.
             Some(_) => self.tell(

@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::live_line;
+use super::lost::Lost;
 use super::plain::{Loudness, letter, loudness_of};
 use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
 use crate::engine::path::PathIndex;
@@ -22,6 +23,7 @@ pub struct Terminal {
     loudness: Loudness,
     colors: bool,
     live: Arc<Live>,
+    lost: Lost,
     /// Draws while a step runs, also while nothing comes: a file of hours shows that it moves.
     painter: Mutex<Option<JoinHandle<()>>>,
 }
@@ -71,6 +73,7 @@ impl Terminal {
             loudness,
             colors,
             live: Arc::new(live),
+            lost: Lost::default(),
             painter: Mutex::default(),
         }
     }
@@ -127,7 +130,7 @@ impl Monitor for Terminal {
     }
     fn problem(&self, problem: Problem) {
         self.say(
-            Loudness::Normal,
+            self.lost.loudness(&problem),
             &format::safe(&format!("  problem: {problem}")),
         );
     }
@@ -172,6 +175,9 @@ impl RunMonitor for Terminal {
     }
     fn step_ended(&self, step: &StepOutcome) {
         self.still();
+        if let Some(others) = self.lost.others(self.loudness) {
+            self.say(Loudness::Normal, &format!("  {others}"));
+        }
         let word = super::status_word(step.status);
         let tone = match step.status {
             StepStatus::Done => super::Tone::Good,

