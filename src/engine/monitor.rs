@@ -95,31 +95,48 @@ pub enum EntryChange {
     Deleted,
 }
 
-/// A listener. Called from several threads. Every method may do nothing.
+/// A listener. Called from several threads. Every method may do nothing; what it does not do itself, the listener behind it
+/// does.
 pub trait Monitor: Send + Sync {
+    /// The listener behind this one.
+    fn inner(&self) -> Option<&dyn Monitor> {
+        None
+    }
     /// `n` more of `counter`.
     fn count(&self, counter: Counter, n: u64) {
-        let _ = (counter, n);
+        if let Some(inner) = self.inner() {
+            inner.count(counter, n);
+        }
     }
     /// Trouble with one entry.
     fn problem(&self, problem: Problem) {
-        let _ = problem;
+        if let Some(inner) = self.inner() {
+            inner.problem(problem);
+        }
     }
     /// Something worth saying, in one line.
     fn note(&self, level: Level, text: &str) {
-        let _ = (level, text);
+        if let Some(inner) = self.inner() {
+            inner.note(level, text);
+        }
     }
     /// An entry has been handled, in order; `change` is set when it enters a set.
     fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
-        let _ = (path, change);
+        if let Some(inner) = self.inner() {
+            inner.entry(path, change);
+        }
     }
     /// A file that takes a while begins to be handled; [`Monitor::entry`] tells its end.
     fn begins(&self, path: &super::path::PathIndex) {
-        let _ = path;
+        if let Some(inner) = self.inner() {
+            inner.begins(path);
+        }
     }
     /// An expected total for `counter`, when it becomes known.
     fn expect(&self, counter: Counter, total: u64) {
-        let _ = (counter, total);
+        if let Some(inner) = self.inner() {
+            inner.expect(counter, total);
+        }
     }
 }
 
@@ -152,25 +169,13 @@ impl<'a, G: Gate> Gated<'a, G> {
 }
 
 impl<G: Gate> Monitor for Gated<'_, G> {
-    fn count(&self, counter: Counter, n: u64) {
-        self.inner.count(counter, n);
+    fn inner(&self) -> Option<&dyn Monitor> {
+        Some(self.inner)
     }
     fn problem(&self, problem: Problem) {
         if self.gate.lets_pass(&problem) {
             self.inner.problem(problem);
         }
-    }
-    fn note(&self, level: Level, text: &str) {
-        self.inner.note(level, text);
-    }
-    fn entry(&self, path: &super::path::PathIndex, change: Option<EntryChange>) {
-        self.inner.entry(path, change);
-    }
-    fn begins(&self, path: &super::path::PathIndex) {
-        self.inner.begins(path);
-    }
-    fn expect(&self, counter: Counter, total: u64) {
-        self.inner.expect(counter, total);
     }
 }
 

@@ -3,8 +3,7 @@
 use super::monitor::RunMonitor;
 use super::outcome::{StepOutcome, StepStatus};
 use super::running::Running;
-use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
-use crate::engine::path::PathIndex;
+use crate::engine::monitor::{Level, Monitor, Problem};
 use crate::engine::time::Timestamp;
 use crate::plan::{Plan, Step};
 use std::collections::VecDeque;
@@ -167,8 +166,8 @@ fn escaped(text: &str) -> String {
 }
 
 impl Monitor for Log<'_> {
-    fn count(&self, counter: Counter, n: u64) {
-        self.inner.count(counter, n);
+    fn inner(&self) -> Option<&dyn Monitor> {
+        Some(self.inner)
     }
     fn problem(&self, problem: Problem) {
         self.add(Level::Warning, &problem.to_string());
@@ -177,15 +176,6 @@ impl Monitor for Log<'_> {
     fn note(&self, level: Level, text: &str) {
         self.add(level, text);
         self.inner.note(level, text);
-    }
-    fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
-        self.inner.entry(path, change);
-    }
-    fn begins(&self, path: &PathIndex) {
-        self.inner.begins(path);
-    }
-    fn expect(&self, counter: Counter, total: u64) {
-        self.inner.expect(counter, total);
     }
 }
 

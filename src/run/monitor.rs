@@ -1,8 +1,7 @@
 //! How a run tells what it is doing: the engine's telemetry, and the steps around it.
 
 use super::outcome::StepOutcome;
-use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem, ProblemKind};
-use crate::engine::path::PathIndex;
+use crate::engine::monitor::{Level, Monitor, Problem, ProblemKind};
 use crate::plan::{Plan, Step};
 use std::sync::{Mutex, PoisonError};
 
@@ -70,8 +69,8 @@ impl<'a> Recorder<'a> {
 }
 
 impl Monitor for Recorder<'_> {
-    fn count(&self, counter: Counter, n: u64) {
-        self.inner.count(counter, n);
+    fn inner(&self) -> Option<&dyn Monitor> {
+        Some(self.inner)
     }
     fn problem(&self, problem: Problem) {
         let mut kept = self.kept();
@@ -90,14 +89,5 @@ impl Monitor for Recorder<'_> {
         }
         drop(kept);
         self.inner.note(level, text);
-    }
-    fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
-        self.inner.entry(path, change);
-    }
-    fn begins(&self, path: &PathIndex) {
-        self.inner.begins(path);
-    }
-    fn expect(&self, counter: Counter, total: u64) {
-        self.inner.expect(counter, total);
     }
 }

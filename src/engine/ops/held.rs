@@ -2,8 +2,7 @@
 
 use super::output::{Difference, Output};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::monitor::{Counter, EntryChange, Level, Monitor, Problem};
-use crate::engine::path::PathIndex;
+use crate::engine::monitor::{Level, Monitor, Problem};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many things are held back.
@@ -65,8 +64,8 @@ impl<'a> Held<'a> {
 }
 
 impl Monitor for Held<'_> {
-    fn count(&self, counter: Counter, n: u64) {
-        self.inner.count(counter, n);
+    fn inner(&self) -> Option<&dyn Monitor> {
+        Some(self.inner)
     }
     fn problem(&self, problem: Problem) {
         self.hold(Told::Problem(problem));
@@ -76,15 +75,6 @@ impl Monitor for Held<'_> {
             Level::Debug | Level::Info => self.inner.note(level, text),
             _ => self.hold(Told::Note(level, text.to_owned())),
         }
-    }
-    fn entry(&self, path: &PathIndex, change: Option<EntryChange>) {
-        self.inner.entry(path, change);
-    }
-    fn begins(&self, path: &PathIndex) {
-        self.inner.begins(path);
-    }
-    fn expect(&self, counter: Counter, total: u64) {
-        self.inner.expect(counter, total);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The entries of one set in order, across its volumes, with what is lost told entry by entry.
 //!
 //! Volumes are checked against their hash before a byte of them is used, unless all that is wanted of one is proven
-//! without, or whoever reads takes nothing for certain before the end ([`Care::Swift`]). Once one is lost, the sigtar of the set, which names exactly the entries of its difftar, is read beside the
-//! rest: a file it names that does not come is lost. Directories, links, devices and deletions are known from the sigtar
-//! alone.
+//! without, or whoever reads takes nothing for certain before the end ([`Care::Swift`]). Once one is lost, the sigtar of the
+//! set, which names exactly the entries of its difftar, is read beside the rest: a file it names that does not come is
+//! lost. Directories, links, devices and deletions are known from the sigtar alone.
 
 mod ghosts;
 mod salvage;
