@@ -11,7 +11,10 @@ use dupr::engine::storage::{StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -118,6 +121,44 @@ fn rsync_keeps_the_contract_at_a_daemon() {
     contract::long_listing(&*storage, 60);
     let left = names(&server.files().join("made/by put"));
     assert_eq!(left, Vec::<String>::new(), "no temp file is left");
+}
+
+/// Between rsync's look at a directory and its look at a file the file may be gone: those of other uploads are.
+#[test]
+fn rsync_lists_and_gets_while_files_vanish() {
+    let server = Rsyncd::start();
+    let url = format!("rsync://ada@127.0.0.1:{}::store/busy", server.port);
+    let options = StorageOptions {
+        password: Some(Secret::new("pw")),
+        attempts: 1,
+        ..quick()
+    };
+    let storage = opened(&url, &options);
+    storage.put("known", source(10).path()).expect("put");
+    let dir = server.files().join("busy");
+    let others: Vec<PathBuf> = (0..300).map(|n| dir.join(format!(".{n}.tmp"))).collect();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                others
+                    .iter()
+                    .for_each(|path| fs::write(path, "x").expect("write"));
+                others
+                    .iter()
+                    .for_each(|path| fs::remove_file(path).expect("remove"));
+            }
+        });
+        let all = (0..30).map(|_| {
+            let listed = storage.list()?;
+            let is_there = listed.iter().any(|object| object.name == "known");
+            storage.get("known", &mut Vec::new())?;
+            Ok(is_there)
+        });
+        let all: dupr::engine::Result<Vec<bool>> = all.collect();
+        is_over.store(true, Ordering::SeqCst);
+        assert_eq!(all.expect("busy"), vec![true; 30]);
+    });
 }
 
 #[test]

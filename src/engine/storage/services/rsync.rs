@@ -22,6 +22,10 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// Exit code where all the trouble is that files went away between a look at their directory and one at them, as the temp
+/// files of other uploads do. Source: rsync(1), exit values.
+const VANISHED: i32 = 24;
+
 /// Where a directory lies.
 pub(super) struct Place<'a> {
     /// The machine.
@@ -207,7 +211,7 @@ impl Storage for RsyncStorage {
             None,
         )?;
         match ended.code {
-            Some(0) => Ok(ended
+            Some(0 | VANISHED) => Ok(ended
                 .output
                 .split(|b| *b == b'\n')
                 .filter_map(listed)
@@ -239,7 +243,7 @@ impl Storage for RsyncStorage {
         let path = staging.path().join(name);
         match ended.code {
             Some(0) if path.is_file() => {}
-            _ if ended.code == Some(0) || is_absent(&ended) => {
+            _ if matches!(ended.code, Some(0 | VANISHED)) || is_absent(&ended) => {
                 return Err(Error::new(
                     ErrorKind::NotFound,
                     format!("{name} is not at the target"),

@@ -167,26 +167,55 @@ impl Session {
         }
         // A line that is cut between two records of TLS leaves a list that looks whole. Some servers never tell the end; who
         // does otherwise has not sent it.
-        let again = match self.tells_ends.load(Ordering::Relaxed) {
-            true => None,
-            false => Some(self.listing(transfer).await?),
-        };
+        let broken_off = || Error::new(ErrorKind::Unreachable, "the list of files broke off");
+        if self.is_known_to_tell(&entries, transfer).await? {
+            return Err(broken_off());
+        }
         let names = |entries: &[Listed]| -> Vec<String> {
             let names = entries.iter().map(|entry| entry.name.clone());
             names.collect()
         };
-        match again {
-            Some((again, is_told)) if is_told || names(&again) == names(&entries) => Ok(again),
-            _ => Err(Error::new(
-                ErrorKind::Unreachable,
-                "the list of files broke off",
-            )),
+        match self.listing(transfer).await? {
+            (again, is_told) if is_told || names(&again) == names(&entries) => Ok(again),
+            _ => Err(broken_off()),
         }
+    }
+
+    /// Whether this server tells the ends of what it sends. If it has not done so yet it is asked for something so short
+    /// that a line which breaks off after so many bytes, or after so long, does not do so here.
+    async fn is_known_to_tell(&mut self, listed: &[Listed], transfer: &Transfer) -> Result<bool> {
+        if !self.tells_ends.load(Ordering::Relaxed) {
+            let file = listed.iter().find(|entry| entry.kind == Kind::File);
+            let short = format!("LIST {}", file.map_or("/", |entry| &entry.name));
+            match self.text(&short, transfer).await {
+                Err(error) if self.busy || error.kind().is_retryable() => return Err(error),
+                // Whoever does not list one file says nothing by that.
+                _ => {}
+            }
+        }
+        Ok(self.tells_ends.load(Ordering::Relaxed))
     }
 
     /// The list of files, and whether its end was told as TLS wants it.
     async fn listing(&mut self, transfer: &Transfer) -> Result<(Vec<Listed>, bool)> {
-        let command = if self.mlsd { "MLSD" } else { "LIST" };
+        let (command, parse): (_, fn(&str) -> _) = match self.mlsd {
+            true => ("MLSD", listing::mlsd),
+            false => ("LIST", listing::list),
+        };
+        let (text, is_told) = self.text(command, transfer).await?;
+        // A data connection that is cut looks like one that has ended: what is not there must not look as if it were not.
+        if text.last().is_some_and(|last| *last != b'\n') {
+            return Err(Error::new(
+                ErrorKind::Unreachable,
+                "the list of files ended in the middle of a line",
+            ));
+        }
+        let text = String::from_utf8_lossy(&text);
+        Ok((text.lines().filter_map(parse).collect(), is_told))
+    }
+
+    /// What a command answers on a data connection, and whether its end was told as TLS wants it.
+    async fn text(&mut self, command: &str, transfer: &Transfer) -> Result<(Vec<u8>, bool)> {
         let opening = [suppaftp::Status::AboutToSend, suppaftp::Status::AlreadyOpen];
         let mut data = self
             .data(transfer, async |ftp: &mut Ftp| {
@@ -205,20 +234,7 @@ impl Session {
             }
         };
         self.finish(data, 0, transfer).await?;
-        // A data connection that is cut looks like one that has ended: what is not there must not look as if it were not.
-        if text.last().is_some_and(|last| *last != b'\n') {
-            return Err(Error::new(
-                ErrorKind::Unreachable,
-                "the list of files ended in the middle of a line",
-            ));
-        }
-        let parse = if self.mlsd {
-            listing::mlsd
-        } else {
-            listing::list
-        };
-        let text = String::from_utf8_lossy(&text);
-        Ok((text.lines().filter_map(parse).collect(), is_told))
+        Ok((text, is_told))
     }
 
     /// The next bytes of a data connection, or its end.
