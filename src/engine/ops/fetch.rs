@@ -156,6 +156,19 @@ impl Engine {
         }
     }
 
+    /// A file of this machine; nobody has looked at it.
+    ///
+    /// # Errors
+    /// `NotFound` if it is elsewhere, or gone.
+    pub(super) fn as_it_lies(&self, file: &StoredFile) -> Result<File> {
+        let object = self.target.storage.open_local(&file.name)?;
+        let object = object.ok_or_else(|| {
+            let text = format!("{} is not on this machine", file.name);
+            Error::new(ErrorKind::NotFound, text)
+        })?;
+        Ok(object.file)
+    }
+
     /// Whether a file is on this machine.
     pub(super) fn is_here(&self, file: &StoredFile) -> bool {
         let local = self.target.storage.open_local(&file.name);

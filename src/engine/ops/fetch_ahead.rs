@@ -3,7 +3,8 @@
 //! That order is known: a volume is opened when all streams have come to its first path. A few threads work through
 //! it and stay a bounded number of volumes ahead, which is the spool space they take. A volume that none of them has
 //! begun is fetched by whoever asks for it, so nobody ever waits for work that has not started. What went wrong is
-//! told when the volume is asked for, never before.
+//! told when the volume is asked for, never before. Volumes of duplicity's have a salt each, whose key takes as long to make as
+//! reading some ten MB: those threads make it as well.
 
 use super::archived;
 use crate::engine::collection::StoredFile;
@@ -39,9 +40,19 @@ pub(super) struct Wanted {
     pub hash: Option<(HashKind, String)>,
 }
 
+/// What is done to have a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetching {
+    /// It is brought here, and its hash has to be right.
+    Checked,
+    /// It is here, and nobody has looked at it.
+    AsItLies,
+}
+
 /// Where volumes come from.
 pub(super) struct Fetcher<'e> {
     engine: &'e Engine,
+    how: Fetching,
     cx: &'e Context<'e>,
     jobs: Vec<Wanted>,
     /// Where the job of a set and volume is.
@@ -75,7 +86,7 @@ impl<'e> Fetcher<'e> {
     pub(super) fn start<'s>(
         scope: &'s Scope<'s, '_>,
         engine: &'e Engine,
-        mut jobs: Vec<Wanted>,
+        (mut jobs, how): (Vec<Wanted>, Fetching),
         cx: &'e Context<'e>,
     ) -> (Arc<Self>, Halt<'e>)
     where
@@ -96,6 +107,7 @@ impl<'e> Fetcher<'e> {
         };
         let fetcher = Arc::new(Self {
             engine,
+            how,
             cx,
             jobs,
             index,
@@ -119,10 +131,10 @@ impl<'e> Fetcher<'e> {
         (fetcher, halt)
     }
 
-    /// The content of a volume, checked; see [`Engine::download`]. Each can be asked for once.
+    /// The content of a volume. Each can be asked for once.
     ///
     /// # Errors
-    /// Those of the download. If the volume lies in an archive, the error names all that do and will be asked for.
+    /// Those of [`Engine::download`] or [`Engine::as_it_lies`]. If the volume lies in an archive, the error names all that do and will be asked for.
     pub(super) fn take(&self, set: usize, number: u32) -> Result<File> {
         self.fetched(set, number).map_err(|error| {
             let failed = self.index.get(&(set, number));
@@ -159,7 +171,7 @@ impl<'e> Fetcher<'e> {
             match std::mem::replace(slot, Slot::Taken) {
                 Slot::Waiting => {
                     drop(state);
-                    return self.engine.download(&job.file, job.hash.as_ref(), self.cx);
+                    return self.fetch(job, &|| true);
                 }
                 Slot::Busy => {
                     *slot = Slot::Busy;
@@ -219,9 +231,21 @@ impl<'e> Fetcher<'e> {
                 result: Err(Error::new(ErrorKind::Internal, "a worker thread panicked")),
             };
             let wanted = || !self.halted.load(Ordering::Relaxed) && !self.is_vain(index);
-            outcome.result =
-                self.engine
-                    .download_while(&job.file, job.hash.as_ref(), &wanted, self.cx);
+            outcome.result = self.fetch(job, &wanted);
+            if let Ok(file) = &outcome.result {
+                let seal = &self.engine.target.seal;
+                seal.make_ready(job.file.parsed.form, file);
+            }
+        }
+    }
+
+    fn fetch(&self, job: &Wanted, wanted: &dyn Fn() -> bool) -> Result<File> {
+        match self.how {
+            Fetching::Checked => {
+                let hash = job.hash.as_ref();
+                self.engine.download_while(&job.file, hash, wanted, self.cx)
+            }
+            Fetching::AsItLies => self.engine.as_it_lies(&job.file),
         }
     }
 

@@ -155,7 +155,7 @@ impl<'e> Needed<'e> {
                 return Ok(Opened::Part(input));
             }
             let input = engine.unseal(file, content)?;
-            Ok(Opened::Whole(ahead(input, file, supply)))
+            Ok(Opened::Whole(ahead(input, file, &supply.permits)))
         };
         // While its hash is computed, the key is derived and the first buffers are filled. Nothing of them is used before
         // the hash was found right, and then only if they are of that very file.
@@ -179,17 +179,24 @@ impl<'e> Needed<'e> {
     /// Opens a volume that lies here without having checked it, to be hashed while it is read; read ahead if it is worth it.
     ///
     /// # Errors
-    /// Those of unsealing.
+    /// It is not here, or those of unsealing.
     pub fn open_hashing(
         &self,
+        number: u32,
         file: &StoredFile,
-        content: File,
         engine: &Engine,
     ) -> Result<(Input, ReadHash)> {
+        let (content, permits) = match &self.supply {
+            Some(supply) => (
+                supply.fetcher.take(supply.set, number)?,
+                Some(&supply.permits),
+            ),
+            None => (engine.as_it_lies(file)?, None),
+        };
         let seal = &engine.target.seal;
         let (input, hash) = seal.unseal_hashing(file.parsed.form, content)?;
-        let input = match &self.supply {
-            Some(supply) => ahead(input, file, supply),
+        let input = match permits {
+            Some(permits) => ahead(input, file, permits),
             None => input,
         };
         Ok((input, hash))
@@ -201,10 +208,10 @@ impl<'e> Needed<'e> {
 }
 
 /// Reads a volume ahead if it is worth it.
-fn ahead(input: Input, file: &StoredFile, supply: &Supply) -> Input {
+fn ahead(input: Input, file: &StoredFile, permits: &Permits) -> Input {
     match file.size {
         0..AHEAD_BYTES => input,
-        _ => read_ahead(input, &supply.permits),
+        _ => read_ahead(input, permits),
     }
 }
 

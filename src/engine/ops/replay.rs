@@ -1,6 +1,6 @@
 //! The state of a chain at a time: difftars grouped by path, each group patched into one entry.
 
-use super::fetch_ahead::Fetcher;
+use super::fetch_ahead::{Fetcher, Fetching};
 use super::needed::Supply;
 use super::set_stream::{Care, Head, SetStream};
 use super::sync::Copies;
@@ -90,13 +90,13 @@ impl Engine {
             .map(|s| SetStream::open(self, s, wanted, care, cx))
             .collect::<Result<Vec<_>>>()?;
         let volumes = streams.iter().enumerate();
-        let volumes = match care {
-            // They are read where they lie.
-            Care::Swift => Vec::new(),
-            _ => volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect(),
+        let volumes = volumes.flat_map(|(set, s)| s.wanted_volumes(set)).collect();
+        let how = match care {
+            Care::Swift => Fetching::AsItLies,
+            _ => Fetching::Checked,
         };
         let shown = std::thread::scope(|scope| {
-            let (fetcher, _halt) = Fetcher::start(scope, self, volumes, cx);
+            let (fetcher, _halt) = Fetcher::start(scope, self, (volumes, how), cx);
             let permits = Permits::new(cx.threads.clamp(1, STREAMS_AHEAD));
             for (set, stream) in streams.iter_mut().enumerate() {
                 stream.supply(Supply {

@@ -115,6 +115,9 @@ pub trait Seal: Send + Sync {
     /// As [`unseal`](Self::unseal).
     fn unseal_hashing(&self, form: Form, file: File) -> Result<(Box<dyn Read + Send>, ReadHash)>;
 
+    /// Makes the key of a file that will be opened soon, if that takes long. Whatever goes wrong is told when it is opened.
+    fn make_ready(&self, _form: Form, _file: &File) {}
+
     /// A file to be read from places in its middle; `None` if that cannot be done here.
     fn middle(&self, _form: Form, _input: File) -> Option<Middle> {
         None

@@ -8,7 +8,7 @@ use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
 use super::middle::{Middle, Section};
 use super::openpgp::head::{Container, Head, peek};
-use super::openpgp::read::{MessageReader, RequiredSigner, not_signed_by};
+use super::openpgp::read::{MessageReader, RequiredSigner, key_of, not_signed_by};
 use super::openpgp::sign::SigningKey;
 use super::openpgp::unlock::{PassphraseKey, Secrets};
 use super::openpgp::write::{Lock, MessageWriter};
@@ -312,6 +312,21 @@ impl Seal for Sealer {
         Ok((content, hash))
     }
 
+    fn make_ready(&self, form: Form, file: &File) {
+        if form != Form::Gpg {
+            return;
+        }
+        let Ok(file) = file.try_clone() else { return };
+        let Ok((head, seen, _)) = peek(Box::new(Section::new(Arc::new(file), 0))) else {
+            return;
+        };
+        // A private key opens a message at once.
+        let takes_long = head.passphrases > 0 && head.recipients.is_empty();
+        if takes_long && self.beyond_us(&head).is_none() {
+            key_of(&head, &seen, Arc::clone(&self.secrets));
+        }
+    }
+
     fn middle(&self, form: Form, input: File) -> Option<Middle> {
         match form {
             Form::Gzip => Middle::of_gzip(input),
@@ -330,5 +345,65 @@ impl Seal for Sealer {
 
     fn can_read_back(&self) -> bool {
         self.can_read_back && !self.secrets.has_met_locked_key()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Seek;
+
+    fn sealer(passphrase: &str) -> Sealer {
+        let encryption = Encryption::Symmetric {
+            passphrase: Secret::new(passphrase),
+            sign: None,
+        };
+        let options = SealOptions {
+            encryption,
+            ..SealOptions::default()
+        };
+        Sealer::open(&options).expect("sealer")
+    }
+
+    #[test]
+    fn a_key_is_made_before_its_file_is_opened() {
+        let mut file = tempfile::tempfile().expect("file");
+        let out = Box::new(file.try_clone().expect("clone"));
+        let mut writer = sealer("pw").seal(Form::Gpg, out).expect("writer");
+        writer.write_all(b"content").expect("write");
+        writer.finish().expect("finish");
+        file.rewind().expect("rewind");
+
+        let reader = sealer("pw");
+        reader.make_ready(Form::Gzip, &file);
+        assert_eq!(reader.secrets.derivations(), 0);
+        reader.make_ready(Form::Gpg, &file);
+        assert_eq!(reader.secrets.derivations(), 1);
+        // It was not read from its place.
+        assert_eq!(file.stream_position().expect("position"), 0);
+        let mut content = Vec::new();
+        let mut input = reader.unseal(Form::Gpg, Box::new(file)).expect("opened");
+        input.read_to_end(&mut content).expect("read");
+        assert_eq!(content, b"content");
+        assert_eq!(reader.secrets.derivations(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_made_ready_is_told_when_it_is_opened() {
+        let mut file = tempfile::tempfile().expect("file");
+        let out = Box::new(file.try_clone().expect("clone"));
+        sealer("pw")
+            .seal(Form::Gpg, out)
+            .and_then(|writer| writer.finish())
+            .expect("written");
+        file.rewind().expect("rewind");
+        let other = sealer("another");
+        other.make_ready(Form::Gpg, &file);
+        let error = other
+            .unseal(Form::Gpg, Box::new(file))
+            .err()
+            .expect("refused");
+        assert_eq!(error.kind(), ErrorKind::WrongKey);
+        other.make_ready(Form::Gpg, &tempfile::tempfile().expect("file"));
     }
 }

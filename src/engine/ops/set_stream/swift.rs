@@ -31,12 +31,8 @@ impl SetStream<'_> {
         };
         let file = self.set.volumes.get(&number);
         let file = file.ok_or_else(|| not_so("it is not at the target"))?;
-        let object = self.engine.target.storage.open_local(&file.name)?;
-        let object = object.ok_or_else(|| not_so("it is not on this machine"))?;
-        let (input, hash) = self
-            .needed
-            .open_hashing(file, object.file, self.engine)
-            .map_err(|e| not_so(&e.to_string()))?;
+        let opened = self.needed.open_hashing(number, file, self.engine);
+        let (input, hash) = opened.map_err(|e| not_so(&e.to_string()))?;
         self.hashing = Some(Hashing {
             volume: file.name.clone(),
             hash,

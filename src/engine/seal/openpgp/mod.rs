@@ -5,6 +5,7 @@
 //! describes the packets.
 
 mod container;
+mod derive;
 mod framing;
 pub(super) mod head;
 mod inside;

@@ -1,12 +1,12 @@
 //! Secrets at work: keys derived from passphrases, and secret keys unlocked by them.
 //!
-//! Deriving a key from a passphrase is made slow on purpose (40 to 250 ms), so it is done once per salt. New messages
+//! Deriving a key from a passphrase is made slow on purpose (30 to 80 ms), so it is done once per salt. New messages
 //! take the salt of a message that was opened before with the same passphrase, so that the sets of a chain share one;
 //! docs/decisions.md, "One salt for a chain", tells why that is safe.
 
-use super::checked;
 use super::late::ComingKey;
 use super::write::CIPHER;
+use super::{checked, derive};
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::secret::Secret;
 use sequoia_openpgp::crypto::{KeyPair, Password, S2K, SessionKey};
@@ -127,11 +127,14 @@ impl Secrets {
             .get(number)
             .map(Secret::expose)
             .unwrap_or_default();
-        let key = checked(
-            s2k.derive_key(&Password::from(passphrase), size),
-            ErrorKind::Unsupported,
-        )?;
+        let key = derive::key(s2k, passphrase, size)?;
         Ok(place.insert(key).clone())
+    }
+
+    /// How many keys were made of passphrases so far.
+    #[cfg(test)]
+    pub(in crate::engine::seal) fn derivations(&self) -> usize {
+        locked(&self.derived).len()
     }
 
     /// The key a passphrase gives with this salt in the cipher of our own messages, if it was derived before.
@@ -244,7 +247,7 @@ impl PassphraseKey {
         }
     }
 
-    /// The derivation and its key, the same for all messages of a seal. The first key takes some 40 ms.
+    /// The derivation and its key, the same for all messages of a seal. The first key takes some 30 ms.
     pub(super) fn derived(&self) -> Result<(S2K, ComingKey)> {
         let mut s2k = locked(&self.s2k);
         let proven = || {
