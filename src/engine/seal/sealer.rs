@@ -8,7 +8,9 @@ use super::keyring::Keys;
 use super::keys::{Encryption, Keyring, SealOptions, Signature};
 use super::middle::{Middle, Section};
 use super::openpgp::head::{Container, Head, peek};
-use super::openpgp::read::{MessageReader, RequiredSigner, key_of, not_signed_by};
+use super::openpgp::read::{
+    MessageReader, RequiredSigner, Unlocked, key_of, not_signed_by, unlocked_by,
+};
 use super::openpgp::sign::SigningKey;
 use super::openpgp::unlock::{PassphraseKey, Secrets};
 use super::openpgp::write::{Lock, MessageWriter};
@@ -190,40 +192,54 @@ impl Sealer {
         file: Option<ReadHash>,
     ) -> Result<Box<dyn Read + Send>> {
         let (head, seen, rest) = peek(input)?;
+        let mut known = None;
         if let Some(why) = self.beyond_us(&head) {
-            let Some(gpg) = &self.gpg else {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("only gpg can open it: {why}"),
-                )
-                .with_hint(
+            let gpg = self.gpg.as_ref().ok_or_else(|| {
+                let text = format!("only gpg can open it: {why}");
+                Error::new(ErrorKind::Unsupported, text).with_hint(
                     "use the GnuPG keyring instead of certificate files to read this backup",
-                ));
-            };
-            let signer = self.required_signer.as_ref().map(|signer| gpg::Signer {
-                name: signer.name.clone(),
-                keys: signer
-                    .cert
-                    .keys()
-                    .map(|key| key.key().fingerprint())
-                    .collect(),
-            });
-            return Ok(Box::new(gpg::decrypt(
-                gpg,
-                &self.secrets,
-                signer,
-                seen,
-                rest,
-            )?));
+                )
+            })?;
+            known = self.asked_of_gpg(gpg, &head, &seen)?;
+            if known.is_none() {
+                let (secrets, signer) = (&self.secrets, self.signer_for_gpg());
+                return Ok(Box::new(gpg::decrypt(gpg, secrets, signer, seen, rest)?));
+            }
         }
         Ok(Box::new(MessageReader::open(
             &head,
             (seen, rest),
+            known,
             file,
             Arc::clone(&self.secrets),
             self.required_signer.clone(),
             (&self.ahead, &self.crew),
         )?))
+    }
+
+    /// What opens a message whose only keys are with the agent; `None` if gpg has to decrypt it itself.
+    ///
+    /// # Errors
+    /// As those of gpg's own decryption.
+    fn asked_of_gpg(&self, gpg: &Gpg, head: &Head, seen: &[u8]) -> Result<Option<Unlocked>> {
+        // A passphrase of the message itself may look right to gpg and be wrong. Whose signature counts is gpg's to say.
+        let is_by_key = !head.recipients.is_empty() && head.passphrases == 0;
+        if !is_by_key || head.container != Container::Protected || self.required_signer.is_some() {
+            return Ok(None);
+        }
+        let packets = seen.get(..head.bytes).unwrap_or_default();
+        let key = gpg::session_key(gpg, &self.secrets, packets)?;
+        Ok(key.and_then(|key| unlocked_by(key, head, seen)))
+    }
+
+    /// Whose signature gpg must report.
+    fn signer_for_gpg(&self) -> Option<gpg::Signer> {
+        let signer = self.required_signer.as_ref()?;
+        let keys = signer.cert.keys().map(|key| key.key().fingerprint());
+        Some(gpg::Signer {
+            name: signer.name.clone(),
+            keys: keys.collect(),
+        })
     }
 
     /// Why a message cannot be read in process, if so.

@@ -8,11 +8,13 @@ mod cms;
 mod decrypt;
 mod encrypt;
 mod process;
+mod session;
 mod sign;
 
 pub(super) use cms::Opener;
 pub(super) use decrypt::{Signer, decrypt};
 pub(super) use encrypt::{GpgWriter, Orders};
+pub(super) use session::session_key;
 pub(super) use sign::DetachedSigner;
 
 use super::keys::{Gpgsm, Keyring};

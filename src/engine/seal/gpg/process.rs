@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Descriptors of the child.
 const STATUS_FD: i32 = 3;
@@ -169,6 +170,17 @@ impl Process {
                 .wait(log)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The arguments of the first status line so far with this keyword.
+    pub(super) fn line(&self, keyword: &str) -> Option<Zeroizing<String>> {
+        let log = self
+            .status
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let line = log.lines.iter().find(|line| keyword_of(line) == keyword)?;
+        Some(Zeroizing::new(line[keyword.len()..].trim().to_string()))
     }
 
     /// Waits a little for the end of a gpg that has failed, then ends it.
@@ -339,8 +351,9 @@ fn last_words(stderr: impl Read) -> VecDeque<String> {
             .iter()
             .find_map(|name| line.strip_prefix(name))
             .unwrap_or(line);
-        // gpgsm dumps certificates, and tells with each call what it was told not to do.
-        if line.is_empty() || line.starts_with("DBG: ") || line.starts_with("CRLs not checked") {
+        // gpgsm dumps certificates, and tells with each call what it was told not to do. Keys are nobody's business.
+        let unwanted = ["DBG: ", "CRLs not checked", "session key: "];
+        if line.is_empty() || unwanted.iter().any(|start| line.starts_with(start)) {
             continue;
         }
         if kept.len() == LAST_WORDS {

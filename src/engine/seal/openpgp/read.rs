@@ -55,12 +55,13 @@ pub(in crate::engine::seal) struct MessageReader {
 /// The number of a passphrase, and the derivation that made a message's key of it.
 type PassphraseProof = (usize, S2K);
 
-/// A message's key, the same at work, and what it was made of.
-type Unlocked = (
-    (SymmetricAlgorithm, SessionKey),
-    container::Decryptor,
-    Option<PassphraseProof>,
-);
+/// What opens a message.
+pub(in crate::engine::seal) struct Unlocked {
+    key: (SymmetricAlgorithm, SessionKey),
+    decryptor: container::Decryptor,
+    /// Which passphrase the key was made of, if so.
+    passphrase: Option<PassphraseProof>,
+}
 
 /// The first error that is not the library's. It takes any error below it for damage, and would hide an outage.
 type Trouble = Arc<Mutex<Option<Error>>>;
@@ -70,10 +71,12 @@ type Container = Arc<Mutex<Box<dyn Read + Send>>>;
 
 impl MessageReader {
     /// Opens the message that consists of `seen`, which begins with `head`, and of `rest`. With a permit of `ahead` it is
-    /// decrypted on a thread of its own; the crew inflates it. The hash of the `file` it comes from takes turns with its own.
+    /// decrypted on a thread of its own; the crew inflates it. The hash of the `file` it comes from takes turns with its own. Its
+    /// key may be known already.
     pub(in crate::engine::seal) fn open(
         head: &Head,
         (mut seen, rest): (Vec<u8>, Box<dyn Read + Send>),
+        known: Option<Unlocked>,
         file: Option<ReadHash>,
         secrets: Arc<Secrets>,
         signer: Option<RequiredSigner>,
@@ -87,8 +90,16 @@ impl MessageReader {
             trouble: Arc::clone(&trouble),
             container: None,
         };
-        let content = match survive(|| helper.unlock(head, &seen))? {
-            Some((_, decryptor, passphrase)) => {
+        let unlocked = match known {
+            Some(known) => Some(known),
+            None => survive(|| helper.unlock(head, &seen))?,
+        };
+        let content = match unlocked {
+            Some(Unlocked {
+                decryptor,
+                passphrase,
+                ..
+            }) => {
                 proof = passphrase.map(|passphrase| (secrets, passphrase));
                 seen.drain(..head.bytes);
                 let container = ContainerReader::open(whole(seen, rest), decryptor, file)?;
@@ -122,7 +133,27 @@ pub(in crate::engine::seal) fn key_of(
         container: None,
     };
     let unlocked = survive(|| helper.unlock(head, seen)).ok()??;
-    Some(unlocked.0)
+    Some(unlocked.key)
+}
+
+/// The message that begins with `seen` as a key opens it that somebody else has found; `None` if that does not fit, or if the
+/// container is not one of ours.
+pub(in crate::engine::seal) fn unlocked_by(
+    (cipher, key): (SymmetricAlgorithm, SessionKey),
+    head: &Head,
+    seen: &[u8],
+) -> Option<Unlocked> {
+    let first = container::first_octets(seen.get(head.bytes..)?)?;
+    if !container::Decryptor::is_ours(cipher) {
+        return None;
+    }
+    let fits = container::Decryptor::new(cipher, &key)?.fits(first);
+    let decryptor = fits.then(|| container::Decryptor::new(cipher, &key))??;
+    Some(Unlocked {
+        key: (cipher, key),
+        decryptor,
+        passphrase: None,
+    })
 }
 
 /// Reads the packets inside a container, or has the library read them.
@@ -247,8 +278,7 @@ struct Helper {
 type Try<'a> = dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool + 'a;
 
 impl Helper {
-    /// The session key, the same at work, and which passphrase it was made of, if so; `None` if the message is left to the
-    /// library.
+    /// What opens a message; `None` if it is left to the library.
     fn unlock(&self, head: &Head, seen: &[u8]) -> Result<Option<Unlocked>> {
         let Some((keys, container)) = seen.split_at_checked(head.bytes) else {
             return Ok(None);
@@ -283,7 +313,11 @@ impl Helper {
             }
             fits
         })?;
-        Ok(found.map(|(key, decryptor)| (key, decryptor, passphrase)))
+        Ok(found.map(|(key, decryptor)| Unlocked {
+            key,
+            decryptor,
+            passphrase,
+        }))
     }
 
     /// Tries all keys and passphrases until one fits. Returns the passphrase if its derivation is the session key.

@@ -199,6 +199,46 @@ fn fake(home: &Home, script: &str) -> Keyring {
 }
 
 #[test]
+fn gpg_tells_the_key_and_decrypts_itself_only_if_it_does_not() {
+    let home = Home::with_ada();
+    let data = mixed(3 << 20);
+    let file = sealed(&*open(&public(&home, &["ada"])).unwrap(), &data);
+    let log = home.path().join("log");
+    // One that is as it is, one too old for it, one that tells a wrong key, and no key at all.
+    for (script, runs) in [
+        ("exec gpg \"$@\"", 1),
+        (
+            "for a in \"$@\"; do shift; [ $a = --show-session-key ] || set -- \"$@\" $a; done; exec gpg \"$@\"",
+            2,
+        ),
+        (
+            "case $* in *--show-session-key*) echo '[GNUPG:] SESSION_KEY 7:00112233445566778899AABBCCDDEEFF' >&3; exit 2;; esac; exec gpg \"$@\"",
+            2,
+        ),
+        (
+            "case $* in *--show-session-key*) echo '[GNUPG:] SESSION_KEY 9:x' >&3; exit 2;; esac; exec gpg \"$@\"",
+            2,
+        ),
+    ] {
+        let script = format!("echo \"$@\" >>{}; {script}", log.display());
+        let options = SealOptions {
+            keyring: fake(&home, &script),
+            ..public(&home, &["ada"])
+        };
+        let seal = open(&options).unwrap();
+        let _ = std::fs::remove_file(&log);
+        let mut content = Vec::new();
+        let input = Box::new(io::Cursor::new(file.clone()));
+        let mut reader = seal.unseal(Form::Gpg, input).unwrap();
+        reader.read_to_end(&mut content).unwrap();
+        assert!(content == data, "{script}");
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(text.matches("--decrypt").count(), runs, "{script}: {text}");
+        assert!(text.contains("--show-session-key"), "{text}");
+    }
+}
+
+#[test]
 fn a_gpg_that_misbehaves_is_not_believed() {
     let home = Home::with_ada();
     let file = sealed(&*open(&public(&home, &["ada"])).unwrap(), &mixed(300_000));

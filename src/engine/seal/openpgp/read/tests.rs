@@ -60,6 +60,7 @@ fn read_into(file: &[u8], content: &mut Vec<u8>) -> Result<()> {
         &head,
         (seen, rest),
         None,
+        None,
         Arc::clone(&SECRETS),
         None,
         (&Permits::new(1), &Crew::new(2)),
@@ -237,6 +238,7 @@ fn an_input_that_fails_is_told_as_such() {
                 let mut reader = MessageReader::open(
                     &head,
                     (seen, rest),
+                    None,
                     None,
                     Arc::clone(&SECRETS),
                     None,
