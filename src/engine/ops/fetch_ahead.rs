@@ -134,7 +134,8 @@ impl<'e> Fetcher<'e> {
     /// The content of a volume. Each can be asked for once.
     ///
     /// # Errors
-    /// Those of [`Engine::download`] or [`Engine::as_it_lies`]. If the volume lies in an archive, the error names all that do and will be asked for.
+    /// Those of [`Engine::download`] or [`Engine::as_it_lies`]. If the volume lies in an archive, the error names all that do
+    /// and will be asked for.
     pub(super) fn take(&self, set: usize, number: u32) -> Result<File> {
         self.fetched(set, number).map_err(|error| {
             let failed = self.index.get(&(set, number));

@@ -65,6 +65,9 @@ pub(in crate::engine::seal) fn session_key(
 /// A gpg that has these packets, and is not listened to but for its status.
 fn asked(gpg: &Gpg, passphrase: Option<&Secret>, packets: &[u8]) -> Result<Process> {
     let arguments = [
+        // gpg also says the key in its words: not to a file the user's configuration names, which others may read.
+        "--log-file",
+        "-",
         "--show-session-key",
         "--skip-verify",
         "--decrypt",

@@ -136,6 +136,16 @@ pub(in crate::engine::seal) fn key_of(
     Some(unlocked.key)
 }
 
+/// A session key at work, if it fits.
+fn fitting(
+    cipher: SymmetricAlgorithm,
+    key: &SessionKey,
+    first: [u8; container::PREFIX_BYTES],
+) -> Option<container::Decryptor> {
+    let fits = container::Decryptor::new(cipher, key)?.fits(first);
+    fits.then(|| container::Decryptor::new(cipher, key))?
+}
+
 /// The message that begins with `seen` as a key opens it that somebody else has found; `None` if that does not fit, or if the
 /// container is not one of ours.
 pub(in crate::engine::seal) fn unlocked_by(
@@ -144,11 +154,8 @@ pub(in crate::engine::seal) fn unlocked_by(
     seen: &[u8],
 ) -> Option<Unlocked> {
     let first = container::first_octets(seen.get(head.bytes..)?)?;
-    if !container::Decryptor::is_ours(cipher) {
-        return None;
-    }
-    let fits = container::Decryptor::new(cipher, &key)?.fits(first);
-    let decryptor = fits.then(|| container::Decryptor::new(cipher, &key))??;
+    let is_ours = container::Decryptor::is_ours(cipher);
+    let decryptor = is_ours.then(|| fitting(cipher, &key, first))??;
     Some(Unlocked {
         key: (cipher, key),
         decryptor,
@@ -305,13 +312,9 @@ impl Helper {
                 // May be right: the library can tell.
                 return true;
             };
-            let fits = container::Decryptor::new(cipher, key)
-                .is_some_and(|decryptor| decryptor.fits(first));
-            if fits {
-                let decryptor = container::Decryptor::new(cipher, key);
-                found = decryptor.map(|decryptor| ((cipher, key.clone()), decryptor));
-            }
-            fits
+            let decryptor = fitting(cipher, key, first);
+            found = decryptor.map(|decryptor| ((cipher, key.clone()), decryptor));
+            found.is_some()
         })?;
         Ok(found.map(|(key, decryptor)| Unlocked {
             key,

@@ -238,6 +238,20 @@ fn gpg_tells_the_key_and_decrypts_itself_only_if_it_does_not() {
     }
 }
 
+/// gpg says the key of a message in its words as well, if it is asked for it.
+#[test]
+fn no_log_of_gpg_has_the_key_of_a_message() {
+    let home = Home::with_ada();
+    let file = sealed(&*open(&public(&home, &["ada"])).unwrap(), b"content");
+    let log = home.path().join("log");
+    let conf = format!("log-file {}\n", log.display());
+    std::fs::write(home.path().join("gpg.conf"), conf).unwrap();
+    let seal = open(&public(&home, &["ada"])).unwrap();
+    assert_eq!(unseal(&*seal, Form::Gpg, &file).unwrap(), b"content");
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    assert!(!text.contains("session key"), "{}", text.len());
+}
+
 #[test]
 fn a_gpg_that_misbehaves_is_not_believed() {
     let home = Home::with_ada();

@@ -23,7 +23,7 @@ const VERSION: u8 = 1;
 const BLOCK_BYTES: usize = 16;
 
 /// Random octets, the last two of them repeated.
-const PREFIX_BYTES: usize = BLOCK_BYTES + 2;
+pub(super) const PREFIX_BYTES: usize = BLOCK_BYTES + 2;
 
 /// Header of the modification detection code packet. The code covers it as well.
 const CODE_HEADER: [u8; 2] = [0xc0 | 19, 20];
