@@ -7,7 +7,7 @@ use crate::support::home::{Home, called};
 use crate::support::programs::{self, Program};
 use dupr::engine::ErrorKind;
 use dupr::engine::secret::Secret;
-use dupr::engine::storage::{StorageOptions, TargetUrl, open};
+use dupr::engine::storage::{Storage, StorageOptions, TargetUrl, open};
 use dupr::testing::contract;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -108,15 +108,20 @@ fn webdavs_backs_up_and_trusts_only_what_the_system_trusts() {
     assert_eq!(file.expect("restored"), "content");
 }
 
-#[test]
-fn rsync_keeps_the_contract_at_a_daemon() {
-    let server = Rsyncd::start();
-    let url = format!("rsync://ada@127.0.0.1:{}::store/made/by%20put", server.port);
+/// A folder of the daemon's module.
+fn at_daemon(server: &Rsyncd, dir: &str) -> Box<dyn Storage> {
+    let url = format!("rsync://ada@127.0.0.1:{}::store/{dir}", server.port);
     let options = StorageOptions {
         password: Some(Secret::new("pw")),
         ..quick()
     };
-    let storage = opened(&url, &options);
+    opened(&url, &options)
+}
+
+#[test]
+fn rsync_keeps_the_contract_at_a_daemon() {
+    let server = Rsyncd::start();
+    let storage = at_daemon(&server, "made/by%20put");
     contract::run(&*storage);
     contract::long_listing(&*storage, 60);
     let left = names(&server.files().join("made/by put"));
@@ -127,13 +132,7 @@ fn rsync_keeps_the_contract_at_a_daemon() {
 #[test]
 fn rsync_lists_and_gets_while_files_vanish() {
     let server = Rsyncd::start();
-    let url = format!("rsync://ada@127.0.0.1:{}::store/busy", server.port);
-    let options = StorageOptions {
-        password: Some(Secret::new("pw")),
-        attempts: 1,
-        ..quick()
-    };
-    let storage = opened(&url, &options);
+    let storage = at_daemon(&server, "busy");
     storage.put("known", source(10).path()).expect("put");
     let dir = server.files().join("busy");
     let others: Vec<PathBuf> = (0..300).map(|n| dir.join(format!(".{n}.tmp"))).collect();
